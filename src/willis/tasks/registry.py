@@ -1,0 +1,105 @@
+"""The tasks that exist, by name, and how one is run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from willis.errors import invalid_option
+from willis.tasks.settings import Progress, RunSettings
+from willis.tasks.taskspec import OptionValue, TaskSpec
+
+if TYPE_CHECKING:
+    from willis.findings import Findings
+    from willis.study import Study
+
+
+class TaskRun(Protocol):
+    """The function ``run`` in a task's ``run.py``."""
+
+    def __call__(
+        self,
+        study: Study,
+        options: Mapping[str, OptionValue],
+        *,
+        settings: RunSettings,
+        progress: Progress | None = None,
+    ) -> Findings:
+        """Find what the task is about; options are complete and checked."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskEntry:
+    """Where the modules of a task are; nothing is imported before it is needed."""
+
+    package: str
+
+    def spec(self) -> TaskSpec:
+        """``SPEC`` of the task's ``spec.py``, which imports nothing heavy."""
+        return cast(TaskSpec, import_module(f"{self.package}.spec").SPEC)
+
+    def run(self) -> TaskRun:
+        """``run`` of the task's ``run.py``."""
+        return cast(TaskRun, import_module(f"{self.package}.run").run)
+
+
+TASKS: dict[str, TaskEntry] = {
+    "wmh": TaskEntry("willis.tasks.wmh"),
+    "brain": TaskEntry("willis.tasks.brain"),
+}
+
+
+def get_task(name: str) -> TaskEntry:
+    """The task of that name.
+
+    Raises
+    ------
+    BadInputError
+        When there is none.
+    """
+    if name not in TASKS:
+        raise invalid_option("task", name, TASKS)
+    return TASKS[name]
+
+
+def get_spec(name: str) -> TaskSpec:
+    """The specification of the task of that name."""
+    return get_task(name).spec()
+
+
+def run_task(
+    name: str,
+    study: Study,
+    *,
+    settings: RunSettings | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Findings:
+    """Ask a task of a study.
+
+    Parameters
+    ----------
+    name
+        One of :data:`TASKS`.
+    study
+        With the images that the task needs.
+    settings
+        Bundle, engine, precision, memory, threads; the defaults when None.
+    progress
+        Told of each step.
+    options
+        The task's own, see its specification.
+
+    Raises
+    ------
+    BadInputError
+        When the task is unknown, an image is missing, or an option isn't allowed; nothing has been computed then.
+    """
+    task = get_task(name)
+    spec = task.spec()
+    resolved = spec.resolve_options(options)
+    spec.check_roles(study.volumes)
+    return task.run()(study, resolved, settings=settings or RunSettings(), progress=progress)

@@ -1,0 +1,62 @@
+"""RunSettings: how a task is to be run, apart from what is asked of the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from willis.errors import BadInputError, invalid_option
+
+EngineName = Literal["auto", "torch", "openvino", "onnx"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Device = Literal["auto", "cpu", "cuda"]
+
+Progress = Callable[[str, int, int], None]
+"""Told ``(stage, done, total)``: a stage in words, and how many of its steps are done; ``total`` is 0 when unknown."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How the work is done; never what its answer means.
+
+    Parameters
+    ----------
+    bundle
+        Name or folder of a bundle; None for the task's default.
+    engine
+        What runs the network.
+    precision
+        Of the network's arithmetic; ``auto`` as measured in the manifest.
+    device
+        ``cuda`` needs the torch engine.
+    memory_limit_gb
+        Most memory that the prediction may take, 10⁹ bytes; None for no limit but the machine's own.
+    threads
+        Processor threads; None for all that this process may use.
+
+    Raises
+    ------
+    BadInputError
+        When a value is outside its list or range.
+    """
+
+    bundle: str | None = None
+    engine: EngineName = "auto"
+    precision: Precision = "auto"
+    device: Device = "auto"
+    memory_limit_gb: float | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("--engine", self.engine, get_args(EngineName)),
+            ("--precision", self.precision, get_args(Precision)),
+            ("--device", self.device, get_args(Device)),
+        ):
+            if value not in allowed:
+                raise invalid_option(name, value, allowed)
+        if self.memory_limit_gb is not None and not self.memory_limit_gb > 0:
+            raise BadInputError(f"--memory-limit is {self.memory_limit_gb} GB; it must be above 0.")
+        if self.threads is not None and self.threads < 1:
+            raise BadInputError(f"--threads is {self.threads}; at least 1 is needed.")
