@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -33,7 +34,7 @@ def read_nifti(path: Path | str, role: str = "", *, index: int | None = None, al
     allow_empty
         Accept an image of one value only, as a mask may be.
     """
-    image = nib.load(Path(path))
+    image: Any = nib.load(Path(path))
     data = np.asanyarray(image.dataobj)
     if data.ndim == 4 and (data.shape[3] == 1 or index is not None):
         data = data[..., index or 0]

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
+from scipy import ndimage
 
 from willis.errors import invalid_option
 from willis.volume.grid import FloatArray, Grid
@@ -16,6 +17,7 @@ from willis.volume.volume import Volume
 Kernel = Literal["nearest", "linear", "spline"]
 
 EXACT_TOLERANCE_VOXELS = 1e-4  # grids whose voxels coincide this closely are copied, not interpolated
+_WORK_DTYPES = {"bool": np.uint8, "float16": np.float32}
 _SITK_KERNELS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear, "spline": sitk.sitkBSpline}
 
 
@@ -35,6 +37,7 @@ def resample_to(
     *,
     world_transform: npt.ArrayLike | None = None,
     fill: float = 0.0,
+    antialias: bool = False,
 ) -> Volume:
     """The image on another grid.
 
@@ -50,6 +53,9 @@ def resample_to(
         (4, 4), mm of the target grid to mm of the image; identity when None.
     fill
         Value outside the image's field of view, which ends at the outer faces of its outer voxels.
+    antialias
+        Smooth the image before it is sampled more coarsely, by a Gaussian of (f - 1) / 2 voxels along each axis,
+        with f the ratio of spacings. Without it a kernel sees only the voxels next to each sample.
     """
     if kernel not in get_args(Kernel):
         raise invalid_option("kernel", kernel, get_args(Kernel))
@@ -57,7 +63,10 @@ def resample_to(
     if grid.shape == volume.grid.shape and np.abs(mapping - np.eye(4)).max() * max(grid.shape) < EXACT_TOLERANCE_VOXELS:
         return replace(volume, data=volume.data.copy(), grid=grid)
     dtype = volume.data.dtype if kernel == "nearest" else np.result_type(volume.data.dtype, np.float32)
-    work = volume.data.astype(np.uint8 if dtype == bool else np.float32 if dtype == np.float16 else dtype, copy=False)
+    work = volume.data.astype(_WORK_DTYPES.get(dtype.name, dtype), copy=False)
+    if antialias and kernel != "nearest":
+        factor = np.linalg.norm(mapping[:3, :3], axis=1)
+        work = ndimage.gaussian_filter(work, np.maximum(factor - 1, 0) / 2, mode="nearest")
     data = _interpolate(work, mapping, grid.shape, kernel, fill)
     return replace(volume, data=data.astype(dtype, copy=False), grid=grid)
 

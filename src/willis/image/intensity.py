@@ -1,0 +1,59 @@
+"""Intensities: scaling by a percentile, and the bias field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from willis.errors import BadInputError
+from willis.volume.volume import Volume
+
+SCALE_PERCENTILE = 99.0  # SHiVAi, doi:10.1016/j.nicl.2024.103639
+BIAS_SPACING_MM = 4.0  # the field is estimated on an image shrunk to about this spacing
+
+
+def scale_p99(data: npt.NDArray[Any], mask: npt.NDArray[Any], *, cap: float | None = None) -> npt.NDArray[np.float32]:
+    """Scale an image by the 99th percentile of its positive part inside a mask.
+
+    Parameters
+    ----------
+    data
+        (I, J, K); negative values become 0.
+    mask
+        (I, J, K); where the percentile is taken.
+    cap
+        When given, values above ``cap`` (in multiples of the percentile) become ``cap``, and all are divided by it,
+        so that the result lies in [0, 1].
+
+    Raises
+    ------
+    BadInputError
+        When the mask is empty or the percentile is not above 0.
+    """
+    inside = np.asarray(mask) > 0
+    if not inside.any():
+        raise BadInputError("the mask to scale intensities in is empty.")
+    positive = np.maximum(data, 0).astype(np.float32)
+    top = float(np.percentile(positive[inside], SCALE_PERCENTILE))
+    if not top > 0:
+        raise BadInputError(f"the {SCALE_PERCENTILE:g}th percentile inside the mask is {top:g}; it must be above 0.")
+    scaled = positive / np.float32(top)
+    if cap is not None:
+        scaled = np.minimum(scaled, np.float32(cap)) / np.float32(cap)
+    return np.asarray(scaled)
+
+
+def correct_bias(volume: Volume, mask: Volume | None = None) -> Volume:
+    """Divide an image by its bias field, found by N4 (Tustison 2010, doi:10.1109/TMI.2010.2046908)."""
+    image = sitk.GetImageFromArray(volume.data.astype(np.float32))
+    shrink = [max(1, round(BIAS_SPACING_MM / s)) for s in reversed(volume.grid.spacing_mm)]
+    inside = (volume.data > 0) if mask is None else (mask.data > 0)
+    stencil = sitk.GetImageFromArray(inside.astype(np.uint8))
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    n4.SetNumberOfThreads(1)
+    n4.Execute(sitk.Shrink(image, shrink), sitk.Shrink(stencil, shrink))
+    field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
+    return volume.with_data((volume.data / np.exp(field)).astype(np.float32)).noted("Bias field corrected (N4).")
