@@ -8,9 +8,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
-from scipy import ndimage
 
-from willis.errors import GeometryError
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume

@@ -78,7 +78,7 @@ class Grid:
         """
         import nibabel as nib
 
-        return "".join(nib.aff2axcodes(self.affine))  # type: ignore[no-untyped-call]
+        return "".join(nib.aff2axcodes(self.affine))
 
     @property
     def centre_mm(self) -> FloatArray:
