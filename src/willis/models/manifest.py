@@ -1,0 +1,230 @@
+"""The manifest of a bundle: what the network is, wants and gives, who made it, and on what it was measured."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+
+from willis.errors import BundleError
+
+SCHEMA_VERSION = 1
+"""The newest schema of `bundle.json` that this version of willis reads."""
+
+ONNX_NETWORK = "onnx"
+"""The network name of a foreign bundle, whose members are ONNX graphs and not weights of a network of ours."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Shape3 = tuple[Count, Count, Count]
+Spacing = tuple[
+    Annotated[float, Field(gt=0)],
+    Annotated[float, Field(gt=0)],
+    Annotated[float, Field(gt=0)],
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Network(_Part):
+    """A network by its name in `nets/registry.py` (or "onnx") and the configuration it is built from."""
+
+    name: Name
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Window(_Part):
+    """How much of the volume the network sees at once: all of it, or windows of `shape` voxels."""
+
+    mode: Literal["whole", "sliding"] = "whole"
+    shape: Shape3 | None = None
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
+
+    @model_validator(mode="after")
+    def _sliding_has_a_shape(self) -> Self:
+        if self.mode == "sliding" and self.shape is None:
+            raise ValueError("a sliding window needs its shape")
+        return self
+
+
+class Intensity(_Part):
+    """How intensities are scaled: divided by the brain's `percentile`; "p99-capped" cuts at `cap` and divides by it."""
+
+    scheme: Literal["p99", "p99-capped"]
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99.0
+    cap: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _cap_belongs_to_the_scheme(self) -> Self:
+        if (self.scheme == "p99-capped") != (self.cap is not None):
+            raise ValueError("scheme 'p99-capped' needs a cap, and 'p99' takes none")
+        return self
+
+
+class Threshold(_Part):
+    """The probability from which a voxel belongs to the mask, and where this value was chosen."""
+
+    value: Annotated[float, Field(gt=0, lt=1)]
+    origin: Text
+
+
+class Clusters(_Part):
+    """Which connected groups of voxels stay in the mask, and where these limits were chosen."""
+
+    connectivity: Literal[6, 18, 26] = 26
+    min_voxels: Count = 1
+    max_outside_brain: Fraction = 1.0
+    origin: str = ""
+
+
+class Calibration(_Part):
+    """Platt scaling of the logits: sigmoid(slope * logit + intercept), and the cases it was fitted on."""
+
+    slope: Annotated[float, Field(gt=0)]
+    intercept: float
+    origin: Text
+
+
+class Equivalence(_Part):
+    """A measured agreement with float32 on torch: least Dice of the masks, largest difference of probability."""
+
+    precision: Literal["float16", "bfloat16", "float32"]
+    engine: Literal["torch", "openvino", "onnx"]
+    dice: Fraction
+    max_difference: Annotated[float, Field(ge=0)]
+    cases: Count
+
+
+class Measured(_Part):
+    """One measured figure of the model, and the cases it was measured on."""
+
+    figure: Text
+    value: float
+    unit: str = ""
+    on: Text
+
+
+class Training(_Part):
+    """How the weights were made: recipe and command that make them again, data, date, seed, steps."""
+
+    recipe: Text
+    command: Text
+    data: Text
+    date: Text
+    seed: int
+    steps: Annotated[int, Field(ge=0)]
+
+
+class Manifest(_Part):
+    """All that is known of a bundle, as it stands in its `bundle.json`."""
+
+    schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
+    name: Name
+    version: Text = "1"
+    title: Text
+    task: Name
+    description: str = ""
+    network: Network
+    members: tuple[FileName, ...] = ()
+    files: dict[FileName, Sha256] = Field(default_factory=dict)
+    channels: Annotated[tuple[Name, ...], Field(min_length=1)]
+    missing_channels: Literal["error", "zero"] = "error"
+    outputs: Annotated[tuple[Name, ...], Field(min_length=1)]
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    spacing_mm: Spacing
+    shape: Shape3 | None = None
+    multiple_of: Count = 1
+    window: Window = Window()
+    intensity: Intensity
+    threshold: Threshold
+    clusters: Clusters = Clusters()
+    calibration: Calibration | None = None
+    precision: tuple[Equivalence, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    licence: Text
+    citation: tuple[Text, ...] = ()
+    intended_use: Text
+    authors: tuple[Text, ...] = ()
+    source: str = ""
+    peculiarities: tuple[Text, ...] = ()
+    training: Training | None = None
+
+    @model_validator(mode="after")
+    def _members_are_of_the_network_s_kind(self) -> Self:
+        suffix = ".onnx" if self.network.name == ONNX_NETWORK else ".safetensors"
+        for member in self.members:
+            if not member.endswith(suffix):
+                raise ValueError(f"member {member!r} of a {self.network.name} network does not end in {suffix}")
+        if self.files:
+            unsummed = sorted(set(self.members) - set(self.files))
+            if unsummed:
+                raise ValueError(f"no SHA-256 is given for {', '.join(unsummed)}")
+        return self
+
+    def to_json(self) -> str:
+        """Give the text of `bundle.json`: fields in the order of the schema, keys of mappings sorted."""
+        values = self.model_dump(mode="json")
+        values["files"] = dict(sorted(values["files"].items()))
+        values["network"]["config"] = dict(sorted(values["network"]["config"].items()))
+        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+        return _short_lists_on_one_line(text) + "\n"
+
+    def changed(self, **changes: Any) -> "Manifest":
+        """Give a checked copy with some fields changed."""
+        return make_manifest(self.model_dump() | changes, where=f"the changed manifest of {self.name}")
+
+
+def _short_lists_on_one_line(text: str) -> str:
+    """Join lists of plain numbers and short words, so that a shape is read at a glance."""
+    return re.sub(
+        r"\[\s+((?:[^\[\]{}\s\"]+|\"[A-Za-z0-9._-]*\")(?:,\s+(?:[^\[\]{}\s\"]+|\"[A-Za-z0-9._-]*\"))*)\s+\]",
+        lambda found: "[" + re.sub(r",\s+", ", ", found.group(1)) + "]",
+        text,
+    )
+
+
+def make_manifest(values: Mapping[str, Any], where: str) -> Manifest:
+    """Check values against the schema and make a Manifest.
+
+    Raises
+    ------
+    BundleError
+        When a value is missing, unknown or not allowed; `where` names the source in the message.
+    """
+    version = values.get("schema_version", SCHEMA_VERSION)
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{where} has schema version {version}; this willis reads versions up to {SCHEMA_VERSION}. Update willis."
+        )
+    try:
+        return Manifest.model_validate(dict(values))
+    except ValidationError as error:
+        troubles = "; ".join(
+            f"{'.'.join(str(step) for step in trouble['loc']) or 'manifest'}: {trouble['msg']}"
+            for trouble in error.errors(include_url=False)
+        )
+        raise BundleError(f"{where} is not a valid manifest: {troubles}.") from None
+
+
+def parse_manifest(text: str, where: str) -> Manifest:
+    """Read the text of a `bundle.json`.
+
+    Raises
+    ------
+    BundleError
+        When it is not JSON, its schema is too new, or a value is not allowed.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BundleError(f"{where} is not JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise BundleError(f"{where} holds a JSON {type(values).__name__}; a manifest is an object.")
+    return make_manifest(values, where)
