@@ -1,0 +1,159 @@
+"""``willis run TASK``: one sub-command for each task, its choices made from the task's specification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter as Argument
+from inspect import Signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Group, Parameter
+
+from willis.app.results import check_output, write
+from willis.tasks.registry import TASKS, get_spec, run_task
+from willis.tasks.settings import Device, EngineName, Precision, RunSettings
+from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from willis.findings import Findings, Measurement
+
+IMAGES = Group("Images", sort_key=1)
+OUTPUT = Group("Output", sort_key=2)
+OPTIONS = Group("Options of the task", sort_key=3)
+ENGINE = Group("How it is run", sort_key=4)
+
+_TYPES: dict[str, Any] = {"flag": bool, "integer": int, "number": float, "text": str, "path": Path}
+
+_COMMON: tuple[tuple[str, Any, Any, Parameter], ...] = (
+    ("output", Path, Argument.empty, Parameter(name=("--output", "-o"), help="Folder of the results.", group=OUTPUT)),
+    ("overwrite", bool, False, Parameter(help="Replace results that are there already.", negative=(), group=OUTPUT)),
+    ("subject", str | None, None, Parameter(help="BIDS label; else from the file names, else 01.", group=OUTPUT)),
+    ("session", str | None, None, Parameter(help="BIDS label; else from the file names.", group=OUTPUT)),
+    ("bundle", str | None, None, Parameter(help="Name or folder of a model, instead of the default.", group=ENGINE)),
+    ("engine", EngineName, "auto", Parameter(help="What runs the network.", group=ENGINE)),
+    (
+        "precision",
+        Precision,
+        "auto",
+        Parameter(help="Of the arithmetic; auto: fast where the model was measured to stay the same.", group=ENGINE),
+    ),
+    ("device", Device, "auto", Parameter(help="Where torch runs.", group=ENGINE)),
+    (
+        "memory_limit",
+        float | None,
+        None,
+        Parameter(help="Most memory of the prediction, GB; the volume is tiled to keep it.", group=ENGINE),
+    ),
+    ("threads", int | None, None, Parameter(help="Processor threads; else all that may be used.", group=ENGINE)),
+)
+
+
+def make_app() -> App:
+    """The verb with one sub-command for each task."""
+    verb = App(name="run", help="Analyse a scan.")
+    for name in TASKS:
+        spec = get_spec(name)
+        verb.command(make_command(spec), name=name, help=command_help(spec))
+    return verb
+
+
+def command_help(spec: TaskSpec) -> str:
+    """What ``willis run TASK --help`` says first."""
+    return f"{spec.title}: {spec.description}\n\n{spec.intended_use}"
+
+
+def make_command(spec: TaskSpec) -> Callable[..., None]:
+    """The function of one task's sub-command, its signature made from the specification."""
+
+    def command(**given: Any) -> None:
+        images = {role.name: given.pop(role.argument, None) for role in spec.roles}
+        options = {option.name: given.pop(option.name, None) for option in spec.options}
+        analyse(spec, images, options, **given)
+
+    arguments = [_of_role(role) for role in spec.roles]
+    arguments += [_keyword(name, kind, default, about) for name, kind, default, about in _COMMON]
+    arguments += [_of_option(option) for option in spec.options]
+    command.__signature__ = Signature(arguments)  # type: ignore[attr-defined]
+    command.__name__ = spec.name
+    command.__doc__ = None
+    return command
+
+
+def analyse(
+    spec: TaskSpec,
+    images: dict[str, Path | None],
+    options: dict[str, Any],
+    *,
+    output: Path,
+    overwrite: bool = False,
+    subject: str | None = None,
+    session: str | None = None,
+    memory_limit: float | None = None,
+    **how: Any,
+) -> None:
+    """Read, run, write, print: one study from files to its report.
+
+    Raises
+    ------
+    WillisError
+        When anything given can't be used; nothing is written then.
+    """
+    settings = RunSettings(memory_limit_gb=memory_limit, **how)
+    given = {role: path for role, path in images.items() if path is not None}
+    spec.check_roles(given)
+    options = spec.resolve_options(options)
+    check_output(output, overwrite=overwrite)
+
+    from willis.app.cli.progress import ProgressReport
+    from willis.io.study import read_study
+
+    with ProgressReport() as progress:
+        progress("reading", 0, 0)
+        paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
+        study = read_study(subject=subject, session=session, **paths)
+        findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
+        progress("writing", 0, 0)
+        report = write(findings, output, overwrite=overwrite)
+    print(told(findings))
+    print(f"\nReport: {report}")
+
+
+def told(findings: Findings) -> str:
+    """The findings for a terminal: the summary, each number with its unit and interval, the notes."""
+    rows = [(m.label or m.name, amount(m)) for m in findings.measurements.values()]
+    width = max((len(label) for label, _ in rows), default=0)
+    lines = [findings.summary, "", *(f"  {label:<{width}}  {value}" for label, value in rows)]
+    if findings.notes:
+        lines += ["", *(f"Note: {note}" for note in findings.notes)]
+    return "\n".join(lines)
+
+
+def amount(measurement: Measurement) -> str:
+    """A number with its unit and interval: ``12.4 ml (10.9 to 13.8)``."""
+    if measurement.value is None:
+        return "not defined"
+    unit = "" if measurement.unit in ("", "1", "count") else f" {measurement.unit}"
+    text = f"{measurement.value:.4g}{unit}"
+    if measurement.interval is None:
+        return text
+    low, high = measurement.interval
+    return f"{text} ({low:.4g} to {high:.4g})"
+
+
+def _keyword(name: str, kind: Any, default: Any, about: Parameter) -> Argument:
+    return Argument(name, Argument.KEYWORD_ONLY, default=default, annotation=Annotated[kind, about])
+
+
+def _of_role(role: RoleSpec) -> Argument:
+    about = Parameter(name=role.flag, help=f"{role.title}: {role.description}", group=IMAGES, show_default=False)
+    return _keyword(role.argument, Path | None, None, about)
+
+
+def _of_option(option: OptionSpec) -> Argument:
+    kind: Any = Literal[option.choices] if option.kind == "choice" else _TYPES[option.kind]
+    about = Parameter(name=option.flag, help=option.help, group=OPTIONS)
+    return _keyword(option.name, kind if option.default is not None else kind | None, option.default, about)
+
+
+app = make_app()
