@@ -1,0 +1,73 @@
+"""Cases on disk: plain uncompressed arrays that are mapped, not read, when a patch is cut out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.learn.case import Case
+
+LARGEST_FOREGROUND_LIST = 100_000  # voxels kept for each label to centre patches on; a regular subset of more
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """A case whose arrays lie on disk.
+
+    Parameters
+    ----------
+    image
+        (C, I, J, K) float16, mapped.
+    target
+        (L, I, J, K) uint8, mapped.
+    mask
+        (I, J, K) bool, mapped.
+    foreground
+        For each label the flat indices into (I, J, K) where it is set; empty for an absent label.
+    subject, spacing_mm
+        As in :class:`willis.learn.case.Case`.
+    """
+
+    image: npt.NDArray[np.float16]
+    target: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    foreground: tuple[npt.NDArray[np.int64], ...]
+    subject: str
+    spacing_mm: tuple[float, float, float]
+
+
+def write_case(case: Case, folder: Path) -> None:
+    """Store a case in a new folder, which appears under its name only when complete."""
+    hidden = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(hidden, ignore_errors=True)
+    hidden.mkdir(parents=True)
+    np.save(hidden / "image.npy", case.image.astype(np.float16))
+    np.save(hidden / "target.npy", case.target.astype(np.uint8, copy=False))
+    np.save(hidden / "mask.npy", case.mask.astype(np.bool_, copy=False))
+    for label, target in enumerate(case.target):
+        where = np.flatnonzero(target)
+        stride = -(-where.size // LARGEST_FOREGROUND_LIST) or 1
+        np.save(hidden / f"foreground-{label}.npy", where[::stride].astype(np.int64))
+    about = {"subject": case.subject, "spacing_mm": [float(s) for s in case.spacing_mm]}
+    (hidden / "case.json").write_text(json.dumps(about), encoding="utf-8")
+    hidden.rename(folder)
+
+
+def open_case(folder: Path) -> StoredCase:
+    """Open a stored case without reading its arrays."""
+    about = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+    target = np.load(folder / "target.npy", mmap_mode="r")
+    x, y, z = about["spacing_mm"]
+    return StoredCase(
+        image=np.load(folder / "image.npy", mmap_mode="r"),
+        target=target,
+        mask=np.load(folder / "mask.npy", mmap_mode="r"),
+        foreground=tuple(np.load(folder / f"foreground-{label}.npy") for label in range(target.shape[0])),
+        subject=about["subject"],
+        spacing_mm=(x, y, z),
+    )

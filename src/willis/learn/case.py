@@ -1,0 +1,92 @@
+"""Case: one labelled patient, ready for the network; CaseSource: where cases come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One labelled patient as the task's ``prepare`` gives it to the network.
+
+    Parameters
+    ----------
+    image
+        (C, I, J, K) float32, scaled as the bundle's manifest says.
+    target
+        (L, I, J, K) uint8, one 0/1 map for each output.
+    mask
+        (I, J, K) bool: where patches are drawn from, and where the loss counts when the recipe says so.
+    subject
+        Identifier of the patient; folds never separate cases of one subject.
+    spacing_mm
+        Voxel edges along I, J, K.
+
+    Raises
+    ------
+    BadInputError
+        When shapes don't belong together or the image holds NaN or infinity.
+    """
+
+    image: npt.NDArray[np.float32]
+    target: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    subject: str
+    spacing_mm: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        shapes = (self.image.shape, self.target.shape, self.mask.shape)
+        if self.image.ndim != 4 or self.target.ndim != 4 or not shapes[0][1:] == shapes[1][1:] == shapes[2]:
+            raise BadInputError(
+                f"case {self.subject}: image (C, I, J, K), target (L, I, J, K) and mask (I, J, K) must share I, J, K; "
+                f"found {shapes[0]}, {shapes[1]} and {shapes[2]}."
+            )
+        if not np.isfinite(self.image).all():
+            raise BadInputError(f"case {self.subject}: the image holds NaN or infinity.")
+
+
+class CaseSource(Protocol):
+    """Makes cases by number. Picklable, since worker processes make the cases."""
+
+    @property
+    def count(self) -> int | None:
+        """Number of different cases; None when endless (phantoms on the fly)."""
+
+    def case(self, index: int) -> Case:
+        """Case ``index``, the same on every call."""
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """A source from cases in memory or made by hand."""
+
+    cases: tuple[Case, ...]
+
+    @property
+    def count(self) -> int | None:
+        """Number of cases."""
+        return len(self.cases)
+
+    def case(self, index: int) -> Case:
+        """Case ``index``."""
+        return self.cases[index]
+
+
+def source_count(source: Any) -> int | None:
+    """Number of cases of a source, None when endless.
+
+    Raises
+    ------
+    BadInputError
+        When it is empty.
+    """
+    count = source.count
+    if count is not None and count < 1:
+        raise BadInputError("there are no training cases; give a folder with at least one, or a phantom source.")
+    return None if count is None else int(count)
