@@ -1,0 +1,113 @@
+"""Engine: one member of a bundle, ready to be run; and the choice of which kind runs it."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError, MissingExtraError, invalid_option
+from willis.infer.precision import PrecisionChoice, choose_precision
+
+if TYPE_CHECKING:
+    from willis.models.store import Bundle
+
+EngineChoice = Literal["auto", "torch", "openvino", "onnx"]
+EngineName = Literal["torch", "openvino", "onnx"]
+Float32 = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A network that is ready to be run.
+
+    Attributes
+    ----------
+    name
+        ``torch``, ``openvino`` or ``onnx``.
+    precision
+        ``float32``, ``float16`` or ``bfloat16``: of the products inside; input and output are float32.
+    """
+
+    name: str
+    precision: str
+
+    def __call__(self, x: Float32) -> Float32:
+        """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""
+
+
+def is_onnx(bundle: Bundle) -> bool:
+    """Whether the bundle's members are ONNX files rather than weights for a network of willis."""
+    return bundle.manifest.network.name == "onnx"
+
+
+def choose_engine(asked: EngineChoice, *, onnx_bundle: bool = False) -> EngineName:
+    """Settle which engine runs a bundle: OpenVINO when it is installed, else torch; ONNX Runtime for ONNX files.
+
+    Raises
+    ------
+    BadInputError
+        When the name is unknown, or the engine can't run a bundle of this kind.
+    MissingExtraError
+        When the engine isn't installed.
+    """
+    if asked not in get_args(EngineChoice):
+        raise invalid_option("engine", asked, get_args(EngineChoice))
+    if asked == "auto":
+        return "onnx" if onnx_bundle else "openvino" if find_spec("openvino") else "torch"
+    if asked == "torch" and onnx_bundle:
+        raise BadInputError("this bundle holds ONNX files, which torch doesn't run; use --engine onnx or openvino.")
+    if asked == "onnx" and not onnx_bundle:
+        raise BadInputError("this bundle holds safetensors, which ONNX Runtime doesn't run; use torch or openvino.")
+    if asked == "openvino" and not find_spec("openvino"):
+        raise MissingExtraError("openvino", "openvino", "run a network with OpenVINO")
+    if asked == "onnx" and not find_spec("onnxruntime"):
+        raise MissingExtraError("onnxruntime", "onnx", "run an ONNX bundle")
+    return asked
+
+
+def open_engine(
+    bundle: Bundle,
+    member: int,
+    *,
+    engine: EngineChoice = "auto",
+    precision: PrecisionChoice = "auto",
+    threads: int | None = None,
+) -> Engine:
+    """Make one member of a bundle ready to be run.
+
+    Parameters
+    ----------
+    bundle
+        The bundle; its files are verified as they are read.
+    member
+        Index into ``bundle.manifest.members``.
+    engine
+        ``auto`` is OpenVINO when installed, else torch; ONNX Runtime for ONNX bundles.
+    precision
+        See :func:`willis.infer.precision.choose_precision`. Torch and ONNX Runtime run ``auto`` in float32.
+    threads
+        Processor threads; None for all that the process may use.
+
+    Raises
+    ------
+    BadInputError
+        When engine, precision and bundle don't fit each other.
+    MissingExtraError
+        When the engine isn't installed.
+    """
+    chosen = choose_engine(engine, onnx_bundle=is_onnx(bundle))
+    measured = [m for m in bundle.manifest.precision if m.engine == chosen]
+    settled = choose_precision(precision, measured)
+    if chosen == "torch":
+        from willis.infer.torch_engine import TorchEngine
+
+        return TorchEngine.of_member(bundle, member, precision=settled, threads=threads)
+    if chosen == "openvino":
+        from willis.infer.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine.of_member(bundle, member, precision=settled, threads=threads)
+    from willis.infer.onnx_engine import OnnxEngine
+
+    return OnnxEngine.of_member(bundle, member, precision=settled, threads=threads)

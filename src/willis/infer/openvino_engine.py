@@ -1,0 +1,126 @@
+"""The fast engine: OpenVINO, from a network that is converted once and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+import platformdirs
+
+from willis.infer.engine import Float32, is_onnx
+from willis.infer.precision import Precision
+
+if TYPE_CHECKING:
+    from willis.models.store import Bundle
+
+CACHE_VARIABLE = "WILLIS_CACHE"
+NETWORK_FILE = "network.xml"
+HINTS = {"float32": ov.Type.f32, "float16": ov.Type.f16, "bfloat16": ov.Type.bf16}
+
+
+def cache_folder() -> Path:
+    """Where converted networks are kept: ``$WILLIS_CACHE``, else the user's cache folder of willis."""
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(platformdirs.user_cache_dir("willis"))
+
+
+def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Path:
+    """The member as an OpenVINO network for one shape: from the cache, or converted with torch now and put there.
+
+    Its key is the SHA-256 of the member's file, the network's configuration, the shape (N, C, I, J, K) and the
+    versions of willis and OpenVINO, so that a changed bundle is never answered from the cache.
+    """
+    manifest = bundle.manifest
+    described = {
+        "member": manifest.files[manifest.members[member]],
+        "network": manifest.network.name,
+        "config": manifest.network.config,
+        "shape": shape,
+        "versions": [version("willis"), ov.get_version()],
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+    final = cache_folder() / "openvino" / key[:32]
+    if not (final / NETWORK_FILE).is_file():
+        _convert(bundle, member, shape, final)
+    return final / NETWORK_FILE
+
+
+def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -> None:
+    from willis.infer.torch_export import export
+
+    final.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
+    try:
+        export(bundle, member, shape, building / NETWORK_FILE)
+        try:
+            building.rename(final)
+        except OSError:  # another process was first; what it wrote is the same
+            if not (final / NETWORK_FILE).is_file():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+class OpenVinoEngine:
+    """Runs a network on the processor with OpenVINO, compiled for the shape of the image that it is given.
+
+    Parameters
+    ----------
+    model
+        Gives the network for a shape (N, C, I, J, K).
+    precision, threads
+        See :func:`willis.infer.engine.open_engine`.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self,
+        model: Callable[[tuple[int, ...]], ov.Model],
+        *,
+        precision: Precision = "float32",
+        threads: int | None = None,
+    ) -> None:
+        self.precision: str = precision
+        self._model = model
+        self._settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            self._settings["INFERENCE_NUM_THREADS"] = threads
+        self._shape: tuple[int, ...] | None = None
+        self._request: Any = None
+
+    @classmethod
+    def of_member(cls, bundle: Bundle, member: int, *, precision: Precision, threads: int | None) -> OpenVinoEngine:
+        """The engine of one member of a bundle, converted if need be."""
+
+        def model(shape: tuple[int, ...]) -> ov.Model:
+            if not is_onnx(bundle):
+                return ov.Core().read_model(converted_member(bundle, member, shape))
+            foreign = ov.Core().read_model(bundle.member_bytes(member))
+            foreign.reshape(list(shape))
+            return foreign
+
+        return cls(model, precision=precision, threads=threads)
+
+    def __call__(self, x: Float32) -> Float32:
+        """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""
+        if x.shape != self._shape:
+            self._request = None
+            compiled = ov.Core().compile_model(self._model(x.shape), "CPU", self._settings)
+            self._request, self._shape = compiled.create_infer_request(), x.shape
+        self._request.infer([ov.Tensor(np.ascontiguousarray(x, dtype=np.float32), shared_memory=True)])
+        return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
