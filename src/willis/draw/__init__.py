@@ -1,0 +1,5 @@
+"""Pictures of volumes and numbers, as PNG bytes.
+
+Patient's right is on the left of every axial and coronal picture (radiological convention), in whatever orientation the
+volume was stored; no mask is interpolated.
+"""

@@ -1,0 +1,73 @@
+"""PNG bytes of a drawn figure: the same bytes on every run, and small enough to lie inside a page."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+DPI = 100  # pixels an inch: sizes of this room are in pixels of the picture
+MOST_BYTES = 400_000  # a report holds about ten pictures and should still go by mail
+GREYS = (128, 80, 56, 40)  # steps from black to white, tried in turn until the picture is small enough
+COLOURS = 96  # kept for what isn't grey: outlines, their soft edges, colour maps
+GREY_SPREAD = 10  # largest difference of red, green and blue of a pixel that passes for grey
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def points(pixels: float) -> float:
+    """Length in matplotlib's points of a length in pixels of the picture."""
+    return pixels * 72 / DPI
+
+
+def blank_figure(width: int, height: int, colour: str) -> Figure:
+    """A figure of so many pixels, filled with one colour, that belongs to no window."""
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI, facecolor=colour)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def encode_png(figure: Figure, most_bytes: int = MOST_BYTES) -> bytes:
+    """Draw the figure and pack it as a PNG with at most 256 colours, with fewer greys when it would be too large.
+
+    The PNG carries no text, date or software name, so that equal pictures have equal bytes.
+    """
+    canvas: Any = figure.canvas
+    canvas.draw()
+    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    colours = _colours_of(pixels)
+    packed = b""
+    for greys in GREYS:
+        packed = _packed(pixels, np.concatenate([_grey_ramp(greys), colours]))
+        if len(packed) <= most_bytes:
+            break
+    return packed
+
+
+def _colours_of(pixels: Pixels) -> Pixels:
+    """(n, 3) colours that stand best for all pixels that aren't grey, however few these are."""
+    spread = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
+    coloured = pixels[spread > GREY_SPREAD]
+    if len(coloured) == 0:
+        return np.empty((0, 3), np.uint8)
+    strip = Image.fromarray(coloured[None])
+    chosen = strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette() or []
+    return np.array(chosen, np.uint8).reshape(-1, 3)
+
+
+def _grey_ramp(steps: int) -> Pixels:
+    return np.repeat(np.linspace(0, 255, steps).round().astype(np.uint8)[:, None], 3, axis=1)
+
+
+def _packed(pixels: Pixels, palette: Pixels) -> bytes:
+    key = Image.new("P", (1, 1))
+    key.putpalette(palette[:256].tobytes())
+    indexed = Image.fromarray(pixels).quantize(palette=key, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    indexed.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
