@@ -42,7 +42,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: Path | str, columns: Se
     names = found if columns is None else list(columns)
     if unknown := [name for name in found if name not in names]:
         raise BadInputError(f"rows for {path} have the columns {unknown}; allowed are {names}.")
-    cells = [names, *([row.get(name) for name in names] for row in lines)]
+    cells: list[list[Any]] = [list(names), *([row.get(name) for name in names] for row in lines)]
     text = "".join("\t".join(_cell(value) for value in line) + "\n" for line in cells)
     return _write_whole(text, Path(path))
 
@@ -59,10 +59,10 @@ def read_table(path: Path | str) -> list[dict[str, str | None]]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInputError(f"{path} can't be read as a table: {error}.") from error
-    if not lines:
+    if lines == [""]:
         raise BadInputError(f"{path} is empty; a table begins with a line of column names.")
     names = lines[0].split("\t")
     if len(set(names)) < len(names):
