@@ -55,9 +55,12 @@ class Window(_Part):
 
 
 class Intensity(_Part):
-    """How intensities are scaled: divided by the brain's `percentile`; "p99-capped" cuts at `cap` and divides by it."""
+    """How intensities are scaled: divided by the brain's `percentile`; "p99-capped" cuts at `cap` and divides by it.
 
-    scheme: Literal["p99", "p99-capped"]
+    "range" scales the whole image to [0, 1], for networks that are to find the brain itself.
+    """
+
+    scheme: Literal["p99", "p99-capped", "range"]
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.0
     cap: Annotated[float, Field(gt=0)] | None = None
 

@@ -1,0 +1,103 @@
+"""Where the brain is, and its coarse parts, in a head image of any contrast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.errors import BadInputError
+from willis.image.components import largest_component
+from willis.infer.back import probability_to_grid
+from willis.infer.ensemble import Prediction, predict
+from willis.models.store import Bundle, open_bundle
+from willis.tasks.brain.prepare import prepare
+from willis.tasks.brain.spec import SPEC
+from willis.tasks.settings import RunSettings
+from willis.volume.grid import FloatArray, Grid
+from willis.volume.volume import Volume
+
+LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
+
+
+@dataclass(frozen=True)
+class Brain:
+    """What the brain network found, on its own 2 mm grid.
+
+    Parameters
+    ----------
+    probability
+        (L, I, J, K), L as ``bundle.manifest.outputs``: brain, ventricles, cortex, cerebellum, brainstem, left.
+    grid
+        Its lattice.
+    bundle, prediction
+        What found it.
+    """
+
+    probability: npt.NDArray[np.float32]
+    grid: Grid
+    bundle: Bundle
+    prediction: Prediction
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle finds that part."""
+        return name in self.bundle.manifest.outputs
+
+    def probability_on(self, name: str, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
+        """Probability of one part on another grid; ``world_transform`` takes mm of ``grid`` to mm of the image."""
+        part = self.probability[self.bundle.manifest.outputs.index(name)]
+        return replace(probability_to_grid(part, self.grid, grid, world_transform=world_transform), role=name)
+
+    def part_on(self, name: str, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
+        """Mask of one part on another grid: ``uint8``, probability at least the manifest's threshold."""
+        found = self.probability_on(name, grid, world_transform)
+        return found.with_data((found.data >= self.bundle.manifest.threshold.value).astype(np.uint8), unit="")
+
+    def mask_on(self, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
+        """Brain mask on another grid: in one piece, without holes."""
+        mask = self.part_on("brain", grid, world_transform)
+        return mask.with_data(ndimage.binary_fill_holes(mask.data > 0).astype(np.uint8))
+
+
+def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundle | None = None) -> Brain:
+    """Find the brain in an image of any contrast, whole head or already extracted.
+
+    Parameters
+    ----------
+    image
+        A head scan in any orientation.
+    settings
+        Engine, precision, memory and threads; its bundle is not used here.
+    bundle
+        A bundle of the task ``brain``; the default one when None.
+
+    Raises
+    ------
+    BadInputError
+        When nothing of a brain's size is found.
+    """
+    settings = settings or RunSettings()
+    bundle = bundle or open_bundle(str(SPEC.default_bundle), "brain")
+    x, grid = prepare(image)
+    prediction = predict(
+        bundle,
+        x,
+        engine=settings.engine,
+        precision=settings.precision,
+        memory_limit_gb=settings.memory_limit_gb,
+        threads=settings.threads,
+    )
+    probability = prediction.probability.copy()
+    threshold = bundle.manifest.threshold.value
+    where = bundle.manifest.outputs.index("brain")
+    core = largest_component(probability[where] >= threshold, connectivity=6)
+    found_ml = float(np.count_nonzero(core)) * grid.voxel_ml
+    if found_ml < LEAST_BRAIN_ML:
+        raise BadInputError(
+            f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml "
+            "are expected. Check that it shows a head, or give a mask with --brain-mask."
+        )
+    probability[where] *= ndimage.binary_dilation(core)
+    return Brain(probability, grid, bundle, prediction)
