@@ -81,11 +81,11 @@ def write_json(value: Any, path: Path | str) -> Path:
 
     The file appears under its name only when complete.
     """
-    return _write_whole(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", Path(path))
+    return _write_whole(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", Path(path))
 
 
 def _cell(value: Any) -> str:
-    value = _plain(value)
+    value = plain(value)
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -98,7 +98,8 @@ def _cell(value: Any) -> str:
     return text
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON keeps it: NumPy numbers as plain ones, tuples as lists, paths as texts, NaN as None."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -106,9 +107,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 
