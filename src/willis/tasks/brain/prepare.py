@@ -34,7 +34,6 @@ def network_input(data: npt.NDArray[Any], unit: str = "") -> npt.NDArray[np.floa
 
 def prepare(image: Volume) -> tuple[npt.NDArray[np.float32], Grid]:
     """The network's input (1, 128, 128, 128) and its grid."""
-
     grid = network_grid(image.grid)
     fill = HU_WINDOW[0] if image.unit == "HU" else 0.0
     coarse = resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", fill=fill)

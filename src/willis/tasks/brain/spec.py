@@ -1,26 +1,34 @@
-"""What the task ``brain`` reads, offers and gives."""
+"""What `brain` reads and gives."""
 
-from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, RoleSpec, TaskSpec
+
+PARTS = ("brain", "ventricles", "cortex", "cerebellum", "brainstem", "left")
+"""Outputs of the brain network, in order; ``left`` is all of the brain on the patient's left."""
 
 SPEC = TaskSpec(
     name="brain",
     title="Brain mask",
-    description="The brain in a head scan of any contrast.",
-    roles=(RoleSpec("image", "Image", "a head scan: T1, T2, FLAIR, diffusion.", required=True),),
-    labels=(LabelSpec("brain", "Brain", "1 in the brain, cerebellum and brain stem with the fluid between them."),),
-    measurements=(MeasurementSpec("brain_volume", "ml", "Volume inside the brain mask."),),
+    description="The brain, ventricles, cerebellum and brainstem in a head scan of any contrast.",
+    roles=(RoleSpec("image", "Head scan", "T1, T2, FLAIR, DWI or other, whole head or extracted.", required=True),),
+    labels=(
+        LabelSpec("brain", "Brain", "Brain with its ventricles and sulci."),
+        LabelSpec("ventricles", "Ventricles", "Lateral, third and fourth ventricle."),
+        LabelSpec("cerebellum", "Cerebellum", "Both hemispheres and vermis."),
+        LabelSpec("brainstem", "Brainstem", "Midbrain, pons and medulla."),
+    ),
+    measurements=(
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("ventricles_volume", "ml", "Volume of the ventricles."),
+        MeasurementSpec("cerebellum_volume", "ml", "Volume of the cerebellum."),
+        MeasurementSpec("brainstem_volume", "ml", "Volume of the brainstem."),
+    ),
     citations=(
         Citation(
-            "Hoopes A, et al. 2022, SynthStrip: skull-stripping for any brain image, NeuroImage 260 "
-            "(training on images of random contrast)",
-            "10.1016/j.neuroimage.2022.119474",
+            "Billot et al. 2023, SynthSeg: segmentation of brain MRI scans of any contrast and resolution without "
+            "retraining (the idea of training on random contrasts).",
+            "10.1016/j.media.2023.102789",
         ),
     ),
-    intended_use="Research on groups and method development; not for diagnosis or treatment of a person.",
+    intended_use="Research. Not a medical device; a person must look at the outline before it is relied on.",
     default_bundle="brain",
-    options=(
-        OptionSpec(
-            "threshold", "number", None, "Probability from which a voxel counts; else the model's own.", least=0, most=1
-        ),
-    ),
 )

@@ -1,49 +1,88 @@
-"""What the task ``wmh`` reads, offers and gives."""
+"""What `wmh` reads, offers and gives."""
 
 from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+
+REGIONS = (
+    "periventricular left",
+    "periventricular right",
+    "deep left",
+    "deep right",
+    "juxtacortical left",
+    "juxtacortical right",
+    "cerebellar left",
+    "cerebellar right",
+    "brainstem",
+)
 
 SPEC = TaskSpec(
     name="wmh",
     title="White matter hyperintensities",
-    description="White matter hyperintensities by region, in FLAIR, or T1 and FLAIR.",
+    description="White matter hyperintensities of presumed vascular origin by region, on T1 + FLAIR or FLAIR alone.",
     roles=(
-        RoleSpec("t1", "T1", "whole head or brain-extracted, on a grid of its own; sharpens the boundaries."),
-        RoleSpec("flair", "FLAIR", "whole head or brain-extracted; shows the hyperintensities.", required=True),
-        RoleSpec("brain", "Brain mask", "your own brain mask, instead of the one that is found.", is_mask=True),
+        RoleSpec("t1", "T1", "T1-weighted image; makes the result more specific and sets the space when given."),
+        RoleSpec("flair", "FLAIR", "FLAIR image, on its own grid.", required=True),
+        RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the T1 (FLAIR when no T1).", is_mask=True),
     ),
     labels=(
-        LabelSpec("wmh", "Hyperintensities", "1 in a hyperintensity, on the FLAIR's and on the T1's grid."),
-        LabelSpec("brain", "Brain", "1 in the brain, on the FLAIR's and on the T1's grid."),
+        LabelSpec("brain", "Brain", "Brain with its ventricles and sulci."),
+        LabelSpec("wmh", "White matter hyperintensities", "Lesions kept after thresholding and cluster rules."),
     ),
     measurements=(
-        MeasurementSpec("wmh_volume", "ml", "Volume of all hyperintensities."),
-        MeasurementSpec("wmh_count", "count", "Number of separate hyperintensities."),
-        MeasurementSpec("brain_volume", "ml", "Volume inside the brain mask."),
-        MeasurementSpec("wmh_percent_of_brain", "%", "Volume of hyperintensities over volume of the brain."),
-        MeasurementSpec("wmh_<region>_<side>_volume", "ml", "Volume in one region."),
-        MeasurementSpec("wmh_<region>_<side>_count", "count", "Number of hyperintensities in one region."),
+        MeasurementSpec("wmh_volume", "ml", "Volume of the WMH mask on the FLAIR's own grid."),
+        MeasurementSpec("wmh_count", "count", "Number of lesions (connected with 26 neighbours)."),
+        MeasurementSpec("wmh_brain_share", "%", "WMH volume over brain volume."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("wmh_<region>_volume", "ml", "Volume of the lesions of one region and side."),
+        MeasurementSpec("wmh_<region>_count", "count", "Number of lesions of one region and side."),
     ),
     citations=(
         Citation(
-            "Tsuchida A, Boutinaud P, et al. 2024, Early detection of white matter hyperintensities using SHIVA-WMH "
-            "detector, Human Brain Mapping 45",
+            "Tsuchida et al. 2024, segmentation of white matter hyperintensities by a U-Net trained on several cohorts "
+            "(SHIVA-WMH), Human Brain Mapping.",
             "10.1002/hbm.26548",
         ),
+        Citation(
+            "Boutinaud et al. 2021, 3D segmentation of perivascular spaces on T1-weighted 3 Tesla MR images with "
+            "a convolutional autoencoder and a U-shaped neural network.",
+            "10.3389/fninf.2021.641600",
+        ),
     ),
-    intended_use="Research on groups and method development; not for diagnosis or treatment of a person.",
+    intended_use=(
+        "Research on small vessel disease. Not a medical device: not for diagnosis or treatment; a person must look at "
+        "the outlines before the numbers are relied on."
+    ),
     default_bundle="wmh",
     options=(
-        OptionSpec("bias_field", "flag", False, "Correct the bias field (N4) before the network sees the images."),
+        OptionSpec("bias_field", "flag", False, "Correct the bias field (N4) before scaling intensities."),
+        OptionSpec(
+            "register",
+            "choice",
+            "auto",
+            "Lay the FLAIR on the T1: auto keeps a pair that already fits, always registers, never trusts the files.",
+            choices=("auto", "always", "never"),
+        ),
         OptionSpec(
             "intensity",
             "choice",
             None,
-            "Scaling of intensities: by the 99th percentile in the brain, or capped at 1.3 of it; "
-            "else as the model was trained.",
+            "Scaling by the 99th percentile in the brain, without or with SHiVAi's cap at 1.3; default: the bundle's.",
             choices=("p99", "p99-capped"),
         ),
         OptionSpec(
-            "threshold", "number", None, "Probability from which a voxel counts; else the model's own.", least=0, most=1
+            "threshold",
+            "number",
+            None,
+            "Probability from which a voxel counts; default: the bundle's.",
+            least=0.01,
+            most=0.99,
+        ),
+        OptionSpec(
+            "min_size",
+            "number",
+            None,
+            "Least volume of a lesion in mm³; default: the bundle's, at 1 mm³ a voxel.",
+            least=0.0,
+            most=1000.0,
         ),
     ),
 )
