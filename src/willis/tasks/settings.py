@@ -12,8 +12,8 @@ EngineName = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
-Progress = Callable[[str, int, int], None]
-"""Told ``(stage, done, total)``: a stage in words, and how many of its steps are done; ``total`` is 0 when unknown."""
+Progress = Callable[[float, str], None]
+"""Told the fraction of the present step that is done, 0 to 1, and in words what is being done."""
 
 
 @dataclass(frozen=True)

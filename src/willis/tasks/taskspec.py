@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from willis.errors import BadInputError, invalid_option
 from willis.units import Unit
@@ -97,20 +97,14 @@ class OptionSpec:
         """
         if value is None:
             return self.default
-        if self.kind == "flag":
-            return self._typed(value, bool)
-        if self.kind == "choice":
-            if value not in self.choices:
-                raise invalid_option(self.flag, value, self.choices)
-            return str(value)
         if self.kind in ("integer", "number"):
             return self._ranged(value)
-        return Path(value) if self.kind == "path" else self._typed(value, str)
-
-    def _typed(self, value: Any, kind: type) -> Any:
-        if not isinstance(value, kind):
-            raise BadInputError(f"{self.flag} takes a {self.kind}; found {value!r}.")
-        return value
+        if self.kind == "choice" and value not in self.choices:
+            raise invalid_option(self.flag, value, self.choices)
+        allowed = {"flag": bool, "choice": str, "text": str, "path": str | Path}[self.kind]
+        if not isinstance(value, allowed):
+            raise BadInputError(f"{self.flag} takes {_article(self.kind)}; found {value!r}.")
+        return Path(value) if self.kind == "path" else cast(bool | str, value)
 
     def _ranged(self, value: Any) -> float | int:
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "integer" else int | float):

@@ -109,11 +109,11 @@ def analyse(
     from willis.io.study import read_study
 
     with ProgressReport() as progress:
-        progress("reading", 0, 0)
+        progress(0, "reading the images")
         paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
         study = read_study(subject=subject, session=session, **paths)
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
-        progress("writing", 0, 0)
+        progress(0, "writing the results")
         report = write(findings, output, overwrite=overwrite)
     print(told(findings))
     print(f"\nReport: {report}")
