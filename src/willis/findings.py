@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from willis.units import Unit
 from willis.volume.volume import Volume
@@ -93,13 +93,29 @@ class Mask:
 class Figure:
     """A picture for the report: PNG bytes, and what it shows.
 
-    ``section`` is the report's part it belongs to: ``result``, ``quality``.
+    Parameters
+    ----------
+    name
+        Its file is ``figures/<name>.png``: letters, digits, ``-`` and ``_``.
+    caption
+        One or two sentences below the picture.
+    section
+        The part of the report it belongs to: ``result``, ``quality``, or the name of one of the findings' tables,
+        beside which it is then shown.
+    png
+        The picture.
+    alt
+        What it shows, for a reader who can't see it; the caption serves when empty.
+    kind
+        ``scan`` on a dark ground, or ``chart`` on white (inverted where the page is dark).
     """
 
     name: str
     caption: str
     section: str
     png: bytes
+    alt: str = ""
+    kind: Literal["scan", "chart"] = "scan"
 
 
 @dataclass(frozen=True)
@@ -127,7 +143,8 @@ class Findings:
     figures
         In the order to be shown.
     provenance
-        JSON-ready: inputs with SHA-256, bundle, versions, settings, seeds, device, precision, timings in s.
+        JSON-ready: inputs with SHA-256, bundle, versions, settings, seeds, device, precision, timings in s; its keys
+        are listed in ``docs/reference/outputs.md``.
     notes
         Sentences that a reader must see: geometry repaired, registration poor, input outside the training range.
     """

@@ -1,0 +1,279 @@
+"""Derivatives: the files of a run, named as BIDS has it, whole or absent, and read back.
+
+See ``docs/reference/outputs.md`` for each file. BIDS 1.10, "Derivatives", https://bids-specification.readthedocs.io
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from willis import __version__
+from willis.errors import BadInputError
+from willis.findings import Figure, Findings, Mask
+from willis.io.nifti import read_nifti, write_nifti
+from willis.io.records import (
+    LESION_COLUMNS,
+    MEASUREMENT_COLUMNS,
+    figure_record,
+    findings_of,
+    lesion_rows,
+    measurement_rows,
+    summary_record,
+)
+from willis.io.tables import plain, read_table, write_json, write_table
+
+BIDS_VERSION = "1.10.0"
+PROVENANCE = "provenance.json"
+DESCRIPTION = "dataset_description.json"
+FIGURES = "figures/figures.json"
+REPORT = "report.html"
+BOOKKEEPING = ("task", "prefix", "outputs", "complete")  # keys that provenance.json has beside the findings' own
+LESION_LABELS = ("wmh", "lesion", "core", "penumbra", "flairvisible")
+
+_IMAGE_NAME = re.compile(
+    r"_space-(?P<space>[A-Za-z0-9]+)_label-(?P<label>[A-Za-z0-9]+)_(?P<kind>mask|probseg)\.nii\.gz$"
+)
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_FIGURE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def output_names(findings: Findings) -> list[str]:
+    """Names of all files that :func:`write_derivatives` makes of these findings, relative to their folder.
+
+    Raises
+    ------
+    BadInputError
+        When a label, a space or a figure's name can't stand in a file name, or two files would bear one name.
+    """
+    described = f"{findings.prefix}_desc-{findings.task}"
+    names = [image_name(findings.prefix, mask, "mask") for mask in findings.masks]
+    names += [image_name(findings.prefix, mask, "probseg") for mask in findings.probabilities]
+    names += [name.replace(".nii.gz", ".json") for name in names]
+    names += [f"{described}_measurements.tsv", f"{described}_measurements.json", f"{described}_lesions.tsv"]
+    names += [_figure_name(figure) for figure in findings.figures]
+    names += [FIGURES, DESCRIPTION, PROVENANCE]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadInputError(f"two outputs would bear the same name: {', '.join(sorted(twice))}.")
+    return names
+
+
+def image_name(prefix: str, mask: Mask, kind: str) -> str:
+    """File name of a mask or probability map: ``sub-01_space-flair_label-wmh_mask.nii.gz``."""
+    for word in (mask.space, mask.label):
+        if not _WORD.fullmatch(word):
+            raise BadInputError(f"{word!r} can't stand in a file name; a space or label is letters and digits only.")
+    return f"{prefix}_space-{mask.space}_label-{mask.label}_{kind}.nii.gz"
+
+
+def write_derivatives(findings: Findings, out: Path | str) -> list[Path]:
+    """Write masks, tables, figures and provenance of one run.
+
+    All files are made in a hidden folder beside ``out`` and moved there when complete. An earlier run of the same
+    subject and task in ``out`` is replaced whole; no other file is touched.
+
+    Parameters
+    ----------
+    findings
+        Of one study and task.
+    out
+        The run's folder, made when absent.
+
+    Returns
+    -------
+    list of Path
+        The files written, those of :func:`output_names`.
+
+    Raises
+    ------
+    BadInputError
+        When ``out`` is a file, holds the results of another subject or task, or holds other files under the names to
+        be written, an input among them.
+    """
+    out = Path(out)
+    names = output_names(findings)
+    earlier = _earlier_outputs(findings, out)
+    if DESCRIPTION not in earlier and (out / DESCRIPTION).exists():
+        names.remove(DESCRIPTION)
+    _refuse_to_overwrite(findings, out, [*names, REPORT], earlier)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        _write_files(findings, staging, names)
+        _write_provenance(findings, staging, names, complete=True)
+        if not out.exists():
+            staging.chmod(0o755)
+            staging.rename(out)
+        else:
+            _move_into(findings, staging, out, names, earlier)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return [out / name for name in names]
+
+
+def read_derivatives(out: Path | str) -> Findings:
+    """Read back the findings that :func:`write_derivatives` wrote.
+
+    Raises
+    ------
+    BadInputError
+        When the folder holds no complete run.
+    """
+    out = Path(out)
+    provenance = _read_json(out / PROVENANCE, "a folder that willis has written a complete run to")
+    if not provenance.get("complete"):
+        raise BadInputError(f"the run in {out} was broken off while its files were written. Run it again.")
+    described = f"{provenance['prefix']}_desc-{provenance['task']}"
+    images: dict[str, list[Mask]] = {"mask": [], "probseg": []}
+    for name in provenance["outputs"]:
+        if found := _IMAGE_NAME.search(name):
+            volume = read_nifti(out / name, role=found["label"], allow_empty=True)
+            images[found["kind"]].append(Mask(found["label"], found["space"], volume))
+    figures = [
+        Figure(**record, png=(out / "figures" / f"{record['name']}.png").read_bytes())
+        for record in _read_json(out / FIGURES, "its list of figures")
+    ]
+    return findings_of(
+        _read_json(out / f"{described}_measurements.json", "the run's measurements"),
+        read_table(out / f"{described}_lesions.tsv"),
+        {key: value for key, value in provenance.items() if key not in BOOKKEEPING},
+        figures=figures,
+        masks=images["mask"],
+        probabilities=images["probseg"],
+    )
+
+
+def _write_files(findings: Findings, folder: Path, names: Iterable[str]) -> None:
+    described = folder / f"{findings.prefix}_desc-{findings.task}_measurements.tsv"
+    for kind, masks, dtype in (("mask", findings.masks, np.uint8), ("probseg", findings.probabilities, np.float32)):
+        for mask in masks:
+            name = image_name(findings.prefix, mask, kind)
+            write_nifti(mask.volume.with_data(mask.volume.data.astype(dtype, copy=False)), folder / name)
+            write_json(_sidecar(findings, mask, kind), folder / name.replace(".nii.gz", ".json"))
+    write_table(measurement_rows(findings), described, MEASUREMENT_COLUMNS)
+    write_json(summary_record(findings), described.with_suffix(".json"))
+    lesions = described.with_name(described.name.replace("_measurements", "_lesions"))
+    write_table(lesion_rows(findings), lesions, LESION_COLUMNS)
+    write_json([figure_record(figure) for figure in findings.figures], folder / FIGURES)
+    for figure in findings.figures:
+        (folder / _figure_name(figure)).write_bytes(figure.png)
+    if DESCRIPTION in names:
+        write_json(_description(findings), folder / DESCRIPTION)
+
+
+def _write_provenance(findings: Findings, folder: Path, outputs: list[str], *, complete: bool) -> None:
+    own = {key: value for key, value in plain(findings.provenance).items() if key not in BOOKKEEPING}
+    kept = {"task": findings.task, "prefix": findings.prefix, **own, "outputs": outputs, "complete": complete}
+    write_json(kept, folder / PROVENANCE)
+
+
+def _move_into(findings: Findings, staging: Path, out: Path, names: list[str], earlier: set[str]) -> None:
+    """Replace the files one by one, with a provenance in place that owns them all should the move be broken off."""
+    _write_provenance(findings, out, [*names, *sorted(earlier - set(names))], complete=False)
+    for name in sorted(earlier - set(names)):
+        (out / name).unlink(missing_ok=True)
+    for name in sorted(names, key=lambda name: name == PROVENANCE):
+        target = out / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).replace(target)
+
+
+def _earlier_outputs(findings: Findings, out: Path) -> set[str]:
+    """Names of the files of an earlier run of the same subject and task, its report included; none when there is none.
+
+    Raises
+    ------
+    BadInputError
+        When ``out`` isn't a folder, or holds the results of another subject or task.
+    """
+    if out.exists() and not out.is_dir():
+        raise BadInputError(f"{out} is a file; give a folder for the results.")
+    if not (out / PROVENANCE).exists():
+        return set()
+    found = _read_json(out / PROVENANCE, "the provenance of an earlier run")
+    mine = (findings.prefix, findings.task)
+    if not isinstance(found, dict) or (found.get("prefix"), found.get("task")) != mine:
+        other = f"{found.get('prefix')}, task {found.get('task')}" if isinstance(found, dict) else "something else"
+        raise BadInputError(
+            f"{out} holds the results of {other}; these are of {mine[0]}, task {mine[1]}. Give another folder."
+        )
+    described = f"{findings.prefix}_desc-{findings.task}_"
+    return {REPORT} | {
+        name
+        for name in found.get("outputs", [])
+        if isinstance(name, str) and _is_ours(name, findings.prefix, described)
+    }
+
+
+def _is_ours(name: str, prefix: str, described: str) -> bool:
+    """Whether a name from a provenance file is one that a run writes, so that no other file is ever removed."""
+    if name in (PROVENANCE, DESCRIPTION, FIGURES):
+        return True
+    if name.startswith("figures/"):
+        return re.fullmatch(r"figures/[A-Za-z0-9_-]+\.png", name) is not None
+    image = name.replace(".json", ".nii.gz") if name.startswith(f"{prefix}_space-") else name
+    return name.startswith(described) or (image.startswith(f"{prefix}_") and _IMAGE_NAME.search(image) is not None)
+
+
+def _refuse_to_overwrite(findings: Findings, out: Path, names: Iterable[str], earlier: set[str]) -> None:
+    inputs = findings.provenance.get("inputs", {})
+    paths = {Path(i["path"]).resolve() for i in inputs.values() if isinstance(i, Mapping) and i.get("path")}
+    for name in names:
+        if (out / name).resolve() in paths:
+            raise BadInputError(f"{out / name} is an input and would be overwritten. Give another folder.")
+        if name not in earlier and (out / name).exists():
+            raise BadInputError(
+                f"{out / name} exists and isn't known to be of an earlier run of {findings.prefix},"
+                f" task {findings.task}. Move it away, or give another folder."
+            )
+
+
+def _sidecar(findings: Findings, mask: Mask, kind: str) -> dict[str, Any]:
+    inputs = findings.provenance.get("inputs", {})
+    sources = {role: _source_uri(role, i["path"]) for role, i in inputs.items() if i.get("path")}
+    shape = "Lesion" if mask.label in LESION_LABELS else "Brain" if mask.label == "brain" else "ROI"
+    words = "Probability" if kind == "probseg" else "Mask"
+    return {
+        "Description": f"{words} of {mask.label} on the grid of the {mask.space} image, found by willis.",
+        "Type": shape,
+        "Manual": False,
+        "Sources": list(sources.values()),
+        "SpatialReference": sources.get(mask.space, "orig"),
+    }
+
+
+def _source_uri(role: str, path: str) -> str:
+    """BIDS URI of an input; ``dataset_description.json`` says where its folder is."""
+    return f"bids:{role}:{Path(path).name}"
+
+
+def _description(findings: Findings) -> dict[str, Any]:
+    inputs = findings.provenance.get("inputs", {})
+    links = {role: Path(i["path"]).resolve().parent.as_uri() for role, i in inputs.items() if i.get("path")}
+    return {
+        "Name": f"willis {findings.task}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "willis", "Version": __version__}],
+        "DatasetLinks": links,
+    }
+
+
+def _figure_name(figure: Figure) -> str:
+    if not _FIGURE_NAME.fullmatch(figure.name):
+        raise BadInputError(f"the figure's name is {figure.name!r}; allowed are letters, digits, '-' and '_'.")
+    return f"figures/{figure.name}.png"
+
+
+def _read_json(path: Path, wanted: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path} can't be read, and {wanted} is needed: {error}.") from error
