@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from willis.errors import BadInputError, invalid_option
 from willis.units import Unit
@@ -101,10 +101,13 @@ class OptionSpec:
             return self._ranged(value)
         if self.kind == "choice" and value not in self.choices:
             raise invalid_option(self.flag, value, self.choices)
-        allowed = {"flag": bool, "choice": str, "text": str, "path": str | Path}[self.kind]
-        if not isinstance(value, allowed):
-            raise BadInputError(f"{self.flag} takes {_article(self.kind)}; found {value!r}.")
-        return Path(value) if self.kind == "path" else cast(bool | str, value)
+        if self.kind == "path" and isinstance(value, str | Path):
+            return Path(value)
+        if (self.kind == "flag" and isinstance(value, bool)) or (
+            self.kind in ("choice", "text") and isinstance(value, str)
+        ):
+            return value
+        raise BadInputError(f"{self.flag} takes {_article(self.kind)}; found {value!r}.")
 
     def _ranged(self, value: Any) -> float | int:
         if isinstance(value, bool) or not isinstance(value, int if self.kind == "integer" else int | float):
