@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from willis.errors import GeometryError
+import numpy as np
+
+from willis.errors import BadInputError, GeometryError
 from willis.measure import lesionwise, overlap, surface, volumetry
 from willis.measure.metric import Metric
 from willis.measure.pair import MaskPair
@@ -11,6 +13,9 @@ from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 METRICS: tuple[Metric, ...] = (*overlap.METRICS, *volumetry.METRICS, *surface.METRICS, *lesionwise.METRICS)
+
+SIZES = ("predicted_ml", "reference_ml", "predicted_lesions", "reference_lesions")
+COLUMNS: tuple[str, ...] = (*SIZES, *(metric.name for metric in METRICS))
 
 
 def evaluate_case(prediction: Volume, reference: Volume) -> dict[str, float]:
@@ -23,8 +28,7 @@ def evaluate_case(prediction: Volume, reference: Volume) -> dict[str, float]:
 
     Returns
     -------
-    By name, in the order of :data:`METRICS` after ``predicted_ml``, ``reference_ml``, ``predicted_lesions`` and
-    ``reference_lesions``; NaN where a metric is undefined.
+    By name, in the order of :data:`COLUMNS`: the sizes of both masks, then the metrics; NaN where one is undefined.
 
     Raises
     ------
@@ -36,13 +40,36 @@ def evaluate_case(prediction: Volume, reference: Volume) -> dict[str, float]:
     prediction = onto_axes_of(reference.grid, prediction)
     pair = MaskPair(prediction.data, reference.data, reference.grid.spacing_mm, reference.grid.voxel_ml)
     lesions = pair.once(lesionwise.match_lesions)
-    sizes = {
-        "predicted_ml": pair.predicted * pair.voxel_ml,
-        "reference_ml": pair.referenced * pair.voxel_ml,
-        "predicted_lesions": float(lesions.predicted),
-        "reference_lesions": float(lesions.referenced),
-    }
+    volumes = (pair.predicted * pair.voxel_ml, pair.referenced * pair.voxel_ml)
+    sizes = dict(zip(SIZES, (*volumes, float(lesions.predicted), float(lesions.referenced)), strict=True))
     return sizes | {metric.name: metric.of(pair) for metric in METRICS}
+
+
+def mask_of(volume: Volume, label: int | None = None) -> Volume:
+    """Take a binary mask from an image as masks are stored: 0 and 1, 0 and 255, or one label of several.
+
+    Raises
+    ------
+    BadInputError
+        When the image holds other values and no label is chosen.
+    """
+    if label is not None:
+        return volume.with_data(volume.data == label)
+    found = np.unique(volume.data)
+    if np.isin(found, (0, 1)).all():
+        return volume.with_data(volume.data == 1)
+    if np.array_equal(found, (0, 255)) or np.array_equal(found, (255,)):
+        return volume.with_data(volume.data == 255).noted("255 was taken as 1.")
+    shown = ", ".join(f"{value:g}" for value in found[:6]) + (" …" if found.size > 6 else "")
+    raise BadInputError(
+        f"not a binary mask: {found.size} values ({shown}); allowed are 0 and 1, or 0 and 255. "
+        "Threshold it, or choose one label with --label."
+    )
+
+
+def empty_like(mask: Volume) -> Volume:
+    """A mask of nothing on the same grid, without notes."""
+    return Volume(np.zeros_like(mask.data), mask.grid)
 
 
 def onto_axes_of(grid: Grid, volume: Volume) -> Volume:

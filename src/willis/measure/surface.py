@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from willis.measure.metric import Metric
 from willis.measure.pair import Mask, MaskPair
@@ -29,10 +30,9 @@ def surface_distances_mm(pair: MaskPair) -> tuple[Distances, Distances]:
 
     Neither mask is empty.
     """
-    ours, theirs = surface_of(pair.prediction[pair.box]), surface_of(pair.reference[pair.box])
-    to_theirs = ndimage.distance_transform_edt(~theirs, sampling=pair.spacing_mm)[ours]
-    to_ours = ndimage.distance_transform_edt(~ours, sampling=pair.spacing_mm)[theirs]
-    return to_theirs, to_ours
+    ours = np.argwhere(surface_of(pair.prediction[pair.box])) * pair.spacing_mm
+    theirs = np.argwhere(surface_of(pair.reference[pair.box])) * pair.spacing_mm
+    return np.asarray(KDTree(theirs).query(ours)[0]), np.asarray(KDTree(ours).query(theirs)[0])
 
 
 def _hd95(pair: MaskPair) -> float:
