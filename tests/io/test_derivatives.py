@@ -11,6 +11,7 @@ import pytest
 from willis.errors import BadInputError
 from willis.findings import Decision, Figure, Findings, Lesion, Mask, Measurement
 from willis.io.derivatives import output_names, read_derivatives, write_derivatives
+from willis.io.nifti import sha256_of
 from willis.io.records import settled
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -41,7 +42,7 @@ def findings() -> Findings:
         tables={"regions": [{"region": "deep", "left": np.float32(0.5), "right": None}]},
         figures=[Figure("mosaic", "Slices.", "result", b"\x89PNG picture", alt="What is seen", kind="chart")],
         provenance={
-            "inputs": {"flair": {"path": "/data/sub-01/flair.nii.gz", "sha256": "ab" * 32}},
+            "inputs": {"flair": {"file": "flair.nii.gz", "sha256": "ab" * 32}},
             "timings": {"read": np.float64(0.5)},
         },
         notes=("A note.",),
@@ -88,10 +89,9 @@ def test_sidecars_name_their_sources(findings, tmp_path):
     write_derivatives(findings, tmp_path / "out")
     sidecar = json.loads((tmp_path / "out" / "sub-01_ses-02_space-flair_label-wmh_mask.json").read_text())
     description = json.loads((tmp_path / "out" / "dataset_description.json").read_text())
-    assert sidecar["Sources"] == ["bids:flair:flair.nii.gz"]
-    assert sidecar["SpatialReference"] == "bids:flair:flair.nii.gz"
+    assert sidecar["Sources"] == ["flair.nii.gz"]
+    assert sidecar["SpatialReference"] == "flair.nii.gz"
     assert sidecar["Type"] == "Lesion"
-    assert description["DatasetLinks"] == {"flair": "file:///data/sub-01"}
     assert description["DatasetType"] == "derivative"
 
 
@@ -156,14 +156,13 @@ def test_refuses_the_folder_of_another_run(findings, tmp_path, change):
 
 
 def test_refuses_to_overwrite_an_input(findings, tmp_path):
-    name = "sub-01_ses-02_space-flair_label-brain_mask.nii.gz"
-    source = tmp_path / "data" / name
-    source.parent.mkdir()
-    source.write_bytes(b"the user's own mask")
-    given = replace(findings, provenance={"inputs": {"brain": {"path": str(source), "sha256": ""}}})
+    write_derivatives(findings, tmp_path / "out")
+    mask = tmp_path / "out" / "sub-01_ses-02_space-flair_label-brain_mask.nii.gz"
+    given = {"brain": {"file": mask.name, "sha256": sha256_of(mask)}}
+    before = files_of(tmp_path / "out")
     with pytest.raises(BadInputError, match="is an input"):
-        write_derivatives(given, tmp_path / "data")
-    assert files_of(tmp_path / "data") == {name: b"the user's own mask"}
+        write_derivatives(replace(findings, provenance={"inputs": given}), tmp_path / "out")
+    assert files_of(tmp_path / "out") == before
 
 
 def test_refuses_to_overwrite_files_of_unknown_origin(findings, tmp_path):

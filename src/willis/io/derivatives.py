@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from willis import __version__
 from willis.errors import BadInputError
 from willis.findings import Figure, Findings, Mask
-from willis.io.nifti import read_nifti, write_nifti
+from willis.io.nifti import read_nifti, sha256_of, write_nifti
 from willis.io.records import (
     LESION_COLUMNS,
     MEASUREMENT_COLUMNS,
@@ -224,9 +224,9 @@ def _is_ours(name: str, prefix: str, described: str) -> bool:
 
 def _refuse_to_overwrite(findings: Findings, out: Path, names: Iterable[str], earlier: set[str]) -> None:
     inputs = findings.provenance.get("inputs", {})
-    paths = {Path(i["path"]).resolve() for i in inputs.values() if isinstance(i, Mapping) and i.get("path")}
+    digests = {i["sha256"] for i in inputs.values() if i.get("sha256")}
     for name in names:
-        if (out / name).resolve() in paths:
+        if (out / name).is_file() and sha256_of(out / name) in digests:
             raise BadInputError(f"{out / name} is an input and would be overwritten. Give another folder.")
         if name not in earlier and (out / name).exists():
             raise BadInputError(
@@ -237,7 +237,7 @@ def _refuse_to_overwrite(findings: Findings, out: Path, names: Iterable[str], ea
 
 def _sidecar(findings: Findings, mask: Mask, kind: str) -> dict[str, Any]:
     inputs = findings.provenance.get("inputs", {})
-    sources = {role: _source_uri(role, i["path"]) for role, i in inputs.items() if i.get("path")}
+    sources = {role: i["file"] for role, i in inputs.items() if i.get("file")}
     shape = "Lesion" if mask.label in LESION_LABELS else "Brain" if mask.label == "brain" else "ROI"
     words = "Probability" if kind == "probseg" else "Mask"
     return {
@@ -249,20 +249,12 @@ def _sidecar(findings: Findings, mask: Mask, kind: str) -> dict[str, Any]:
     }
 
 
-def _source_uri(role: str, path: str) -> str:
-    """BIDS URI of an input; ``dataset_description.json`` says where its folder is."""
-    return f"bids:{role}:{Path(path).name}"
-
-
 def _description(findings: Findings) -> dict[str, Any]:
-    inputs = findings.provenance.get("inputs", {})
-    links = {role: Path(i["path"]).resolve().parent.as_uri() for role, i in inputs.items() if i.get("path")}
     return {
         "Name": f"willis {findings.task}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [{"Name": "willis", "Version": __version__}],
-        "DatasetLinks": links,
     }
 
 
