@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,11 +53,10 @@ class Case:
 
 
 class CaseSource(Protocol):
-    """Makes cases by number. Picklable, since worker processes make the cases."""
+    """Makes cases by number. Picklable, since worker processes make the cases.
 
-    @property
-    def count(self) -> int | None:
-        """Number of different cases; None when endless (phantoms on the fly)."""
+    A source with ``__len__`` has that many cases; one without is endless (phantoms on the fly).
+    """
 
     def case(self, index: int) -> Case:
         """Case ``index``, the same on every call."""
@@ -64,13 +64,11 @@ class CaseSource(Protocol):
 
 @dataclass(frozen=True)
 class CaseList:
-    """A source from cases in memory or made by hand."""
+    """A source of cases in memory."""
 
     cases: tuple[Case, ...]
 
-    @property
-    def count(self) -> int | None:
-        """Number of cases."""
+    def __len__(self) -> int:
         return len(self.cases)
 
     def case(self, index: int) -> Case:
@@ -78,7 +76,7 @@ class CaseList:
         return self.cases[index]
 
 
-def source_count(source: Any) -> int | None:
+def source_count(source: CaseSource) -> int | None:
     """Number of cases of a source, None when endless.
 
     Raises
@@ -86,7 +84,8 @@ def source_count(source: Any) -> int | None:
     BadInputError
         When it is empty.
     """
-    count = source.count
-    if count is not None and count < 1:
+    if not isinstance(source, Sized):
+        return None
+    if len(source) < 1:
         raise BadInputError("there are no training cases; give a folder with at least one, or a phantom source.")
-    return None if count is None else int(count)
+    return len(source)

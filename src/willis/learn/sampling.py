@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,9 +75,9 @@ def cut(case: StoredCase, start: Shape3, patch: Shape3) -> Patch:
     )
 
 
-def _cut(array: npt.NDArray[np.generic], start: Shape3, patch: Shape3) -> npt.NDArray[np.generic]:  # type: ignore[type-var]
+def _cut(array: npt.NDArray[Any], start: Shape3, patch: Shape3) -> npt.NDArray[Any]:
     shape = array.shape[1:]
-    if all(0 <= s and s + p <= n for s, p, n in zip(start, patch, shape, strict=True)):
+    if all(s >= 0 and s + p <= n for s, p, n in zip(start, patch, shape, strict=True)):
         return np.array(array[(slice(None), *(slice(s, s + p) for s, p in zip(start, patch, strict=True)))])
     out = np.zeros((array.shape[0], *patch), array.dtype)
     source, goal = [slice(None)], [slice(None)]

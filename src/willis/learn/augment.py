@@ -1,0 +1,195 @@
+"""Augmentation: `make_params` draws, `apply` is deterministic, and the drawn parameters are plain values to record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from willis.learn.recipe import AugmentationSettings
+
+Shape3 = tuple[int, int, int]
+BIAS_KNOTS = 4  # control points of a bias field along each axis
+
+
+@dataclass(frozen=True)
+class Params:
+    """What is done to one patch; None or empty: nothing.
+
+    Parameters
+    ----------
+    flips
+        Axes that are mirrored.
+    affine
+        (3, 3) rows, index of the output patch to index of the input patch, both from their centres, voxels.
+    gamma, contrast, brightness, noise_std, blur_voxels
+        One value for each channel; 1, 1, 1, 0, 0 change nothing.
+    noise_seed
+        Of the noise.
+    bias
+        Logarithm of the bias field at BIAS_KNOTS³ points of each channel, flat.
+    dropped
+        Channel that is zeroed.
+    """
+
+    flips: tuple[int, ...] = ()
+    affine: tuple[tuple[float, ...], ...] | None = None
+    gamma: tuple[float, ...] = ()
+    contrast: tuple[float, ...] = ()
+    brightness: tuple[float, ...] = ()
+    noise_std: tuple[float, ...] = ()
+    noise_seed: int = 0
+    blur_voxels: tuple[float, ...] = ()
+    bias: tuple[tuple[float, ...], ...] = ()
+    dropped: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, without those that change nothing."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, (), 0)}
+
+
+def make_params(settings: AugmentationSettings, channels: int, rng: np.random.Generator) -> Params:
+    """Draw the parameters for one patch of ``channels`` channels."""
+
+    def happens(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    def each(low: float, high: float) -> tuple[float, ...]:
+        return tuple(float(v) for v in rng.uniform(low, high, channels))
+
+    flips = tuple(axis for axis in settings.flip_axes if happens(settings.flip))
+    affine = _draw_affine(settings, rng) if happens(settings.affine) else None
+    bias: tuple[tuple[float, ...], ...] = ()
+    if happens(settings.bias):
+        knots = rng.uniform(-settings.bias_log, settings.bias_log, (channels, BIAS_KNOTS**3))
+        bias = tuple(tuple(float(v) for v in row) for row in knots)
+    gamma: tuple[float, ...] = ()
+    if happens(settings.gamma):
+        gamma = tuple(math.exp(v) for v in each(*(math.log(g) for g in settings.gamma_range)))
+    dropped = None
+    if happens(settings.channel_dropout) and channels > 1:
+        droppable = settings.droppable or tuple(range(channels))
+        dropped = int(droppable[int(rng.integers(len(droppable)))])
+    return Params(
+        flips=flips,
+        affine=affine,
+        gamma=gamma,
+        contrast=each(*settings.contrast_range) if happens(settings.contrast) else (),
+        brightness=each(*settings.brightness_range) if happens(settings.brightness) else (),
+        noise_std=each(0.0, settings.noise_std) if happens(settings.noise) else (),
+        noise_seed=int(rng.integers(2**31)),
+        blur_voxels=each(0.0, settings.blur_voxels) if happens(settings.blur) else (),
+        bias=bias,
+        dropped=dropped,
+    )
+
+
+def source_shape(params: Params, patch: Shape3) -> Shape3:
+    """Voxels to cut out of the case so that the affine's corners have something to read."""
+    if params.affine is None:
+        return patch
+    reach = np.abs(np.array(params.affine)) @ (np.array(patch) / 2)
+    i, j, k = (max(p, 2 * math.ceil(r) + 1) for p, r in zip(patch, reach, strict=True))
+    return i, j, k
+
+
+@torch.no_grad()
+def apply(
+    params: Params, image: Tensor, labels: Tensor, patch: Shape3, *, keep_zero: bool = True
+) -> tuple[Tensor, Tensor]:
+    """Augment one patch.
+
+    Parameters
+    ----------
+    image
+        (C, *source_shape(params, patch)) float32.
+    labels
+        (M, *source_shape) uint8: target maps and mask, moved with the image by nearest neighbour.
+    patch
+        Shape that comes back.
+    keep_zero
+        Voxels that are 0 in all channels stay 0.
+    """
+    if params.affine is not None:
+        image, labels = _resample(params.affine, image, labels, patch)
+    if params.flips:
+        axes = [axis + 1 for axis in params.flips]
+        image, labels = image.flip(axes), labels.flip(axes)
+    inside = (image != 0).any(0) if keep_zero else None
+    image = _intensity(params, image.clone())
+    if inside is not None:
+        image *= inside
+    if params.dropped is not None:
+        image[params.dropped] = 0
+    return image.contiguous(), labels.contiguous()
+
+
+def _intensity(params: Params, image: Tensor) -> Tensor:
+    for channel, knots in enumerate(params.bias):
+        field = torch.tensor(knots, dtype=torch.float32).view(1, 1, *(BIAS_KNOTS,) * 3)
+        image[channel] *= functional.interpolate(field, image.shape[1:], mode="trilinear")[0, 0].exp_()
+    for channel, sigma in enumerate(params.blur_voxels):
+        image[channel] = _blurred(image[channel], sigma)
+    for channel, factor in enumerate(params.contrast):
+        mean = image[channel].sum() / (image[channel] != 0).sum().clamp_min(1)
+        image[channel] = ((image[channel] - mean) * factor + mean).clamp_min_(0)
+    for channel, factor in enumerate(params.brightness):
+        image[channel] *= factor
+    for channel, power in enumerate(params.gamma):
+        top = image[channel].max().clamp_min(1e-6)
+        image[channel] = (image[channel].clamp_min(0) / top) ** power * top
+    if params.noise_std:
+        generator = torch.Generator().manual_seed(params.noise_seed)
+        std = torch.tensor(params.noise_std).view(-1, 1, 1, 1)
+        image += torch.randn(image.shape, generator=generator) * std
+    return image
+
+
+def _blurred(image: Tensor, sigma: float) -> Tensor:
+    radius = math.ceil(3 * sigma)
+    if radius < 1 or sigma < 0.1:
+        return image
+    x = torch.arange(-radius, radius + 1, dtype=torch.float32)
+    kernel = torch.exp(-(x**2) / (2 * sigma**2))
+    kernel /= kernel.sum()
+    out = image[None, None]
+    for axis in range(3):
+        shape, pad = [1, 1, 1, 1, 1], [0, 0, 0]
+        shape[2 + axis], pad[axis] = 2 * radius + 1, radius
+        out = functional.conv3d(out, kernel.view(shape), padding=pad)
+    return out[0, 0]
+
+
+def _draw_affine(settings: AugmentationSettings, rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
+    matrix: npt.NDArray[np.float64] = np.eye(3)
+    for axis, degrees in enumerate(rng.uniform(-settings.rotation_deg, settings.rotation_deg, 3)):
+        c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        turn = np.eye(3)
+        a, b = [i for i in range(3) if i != axis]
+        turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
+        matrix = matrix @ turn
+    shear = np.eye(3)
+    shear[np.triu_indices(3, 1)] = rng.uniform(-settings.shear, settings.shear, 3)
+    matrix = matrix @ shear @ np.diag(1 / rng.uniform(*settings.scale, 3))
+    return tuple(tuple(float(v) for v in row) for row in matrix)
+
+
+def _resample(
+    affine: tuple[tuple[float, ...], ...], image: Tensor, labels: Tensor, patch: Shape3
+) -> tuple[Tensor, Tensor]:
+    """Pull a patch through the affine about the centres of both arrays; grid_sample wants x, y, z = k, j, i."""
+    matrix = np.array(affine)
+    have = np.array(image.shape[1:], dtype=np.float64)
+    scaled = np.diag(2 / have) @ matrix @ np.diag(np.array(patch) / 2)
+    theta = torch.zeros(1, 3, 4)
+    theta[0, :, :3] = torch.from_numpy(scaled[::-1, ::-1].copy())
+    grid = functional.affine_grid(theta, [1, 1, *patch], align_corners=False)
+    moved = functional.grid_sample(image[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    kept = functional.grid_sample(labels[None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return moved, kept[0].to(labels.dtype)

@@ -1,0 +1,75 @@
+"""Batches: the patches of a step, which depend on the seed and the step's number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from willis.learn.augment import apply, make_params, source_shape
+from willis.learn.pool import CasePool
+from willis.learn.recipe import Recipe
+from willis.learn.sampling import Shape3, cut, draw_centre, place
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Patches of one step.
+
+    Parameters
+    ----------
+    image, target, mask
+        (N, C, i, j, k) float32, (N, L, i, j, k) uint8, (N, 1, i, j, k) uint8.
+    drawn
+        For each patch its case, first voxel and augmentation, as plain values.
+    """
+
+    image: Tensor
+    target: Tensor
+    mask: Tensor
+    drawn: tuple[dict[str, Any], ...]
+
+    def part(self, index: int, count: int) -> Batch:
+        """Part ``index`` of ``count`` equal parts."""
+        size = len(self.image) // count
+        piece = slice(index * size, (index + 1) * size)
+        return Batch(self.image[piece], self.target[piece], self.mask[piece], self.drawn[piece])
+
+
+def make_batch(recipe: Recipe, pool: CasePool, step: int, samples: Sequence[int]) -> Batch:
+    """Cut and augment the patches with the given numbers (0 … batch − 1) of a step."""
+    made = [_sample(recipe, pool, step, number) for number in samples]
+    images, labels, drawn = zip(*made, strict=True)
+    stacked = torch.stack(labels)
+    return Batch(torch.stack(images), stacked[:, :-1], stacked[:, -1:], tuple(drawn))
+
+
+def _sample(recipe: Recipe, pool: CasePool, step: int, number: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    rng = np.random.default_rng((recipe.training.seed, step, number))
+    indices = pool.indices(step)
+    index = int(rng.integers(indices.start, indices.stop))
+    case = pool.get(index)
+    patch: Shape3 = recipe.sampling.patch
+    centre = draw_centre(case, patch, recipe.sampling.foreground_share, rng)
+    params = make_params(recipe.augmentation, case.image.shape[0], rng)
+    shape = source_shape(params, patch)
+    inner = place(centre, patch, _spatial(case.mask.shape))
+    start = tuple(a - (s - p) // 2 for a, s, p in zip(inner, shape, patch, strict=True))
+    piece = cut(case, (start[0], start[1], start[2]), shape)
+    labels = np.concatenate([piece.target, piece.mask[None].astype(np.uint8)])
+    image, moved = apply(
+        params,
+        torch.from_numpy(piece.image),
+        torch.from_numpy(labels),
+        patch,
+        keep_zero=recipe.augmentation.keep_zero,
+    )
+    return image, moved, {"case": index, "start": list(inner), **params.to_json()}
+
+
+def _spatial(shape: tuple[int, ...]) -> Shape3:
+    return shape[0], shape[1], shape[2]

@@ -1,0 +1,142 @@
+"""Learner: network, average, optimiser and loss of a run, and what one step does to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from willis.errors import BadInputError, WillisError
+from willis.learn.average import MovingAverage
+from willis.learn.batches import Batch
+from willis.learn.checkpoint import optimiser_tensors, restore_optimiser, with_prefix, without_prefix
+from willis.learn.distributed import World
+from willis.learn.losses import Loss
+from willis.learn.recipe import OptimiserSettings, Recipe
+from willis.learn.schedule import rate_factor
+from willis.nets.registry import build_network
+
+STEP_SEED_STRIDE = 1_000_003  # a prime: seeds of different runs' steps don't meet within a million steps
+
+
+def pick_device(name: str) -> torch.device:
+    """The device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    BadInputError
+        When CUDA is asked for and absent.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BadInputError("training.device is 'cuda' and there is no CUDA device; use 'auto' or 'cpu'.")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
+    """AdamW or SGD; biases and normalisation (all that isn't a kernel) are not decayed."""
+    kernels = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": kernels, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    if settings.name == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, foreach=True)
+    nesterov = settings.nesterov and settings.momentum > 0
+    return torch.optim.SGD(groups, lr=settings.rate, momentum=settings.momentum, nesterov=nesterov, foreach=True)
+
+
+class Learner:
+    """All that a step changes.
+
+    Parameters
+    ----------
+    recipe
+        What to build and how to train it.
+    world
+        The processes that train together.
+    start
+        Weights to start from (fine-tuning); random ones by the recipe's seed when None.
+    """
+
+    def __init__(self, recipe: Recipe, world: World, start: Mapping[str, Tensor] | None = None) -> None:
+        self.recipe = recipe
+        self.world = world
+        self.device = pick_device(recipe.training.device)
+        torch.manual_seed(recipe.training.seed)
+        network = build_network(recipe.network.name, recipe.network.config)
+        if start is not None:
+            network.load_state_dict(dict(start))
+        self.network = network.to(self.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        world.join_norms(self.network)
+        decay = recipe.training.ema
+        self._average = MovingAverage(self.network, decay) if decay > 0 else None
+        self.optimiser = make_optimiser(self.network, recipe.optimiser)
+        self.loss = Loss(recipe.loss, world.reduce if world.size > 1 else None)
+        self.plateau_factor = 1.0
+
+    @property
+    def result(self) -> nn.Module:
+        """The network whose weights count: the moving average, or the network itself."""
+        return self._average.network if self._average is not None else self.network
+
+    def step(self, batch: Batch, step: int) -> dict[str, float]:
+        """One optimiser step; gives loss, its terms, gradient norm and learning rate."""
+        training = self.recipe.training
+        torch.manual_seed(training.seed + STEP_SEED_STRIDE * (step * self.world.size + self.world.rank + 1))
+        rate = self.recipe.optimiser.rate * self.plateau_factor
+        rate *= rate_factor(self.recipe.schedule, step, training.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for part in range(training.accumulate):
+            for name, value in self._backward(batch.part(part, training.accumulate)).items():
+                sums[name] = sums.get(name, 0.0) + value / training.accumulate
+        self.world.average_gradients(self.network)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), training.clip or float("inf"))
+        self._check_finite(sums["loss"], float(norm), step)
+        self.optimiser.step()
+        if self._average is not None:
+            self._average.update(self.network, step)
+        return {**self.world.mean(sums), "gradient": float(norm), "rate": rate}
+
+    def _backward(self, batch: Batch) -> dict[str, float]:
+        image = batch.image.to(self.device, memory_format=torch.channels_last_3d, non_blocking=True)
+        target, mask = batch.target.to(self.device), batch.mask.to(self.device)
+        half = self.recipe.training.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
+            logits = self.network(image)
+        loss, terms = self.loss(logits, target, mask)
+        torch.autograd.backward(loss / self.recipe.training.accumulate)
+        return {"loss": float(loss.detach()), **terms}
+
+    def _check_finite(self, loss: float, norm: float, step: int) -> None:
+        total = loss + norm
+        if total != total or total in (float("inf"), float("-inf")):
+            raise WillisError(
+                f"the loss is {loss} and the gradient's norm {norm} at step {step + 1}; training can't go on. "
+                "Lower optimiser.rate, or set training.precision to 'float32'."
+            )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, average and optimiser state, for a checkpoint."""
+        tensors = with_prefix("network", self.network.state_dict())
+        if self._average is not None:
+            tensors |= with_prefix("average", self._average.network.state_dict())
+        return tensors | with_prefix("optimiser", optimiser_tensors(self.optimiser))
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        try:
+            self.network.load_state_dict(without_prefix("network", tensors))
+            if self._average is not None:
+                self._average.network.load_state_dict(without_prefix("average", tensors))
+            restore_optimiser(self.optimiser, without_prefix("optimiser", tensors))
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise BadInputError(
+                f"the checkpoint is of another network or optimiser than the recipe's: {error}"
+            ) from None
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights that count, as a bundle wants them."""
+        return {name: tensor.detach().float().cpu() for name, tensor in self.result.state_dict().items()}

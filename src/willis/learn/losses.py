@@ -1,0 +1,160 @@
+"""Losses on logits; overlap, cross-entropy, focal, Tversky, and their weighted sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from willis.learn.recipe import LossSettings, LossTerm
+
+Reduce = Callable[[Tensor], Tensor]  # differentiable sum over processes
+
+
+def tversky_loss(
+    probability: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    gamma: float = 1.0,
+    smooth: float = 1e-5,
+    per_batch: bool = False,
+    reduce: Reduce | None = None,
+) -> Tensor:
+    """One minus the Tversky index, to the power ``gamma``; Dice at α = β = ½.
+
+    An empty target with an empty prediction costs nothing, and with false positives costs 1: ``smooth`` stands in
+    numerator and denominator alike.
+
+    Parameters
+    ----------
+    probability, target
+        (N, L, I, J, K) in [0, 1].
+    weight
+        (N, 1, I, J, K), factor of each voxel.
+    alpha, beta
+        Weights of false positives and false negatives (eq. 3 of [1]_).
+    gamma
+        Exponent; the focal Tversky loss of [2]_ has 1/γ there.
+    per_batch
+        Sums run over the batch too.
+    reduce
+        With ``per_batch``: sums run over all processes.
+
+    Returns
+    -------
+    Tensor
+        (N, L), or (1, L) per batch.
+
+    References
+    ----------
+    .. [1] Salehi et al. 2017, doi:10.1007/978-3-319-67389-9_44
+    .. [2] Abraham and Khan 2019, doi:10.1109/ISBI.2019.8759329
+    """
+    if weight is not None:
+        probability, target = probability * weight, target * weight
+    axes = (2, 3, 4)
+    both = (probability * target).sum(axes)
+    sums = torch.stack([both, probability.sum(axes) - both, target.sum(axes) - both])
+    if per_batch:
+        sums = sums.sum(1, keepdim=True)
+        sums = reduce(sums) if reduce is not None else sums
+    hit, false_positive, false_negative = sums
+    index = (hit + smooth) / (hit + alpha * false_positive + beta * false_negative + smooth)
+    loss = 1 - index
+    focal: Tensor = loss if gamma == 1.0 else loss.clamp_min(1e-7).pow(gamma)
+    return focal
+
+
+def focal_factor(log_probability: Tensor, gamma: float) -> Tensor:
+    """(1 − p)^γ of the true class (Lin et al. 2017, arXiv:1708.02002, eq. 4)."""
+    return (-torch.expm1(log_probability)).clamp_min(1e-7).pow(gamma)
+
+
+def binary_voxel_loss(logits: Tensor, target: Tensor, *, gamma: float = 0.0, positive_weight: float = 1.0) -> Tensor:
+    """Cross-entropy of independent sigmoid outputs at each voxel, focal when γ > 0; shape of the logits."""
+    loss = functional.binary_cross_entropy_with_logits(
+        logits, target, reduction="none", pos_weight=logits.new_tensor(positive_weight)
+    )
+    if gamma == 0:
+        return loss
+    return loss * focal_factor(functional.logsigmoid(torch.where(target > 0.5, logits, -logits)), gamma)
+
+
+def softmax_voxel_loss(logits: Tensor, target: Tensor, *, gamma: float = 0.0) -> Tensor:
+    """Cross-entropy of softmax outputs against one-hot maps, by class: (N, L, I, J, K) whose sum over L is the loss."""
+    logs = functional.log_softmax(logits, dim=1)
+    loss = -logs * target
+    return loss if gamma == 0 else loss * focal_factor(logs, gamma)
+
+
+class Loss:
+    """The weighted sum that a recipe asks for.
+
+    Parameters
+    ----------
+    settings
+        The recipe's ``[loss]``.
+    reduce
+        Sum over processes, for overlap over the whole batch.
+    """
+
+    def __init__(self, settings: LossSettings, reduce: Reduce | None = None) -> None:
+        self.settings = settings
+        self.reduce = reduce
+
+    def __call__(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """Total, and each unweighted term by name.
+
+        Parameters
+        ----------
+        logits, target
+            (N, L, I, J, K).
+        mask
+            (N, 1, I, J, K).
+        """
+        logits, target = logits.float(), target.float()
+        weight = mask.float() if self.settings.masked else None
+        total = logits.new_zeros(())
+        terms: dict[str, float] = {}
+        for term in self.settings.terms:
+            value = self._term(term, logits, target, weight)
+            terms[term.name] = float(value.detach())
+            total = total + term.weight * value
+        return total, terms
+
+    def _term(self, term: LossTerm, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        if term.name in ("dice", "tversky", "focal_tversky"):
+            alpha, beta = (0.5, 0.5) if term.name == "dice" else (term.alpha, term.beta)
+            softmax = self.settings.activation == "softmax"
+            by_label = tversky_loss(
+                logits.softmax(1) if softmax else logits.sigmoid(),
+                target,
+                weight,
+                alpha=alpha,
+                beta=beta,
+                gamma=1 / term.gamma if term.name == "focal_tversky" and term.gamma else 1.0,
+                smooth=term.smooth,
+                per_batch=term.per_batch,
+                reduce=self.reduce,
+            )
+            return self._over_labels(by_label.mean(0))
+        gamma = term.gamma if term.name == "focal" else 0.0
+        if self.settings.activation == "softmax":
+            voxels = softmax_voxel_loss(logits, target, gamma=gamma) * logits.shape[1]
+        else:
+            voxels = binary_voxel_loss(logits, target, gamma=gamma, positive_weight=term.positive_weight)
+        if weight is None:
+            return self._over_labels(voxels.mean((0, 2, 3, 4)))
+        mean = (voxels * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1.0)
+        return self._over_labels(mean.mean(0))
+
+    def _over_labels(self, by_label: Tensor) -> Tensor:
+        if not self.settings.labels:
+            return by_label.mean()
+        weights = by_label.new_tensor(self.settings.labels)
+        return (by_label * weights).sum() / weights.sum()

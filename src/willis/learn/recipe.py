@@ -1,0 +1,308 @@
+"""Recipe: the TOML file that says how a bundle is trained."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from willis.errors import BadInputError
+from willis.settings import Settings
+
+Shape3 = tuple[int, int, int]
+Range = tuple[float, float]
+
+
+class NetworkSettings(Settings):
+    """``[network]``: name in ``nets.registry`` and its configuration."""
+
+    name: str = "unet3d"
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class FoldSettings(Settings):
+    """``[folds]``: train on all folds but one; patients are shared out by a seed."""
+
+    count: int = Field(5, ge=2)
+    index: int = Field(0, ge=0)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> FoldSettings:
+        if self.index >= self.count:
+            raise ValueError(f"fold {self.index} of {self.count} does not exist; folds count from 0")
+        return self
+
+
+class SamplingSettings(Settings):
+    """``[sampling]``: patches, and the moving window of cases that they are cut from.
+
+    Parameters
+    ----------
+    patch
+        Voxels along I, J, K.
+    foreground_share
+        Share of patches that are centred near a voxel of a label; the others lie anywhere in the mask.
+    window, first, cases_per_step
+        Cases in use at once, cases to wait for before the first step, new cases for each step.
+    workers, ahead
+        Processes that make cases (0: none, made when needed), and how many cases they may be ahead.
+    """
+
+    patch: Shape3 = (64, 64, 64)
+    foreground_share: float = Field(0.5, ge=0, le=1)
+    window: int = Field(16, ge=1)
+    first: int = Field(4, ge=1)
+    cases_per_step: float = Field(0.05, ge=0)
+    workers: int = Field(1, ge=0)
+    ahead: int = Field(4, ge=0)
+
+
+class AugmentationSettings(Settings):
+    """``[augmentation]``: for each change its probability (0: never) and its range; image values are about 0…1.
+
+    Parameters
+    ----------
+    flip_axes, flip
+        Axes that may be mirrored (0, 1, 2), each with probability ``flip``.
+    affine, rotation_deg, scale, shear
+        Probability; largest rotation about each axis; range of the factor of each axis; largest shear.
+    gamma, gamma_range
+        x → m·(x/m)^g with m the patch's largest value.
+    contrast, contrast_range
+        x → mean + c·(x − mean).
+    brightness, brightness_range
+        x → b·x.
+    noise, noise_std
+        Gaussian noise, largest standard deviation.
+    blur, blur_voxels
+        Gaussian blur, largest standard deviation in voxels.
+    bias, bias_log
+        Smooth field exp(f), largest |f|.
+    channel_dropout
+        Probability that one channel, never all, is zeroed.
+    droppable
+        Channels that may be zeroed; empty: all.
+    keep_zero
+        Voxels that are exactly 0 in all channels before (outside the brain) are 0 after.
+    """
+
+    flip: float = Field(0.5, ge=0, le=1)
+    flip_axes: tuple[Literal[0, 1, 2], ...] = (0,)
+    affine: float = Field(0.0, ge=0, le=1)
+    rotation_deg: float = Field(10.0, ge=0, le=180)
+    scale: Range = (0.9, 1.1)
+    shear: float = Field(0.0, ge=0, le=0.5)
+    gamma: float = Field(0.0, ge=0, le=1)
+    gamma_range: Range = (0.7, 1.4)
+    contrast: float = Field(0.0, ge=0, le=1)
+    contrast_range: Range = (0.8, 1.25)
+    brightness: float = Field(0.0, ge=0, le=1)
+    brightness_range: Range = (0.85, 1.15)
+    noise: float = Field(0.0, ge=0, le=1)
+    noise_std: float = Field(0.05, ge=0)
+    blur: float = Field(0.0, ge=0, le=1)
+    blur_voxels: float = Field(1.0, ge=0)
+    bias: float = Field(0.0, ge=0, le=1)
+    bias_log: float = Field(0.2, ge=0)
+    channel_dropout: float = Field(0.0, ge=0, le=1)
+    droppable: tuple[int, ...] = ()
+    keep_zero: bool = True
+
+
+class LossTerm(Settings):
+    """One term of the loss.
+
+    Parameters
+    ----------
+    name
+        ``dice``, ``bce``, ``ce``, ``focal``, ``tversky``, ``focal_tversky``.
+    weight
+        Factor in the sum.
+    alpha, beta
+        Tversky's weights of false positives and false negatives.
+    gamma
+        Exponent of the focal losses.
+    smooth
+        Added to numerator and denominator of the overlap losses.
+    positive_weight
+        Factor of the loss of positive voxels, ``bce`` only.
+    per_batch
+        Overlap over the whole batch instead of each sample.
+    """
+
+    name: Literal["dice", "bce", "ce", "focal", "tversky", "focal_tversky"]
+    weight: float = Field(1.0, gt=0)
+    alpha: float = Field(0.3, ge=0)
+    beta: float = Field(0.7, ge=0)
+    gamma: float = Field(2.0, ge=0)
+    smooth: float = Field(1e-5, ge=0)
+    positive_weight: float = Field(1.0, gt=0)
+    per_batch: bool = False
+
+
+class LossSettings(Settings):
+    """``[loss]``: a weighted sum of terms over sigmoid or softmax outputs.
+
+    ``labels`` weighs the outputs (empty: alike); ``masked`` counts only voxels in the case's mask.
+    """
+
+    activation: Literal["sigmoid", "softmax"] = "sigmoid"
+    terms: tuple[LossTerm, ...] = (LossTerm(name="dice"), LossTerm(name="bce"))  # type: ignore[call-arg]
+    labels: tuple[float, ...] = ()
+    masked: bool = False
+
+
+class OptimiserSettings(Settings):
+    """``[optimiser]``: weight decay is not applied to biases and normalisation."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = Field(0.99, ge=0, lt=1)
+    nesterov: bool = True
+
+
+class ScheduleSettings(Settings):
+    """``[schedule]``: the learning rate by step.
+
+    Parameters
+    ----------
+    name
+        ``constant``, ``poly``, ``cosine``, ``plateau``, or ``cyclic``: cosine with restarts, whose weights at the end
+        of each cycle become members of the bundle (``bundle.members = "snapshots"``).
+    warmup
+        Steps of linear rise at the start.
+    power
+        Of ``poly``.
+    floor
+        Least rate as a fraction of the highest.
+    cycles
+        Of ``cyclic``.
+    patience, factor
+        Of ``plateau``: validations without progress before the rate is multiplied by the factor.
+    """
+
+    name: Literal["constant", "poly", "cosine", "plateau", "cyclic"] = "cosine"
+    warmup: int = Field(0, ge=0)
+    power: float = Field(0.9, gt=0)
+    floor: float = Field(0.0, ge=0, le=1)
+    cycles: int = Field(5, ge=1)
+    patience: int = Field(5, ge=1)
+    factor: float = Field(0.5, gt=0, lt=1)
+
+
+class TrainingSettings(Settings):
+    """``[training]``: the loop.
+
+    Parameters
+    ----------
+    steps, batch, accumulate
+        Optimiser steps; patches in each, over all processes; in how many parts a process takes its share.
+    seed
+        Of weights, patches, augmentation, dropout.
+    precision
+        ``bfloat16`` runs the network under autocast; weights and loss stay float32.
+    device
+        ``auto`` takes a GPU when there is one.
+    clip
+        Largest norm of the gradient; 0: no limit.
+    ema
+        Decay of the moving average of weights and batch-norm statistics, which validation and bundle use; 0: none.
+    validate_every, checkpoint_every, log_every
+        Steps; 0: never (a checkpoint is always written at the end).
+    monitor, monitor_mode
+        Which figure of the validation chooses the best weights, and whether more or less is better.
+    patience
+        Validations without progress before the run ends early; 0: never.
+    threads
+        Of torch on the CPU; 0: left alone.
+    time_limit_minutes
+        The run stops cleanly after this time, bundle included; 0: none. The schedule is by steps and doesn't know it.
+    """
+
+    steps: int = Field(ge=1)
+    batch: int = Field(2, ge=1)
+    accumulate: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    clip: float = Field(1.0, ge=0)
+    ema: float = Field(0.99, ge=0, lt=1)
+    validate_every: int = Field(0, ge=0)
+    checkpoint_every: int = Field(200, ge=0)
+    log_every: int = Field(10, ge=1)
+    monitor: str = "dice"
+    monitor_mode: Literal["max", "min"] = "max"
+    patience: int = Field(0, ge=0)
+    threads: int = Field(0, ge=0)
+    time_limit_minutes: float = Field(0.0, ge=0)
+
+
+class BundleSettings(Settings):
+    """``[bundle]``: what the trained bundle says of itself; the task's ``manifest_for`` completes it.
+
+    ``members``: the ``best`` weights of the validation, the ``last``, or the ``snapshots`` of a cyclic schedule.
+    ``manifest``: further fields of the manifest, as they stand there.
+    """
+
+    name: str = ""
+    title: str = ""
+    version: str = "1"
+    licence: str = "Apache-2.0"
+    citation: tuple[str, ...] = ()
+    members: Literal["best", "last", "snapshots"] = "last"
+    half: bool = True
+    manifest: dict[str, Any] = Field(default_factory=dict)
+
+
+class Recipe(Settings):
+    """How a bundle is trained: all that a run depends on besides the data.
+
+    Parameters
+    ----------
+    task
+        ``wmh``, ``brain``…
+    data
+        Free for the task: where cases come from and how they are made.
+    """
+
+    task: str
+    training: TrainingSettings
+    network: NetworkSettings = NetworkSettings()
+    data: dict[str, Any] = Field(default_factory=dict)
+    folds: FoldSettings | None = None
+    sampling: SamplingSettings = SamplingSettings()  # type: ignore[call-arg]
+    augmentation: AugmentationSettings = AugmentationSettings()  # type: ignore[call-arg]
+    loss: LossSettings = LossSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()  # type: ignore[call-arg]
+    schedule: ScheduleSettings = ScheduleSettings()  # type: ignore[call-arg]
+    bundle: BundleSettings = BundleSettings()
+
+    def changed(self, section: str, **values: Any) -> Recipe:
+        """The same recipe with values of one section replaced, checked anew."""
+        plain = self.model_dump()
+        plain[section] = {**(plain[section] or {}), **values}
+        return Recipe.parse(plain, "the changed recipe")
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from TOML.
+
+    Raises
+    ------
+    BadInputError
+        When the file can't be read, isn't TOML, or holds an unknown or wrong setting.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise BadInputError(f"the recipe {path} can't be read: {error.strerror}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(f"the recipe {path} isn't TOML: {error}.") from None
+    return Recipe.parse(values, f"the recipe {path.name}")

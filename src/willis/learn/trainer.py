@@ -1,0 +1,308 @@
+"""train: from a recipe and cases to a run folder with checkpoints, logs and a bundle."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from willis.errors import BadInputError
+from willis.learn.batches import Batch, make_batch
+from willis.learn.case import CaseSource
+from willis.learn.checkpoint import load_state, save_state
+from willis.learn.distributed import World, join_world
+from willis.learn.learner import Learner
+from willis.learn.pool import CasePool
+from willis.learn.recipe import Recipe
+from willis.learn.runlog import RunLog
+from willis.learn.schedule import ends_cycle
+
+Validate = Callable[[nn.Module], Mapping[str, float]]
+Progress = Callable[[int, int, Mapping[str, Any]], None]  # step (1 for the first), steps, figures
+
+RECIPE_FILE = "recipe.json"
+LAST_FILE = "last.safetensors"
+BEST_FILE = "best.safetensors"
+
+
+@dataclass
+class RunState:
+    """What a run remembers besides tensors.
+
+    Parameters
+    ----------
+    step
+        Steps done.
+    best, best_step
+        Best value of the monitored figure and the step after which it was measured.
+    stale, plateau_stale
+        Validations since then, and since the plateau schedule last lowered the rate.
+    plateau_factor
+        That schedule's factor of the rate.
+    seconds
+        Time spent in steps, over all resumptions.
+    reason
+        Why the run ended: ``finished``, ``patience``, ``time limit``, ``interrupted``; empty while it runs.
+    snapshots
+        Steps after which a snapshot was written.
+    """
+
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    plateau_stale: int = 0
+    plateau_factor: float = 1.0
+    seconds: float = 0.0
+    reason: str = ""
+    snapshots: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    state
+        Steps done, best figure, reason for the end.
+    members
+        Weights that a bundle of this run has, by name.
+    """
+
+    folder: Path
+    state: RunState
+    members: tuple[dict[str, Tensor], ...]
+
+
+def train(
+    recipe: Recipe,
+    cases: CaseSource,
+    validate: Validate | None = None,
+    out: str | Path = "run",
+    *,
+    resume: bool = False,
+    start: Mapping[str, Tensor] | None = None,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> TrainingResult:
+    """Train a network.
+
+    Parameters
+    ----------
+    recipe
+        What to train and how.
+    cases
+        Where cases come from; picklable when ``sampling.workers`` > 0.
+    validate
+        Given the network to judge (the moving average, in eval mode), returns figures by name.
+    out
+        Run folder.
+    resume
+        Go on from the last checkpoint in it; the weights become the same as without the interruption.
+    start
+        Weights to start from.
+    progress
+        Called after every step.
+    stop
+        Asked after every step; when it says True the run ends cleanly as ``interrupted``.
+
+    Raises
+    ------
+    BadInputError
+        When the folder already holds a run and ``resume`` isn't set, or the settings don't fit together.
+    """
+    folder = Path(out)
+    with join_world() as world:
+        _check(recipe, world)
+        if recipe.training.threads:
+            torch.set_num_threads(recipe.training.threads)
+        state = _open_folder(folder, recipe, resume, world)
+        with _pool(recipe, cases, folder, world) as pool:
+            run = _Run(recipe, folder, Learner(recipe, world, start), pool, state, validate, progress, stop)
+            run.go()
+        return TrainingResult(folder, run.state, run.members())
+
+
+class _Run:
+    """One call of :func:`train`."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: Path,
+        learner: Learner,
+        pool: CasePool,
+        resumed: bool,
+        validate: Validate | None,
+        progress: Progress | None,
+        stop: Callable[[], bool] | None,
+    ) -> None:
+        self.recipe, self.folder, self.learner, self.pool = recipe, folder, learner, pool
+        self.world = learner.world
+        self.validate, self.progress, self.stop = validate, progress, stop
+        self.state = RunState()
+        if resumed:
+            tensors, values = load_state(folder / LAST_FILE)
+            self.state = RunState(**values)
+            self.state.reason = ""
+            learner.restore(tensors)
+            learner.plateau_factor = self.state.plateau_factor
+        self.log = RunLog(folder, upto=self.state.step if resumed else None) if self.world.leads else None
+        self.began = time.monotonic()
+
+    def go(self) -> None:
+        """Run until a reason to end."""
+        steps = self.recipe.training.steps
+        with ThreadPoolExecutor(1) as ahead:
+            coming = self._order(ahead)
+            while not self.state.reason and self.state.step < steps:
+                batch = coming.result()
+                coming = self._order(ahead, 1)
+                self._step(batch)
+                self.state.reason = self._reason()
+            coming.cancel()
+        self.state.reason = self.state.reason or "finished"
+        self._checkpoint()
+        if self.log is not None:
+            self.log.add("note", self.state.step, {"reason": self.state.reason})
+            self.log.finish()
+        self.world.barrier()
+
+    def _order(self, ahead: ThreadPoolExecutor, offset: int = 0) -> Future[Batch]:
+        step = min(self.state.step + offset, self.recipe.training.steps - 1)
+        self.pool.advance(step)
+        return ahead.submit(make_batch, self.recipe, self.pool, step, self.world.share(self.recipe.training.batch))
+
+    def _step(self, batch: Batch) -> None:
+        training, step = self.recipe.training, self.state.step
+        start = time.perf_counter()
+        values: dict[str, Any] = dict(self.learner.step(batch, step))
+        values["seconds"] = time.perf_counter() - start
+        self.state.seconds += values["seconds"]
+        self.state.step = done = step + 1
+        if self.log is not None and (done % training.log_every == 0 or done in (1, training.steps)):
+            values["waited"] = self.pool.waited_s
+            self.log.add("train", done, values)
+        if self.progress is not None and self.world.leads:
+            self.progress(done, training.steps, values)
+        if ends_cycle(self.recipe.schedule, step, training.steps):
+            self._snapshot(done)
+        if training.validate_every and (done % training.validate_every == 0 or done == training.steps):
+            self._validate()
+        if training.checkpoint_every and done % training.checkpoint_every == 0:
+            self._checkpoint()
+
+    def _validate(self) -> None:
+        if self.validate is None:
+            return
+        figures: dict[str, float] = {}
+        if self.world.leads:
+            start = time.perf_counter()
+            with torch.no_grad():
+                figures = {name: float(v) for name, v in self.validate(self.learner.result.eval()).items()}
+            if self.log is not None:
+                self.log.add("validation", self.state.step, {**figures, "seconds": time.perf_counter() - start})
+        self._judge(self.world.tell(figures))
+
+    def _judge(self, figures: Mapping[str, float]) -> None:
+        """Keep the best weights, count stale validations, lower the rate on a plateau."""
+        training, schedule, state = self.recipe.training, self.recipe.schedule, self.state
+        if training.monitor not in figures:
+            raise BadInputError(
+                f"training.monitor is {training.monitor!r}, which the validation doesn't measure; "
+                f"it measures {', '.join(figures)}."
+            )
+        value = figures[training.monitor]
+        sign = 1 if training.monitor_mode == "max" else -1
+        if state.best is None or sign * value > sign * state.best:
+            state.best, state.best_step, state.stale, state.plateau_stale = value, state.step, 0, 0
+            if self.world.leads:
+                save_state(self.folder / BEST_FILE, self.learner.weights(), {"step": state.step, "value": value})
+            return
+        state.stale += 1
+        state.plateau_stale += 1
+        if schedule.name == "plateau" and state.plateau_stale >= schedule.patience:
+            state.plateau_factor = max(schedule.floor, state.plateau_factor * schedule.factor)
+            state.plateau_stale = 0
+            self.learner.plateau_factor = state.plateau_factor
+
+    def _reason(self) -> str:
+        training = self.recipe.training
+        if training.patience and self.state.stale >= training.patience:
+            return "patience"
+        limit = training.time_limit_minutes * 60
+        if self.world.any(bool(limit) and time.monotonic() - self.began > limit):
+            return "time limit"
+        if self.stop is not None and self.world.any(self.stop()):
+            return "interrupted"
+        return ""
+
+    def _snapshot(self, step: int) -> None:
+        self.state.snapshots.append(step)
+        if self.world.leads:
+            save_state(self.folder / f"snapshot-{step}.safetensors", self.learner.weights(), {"step": step})
+
+    def _checkpoint(self) -> None:
+        if self.world.leads:
+            save_state(self.folder / LAST_FILE, self.learner.tensors(), asdict(self.state))
+            self.pool.release(self.state.step)
+            if self.log is not None:
+                self.log.finish()
+
+    def members(self) -> tuple[dict[str, Tensor], ...]:
+        """Weights for the bundle, as the recipe chooses them."""
+        choice = self.recipe.bundle.members
+        best = self.folder / BEST_FILE
+        if choice == "best" and best.exists():
+            return (load_state(best)[0],)
+        if choice == "snapshots" and self.state.snapshots:
+            paths = [self.folder / f"snapshot-{step}.safetensors" for step in self.state.snapshots]
+            return tuple(load_state(path)[0] for path in paths)
+        return (self.learner.weights(),)
+
+
+def _check(recipe: Recipe, world: World) -> None:
+    training = recipe.training
+    parts = world.size * training.accumulate
+    if training.batch % parts:
+        raise BadInputError(
+            f"training.batch is {training.batch} and must be a multiple of processes × accumulate, here {parts}."
+        )
+
+
+def _open_folder(folder: Path, recipe: Recipe, resume: bool, world: World) -> bool:
+    """Make or check the run folder; True when there is a checkpoint to go on from."""
+    exists = (folder / RECIPE_FILE).exists()
+    world.barrier()
+    if exists and not resume:
+        raise BadInputError(f"{folder} already holds a run. Pass --resume to go on with it, or another folder.")
+    if not world.leads:
+        return exists and (folder / LAST_FILE).exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / RECIPE_FILE).write_text(text + "\n", encoding="utf-8")
+    return exists and (folder / LAST_FILE).exists()
+
+
+def _pool(recipe: Recipe, cases: CaseSource, folder: Path, world: World) -> CasePool:
+    sampling = recipe.sampling
+    return CasePool(
+        cases,
+        folder / "cases",
+        window=sampling.window,
+        first=sampling.first,
+        per_step=sampling.cases_per_step,
+        workers=sampling.workers,
+        ahead=sampling.ahead,
+        makes=world.leads,
+    )
