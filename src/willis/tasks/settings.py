@@ -60,3 +60,7 @@ class RunSettings:
             raise BadInputError(f"--memory-limit is {self.memory_limit_gb} GB; it must be above 0.")
         if self.threads is not None and self.threads < 1:
             raise BadInputError(f"--threads is {self.threads}; at least 1 is needed.")
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Progress for when nobody listens."""

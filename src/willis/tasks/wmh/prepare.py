@@ -57,12 +57,12 @@ def prepare(
     """
     _check_channels(study, manifest)
     reference_role = "t1" if "t1" in study and "t1" in manifest.channels else "flair"
-    images = {role: study[role] for role in ("t1", "flair") if role in study and role in manifest.channels}
+    images: dict[str, Volume] = {role: study[role] for role in manifest.channels if role in study}
     brain = _brain_mask(study, images[reference_role], brain_mask_of)
     if options["bias_field"]:
         images = {role: correct_bias(image) for role, image in images.items()}
     registrations = _register(images, reference_role, brain, str(options["register"]))
-    to_reference = {role: np.linalg.inv(found.matrix) for role, found in registrations.items()}
+    to_reference: dict[str, FloatArray] = {role: np.linalg.inv(r.matrix) for role, r in registrations.items()}
     grid = crop_grid(brain)
     mask = resample_to(brain.with_data(brain.data.astype(np.float32)), grid, "linear").data >= 0.5
     scheme = _scheme(manifest, options)

@@ -1,0 +1,48 @@
+"""Which phantoms a recipe trains and validates on, for every task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from willis.phantom.anatomy import Anatomy, builtin_anatomy, read_anatomies
+from willis.settings import Settings
+
+
+class PhantomSettings(Settings):
+    """``[data.phantom]`` of a recipe.
+
+    Parameters
+    ----------
+    anatomies
+        Folder of FreeSurfer-coded head label maps; the built-in head when empty.
+    held_out
+        Names of anatomies that are kept for validation alone; none: validation deforms the same heads with other seeds.
+    seed, validation_seed
+        Of training and of validation phantoms; they must differ.
+    validation_count
+        Number of validation phantoms.
+    """
+
+    anatomies: str = ""
+    held_out: tuple[str, ...] = ()
+    seed: int = 0
+    validation_seed: int = 1_000_003
+    validation_count: int = Field(8, ge=0)
+
+
+def anatomies_of(settings: PhantomSettings, *, validation: bool = False) -> tuple[Anatomy, ...]:
+    """The heads to train on, or those to validate on.
+
+    Raises
+    ------
+    BadInputError
+        When the folder holds no label maps.
+    """
+    if not settings.anatomies:
+        return (builtin_anatomy(),)
+    heads = read_anatomies(Path(settings.anatomies))
+    if not settings.held_out:
+        return tuple(heads)
+    return tuple(head for head in heads if (head.name in settings.held_out) == validation)

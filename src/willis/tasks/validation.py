@@ -1,0 +1,45 @@
+"""Validation of a network in training, through the same prediction that a patient's scan takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from willis.infer.ensemble import probabilities
+from willis.infer.windows import predict_whole
+from willis.learn.case import Case
+from willis.measure.overlap import dice
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def make_validation(
+    cases: Sequence[Case], outputs: Sequence[str], threshold: float = 0.5
+) -> Callable[[nn.Module], dict[str, float]]:
+    """A function that gives the mean Dice of each output, and ``dice``, that of the first one.
+
+    Parameters
+    ----------
+    cases
+        Whole cases; each is predicted in one piece.
+    outputs
+        Names of the network's outputs.
+    threshold
+        Probability from which a voxel counts.
+    """
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        from willis.infer.torch_engine import TorchEngine
+
+        engine = TorchEngine(network, precision="bfloat16")
+        scores = []
+        for case in cases:
+            found = probabilities(predict_whole(engine, case.image), "sigmoid") * case.mask >= threshold
+            scores.append([dice(f, t > 0) for f, t in zip(found, case.target, strict=True)])
+        mean = np.mean(scores, axis=0)
+        return {"dice": float(mean[0])} | {f"dice_{name}": float(m) for name, m in zip(outputs, mean, strict=True)}
+
+    return validate

@@ -1,0 +1,238 @@
+"""From a study to findings: prepare, predict, interpret, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError
+from willis.findings import Findings, Mask
+from willis.infer.back import probability_to_grid
+from willis.infer.ensemble import Prediction, predict
+from willis.models.store import Bundle, open_bundle
+from willis.study import Study
+from willis.tasks.brain.find import Brain, find_brain
+from willis.tasks.prepared import Prepared
+from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.settings import Progress, RunSettings, silent
+from willis.tasks.taskspec import OptionValue
+from willis.tasks.wmh import figures, interpret
+from willis.tasks.wmh.prepare import prepare
+from willis.tasks.wmh.spec import SPEC
+from willis.volume.grid import FloatArray, Grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+STEPS = 5
+
+
+@dataclass(frozen=True)
+class _OnFlair:
+    """What was found, on the FLAIR's own grid."""
+
+    probability: Volume
+    brain: Volume
+    maps: interpret.RegionMaps | None
+    labels: npt.NDArray[np.int32]
+    count: int
+    member_ml: tuple[float, ...]
+
+
+def run(
+    study: Study,
+    options: Mapping[str, OptionValue],
+    *,
+    settings: RunSettings,
+    progress: Progress | None = None,
+) -> Findings:
+    """White matter hyperintensities of a study.
+
+    Parameters
+    ----------
+    study
+        With ``flair``; ``t1`` and ``brain`` when there are any.
+    options
+        Complete, as ``SPEC.resolve_options`` gives them.
+    settings
+        Bundle, engine, precision, memory, threads.
+    progress
+        Told of each step.
+
+    Raises
+    ------
+    BadInputError
+        When the images can't be used together, or no brain is found.
+    BundleError
+        When the bundle is absent or altered.
+    """
+    tell = progress or silent
+    watch = Stopwatch()
+    tell("finding the brain", 0, STEPS)
+    with watch.stage("brain"):
+        bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
+        brain, brain_problem = _find_brain(study, bundle, settings)
+    tell("preparing", 1, STEPS)
+    with watch.stage("prepare"):
+        prepared = prepare(study, bundle.manifest, options, lambda image: _found_mask(brain, image))
+    tell("predicting", 2, STEPS)
+    with watch.stage("predict"):
+        prediction = predict(
+            bundle,
+            prepared.image,
+            mask=prepared.mask,
+            engine=settings.engine,
+            precision=settings.precision,
+            memory_limit_gb=settings.memory_limit_gb,
+            threads=settings.threads,
+        )
+    tell("measuring", 3, STEPS)
+    with watch.stage("interpret"):
+        rules = _rules(bundle, options)
+        found = _on_flair(study, prepared, prediction, brain, rules)
+        regions = (
+            interpret.assign_regions(found.labels, found.count, found.maps, study["flair"].grid.spacing_mm)
+            if found.maps
+            else []
+        )
+        lesions = interpret.describe_lesions(
+            found.labels, found.count, found.probability.data, study["flair"].grid, regions
+        )
+        measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, found.maps is not None)
+        masks, probabilities = _outputs(study, prepared, prediction, found, rules)
+    tell("drawing", 4, STEPS)
+    with watch.stage("figures"):
+        pictures = figures.make(study, prepared, masks, measurements)
+    tell("done", STEPS, STEPS)
+    notes = [*prepared.notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
+    return Findings(
+        task=SPEC.name,
+        prefix=study.prefix,
+        summary=interpret.summarise(lesions, measurements),
+        masks=masks,
+        probabilities=probabilities,
+        measurements=measurements,
+        lesions=lesions,
+        tables={"regions": interpret.region_table(measurements)} if found.maps else {},
+        figures=pictures,
+        provenance=make_provenance(
+            SPEC,
+            study,
+            options={**options, "threshold": rules.threshold, "min_size": rules.min_mm3},
+            settings=settings,
+            bundles=[
+                describe_bundle(b.manifest, b.digest) for b in (bundle, *([brain.bundle] if brain is not None else []))
+            ],
+            prediction={
+                "engine": prediction.engine,
+                "precision": prediction.precision,
+                "peak_memory_estimate_gb": prediction.peak_memory_estimate_gb,
+            },
+            stopwatch=watch,
+            methods=_methods(study, prepared, bundle, rules),
+            registrations={role: _fit(r) for role, r in prepared.registrations.items()},
+        ),
+        notes=notes,
+    )
+
+
+def _find_brain(study: Study, bundle: Bundle, settings: RunSettings) -> tuple[Brain | None, str]:
+    reference = "t1" if "t1" in study and "t1" in bundle.manifest.channels else "flair"
+    try:
+        return find_brain(study[reference], settings), ""
+    except BadInputError as problem:
+        if "brain" not in study:
+            raise
+        return None, f"Regions are unknown: {problem}"
+
+
+def _found_mask(brain: Brain | None, image: Volume) -> Volume:
+    assert brain is not None, "a study without a brain mask of its own had its brain found"
+    return brain.mask_on(image.grid)
+
+
+def _rules(bundle: Bundle, options: Mapping[str, OptionValue]) -> interpret.ClusterRules:
+    manifest = bundle.manifest
+    threshold, least = options["threshold"], options["min_size"]
+    return interpret.ClusterRules(
+        threshold=manifest.threshold.value if threshold is None else float(threshold),  # type: ignore[arg-type]
+        min_mm3=manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm)) if least is None else float(least),  # type: ignore[arg-type]
+        connectivity=manifest.clusters.connectivity,
+        max_outside_brain=manifest.clusters.max_outside_brain,
+    )
+
+
+def _on_flair(
+    study: Study, prepared: Prepared, prediction: Prediction, brain: Brain | None, rules: interpret.ClusterRules
+) -> _OnFlair:
+    grid = study["flair"].grid
+    way = prepared.to_prepared.get("flair")
+    mask = _mask_on(prepared.brain, grid, way)
+    inside = mask.data > 0
+    probability = probability_to_grid(prediction.probability[0], prepared.grid, grid, world_transform=way)
+    labels, count = interpret.find_lesions(probability.data, inside, grid, rules)
+    member_ml = []
+    for member in prediction.members if len(prediction.members) > 1 else ():
+        alone = probability_to_grid(member[0].astype(np.float32), prepared.grid, grid, world_transform=way)
+        kept, _ = interpret.find_lesions(alone.data, inside, grid, rules)
+        member_ml.append(float(np.count_nonzero(kept)) * grid.voxel_ml)
+    return _OnFlair(probability, mask, _region_maps(brain, grid, way), labels, count, tuple(member_ml))
+
+
+def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> interpret.RegionMaps | None:
+    names = ("ventricles", "cortex", "cerebellum", "brainstem", "left")
+    if brain is None or not all(brain.has(name) for name in names):
+        return None
+    return interpret.RegionMaps(*(brain.part_on(name, grid, way).data > 0 for name in names))
+
+
+def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
+    moved = resample_to(mask.with_data(mask.data.astype(np.float32)), grid, "linear", world_transform=way)
+    return moved.with_data((moved.data >= 0.5).astype(np.uint8))
+
+
+def _outputs(
+    study: Study, prepared: Prepared, prediction: Prediction, found: _OnFlair, rules: interpret.ClusterRules
+) -> tuple[list[Mask], list[Mask]]:
+    grid = study["flair"].grid
+    lesions = interpret.mask_of(found.labels, grid)
+    masks = [Mask("wmh", "flair", lesions), Mask("brain", "flair", found.brain)]
+    probabilities = [Mask("wmh", "flair", found.probability.with_data(found.probability.data, role="wmh", unit="1"))]
+    if "t1" in study:
+        t1 = study["t1"].grid
+        way = prepared.to_prepared.get("t1")
+        there = probability_to_grid(prediction.probability[0], prepared.grid, t1, world_transform=way)
+        brain = _mask_on(prepared.brain, t1, way)
+        labels, _ = interpret.find_lesions(there.data, brain.data > 0, t1, rules)
+        masks += [Mask("wmh", "t1", interpret.mask_of(labels, t1)), Mask("brain", "t1", brain)]
+    return masks, probabilities
+
+
+def _fit(registration: Any) -> dict[str, Any]:
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(registration).items()
+    }
+
+
+def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: interpret.ClusterRules) -> str:
+    images = " and ".join(role.upper() for role in ("t1", "flair") if role in study)
+    registered = (
+        "The FLAIR was registered rigidly to the T1 by mutual information. "
+        if "flair" in prepared.registrations
+        else "The images were used where their files place them. "
+        if "t1" in study
+        else ""
+    )
+    mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
+    return (
+        f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
+        f"({' × '.join(str(n) for n in prepared.grid.shape)} voxels about the centre of {mask}) and divided by the 99th "
+        f"percentile in the brain. The bundle {bundle.manifest.name} ({bundle.manifest.title}; "
+        f"{len(bundle.manifest.members)} member(s), mean of probabilities) was run; voxels with a probability of at "
+        f"least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, and "
+        f"clusters below {rules.min_mm3:g} mm³ or more than {100 * rules.max_outside_brain:g} % outside the brain were "
+        "dropped."
+    )
