@@ -1,0 +1,84 @@
+"""The values of tissues in an image: from physics, or drawn beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.phantom import mr
+from willis.phantom.labels import RIGHT_SIDE
+from willis.phantom.relaxation import ROW_OF, ROWS, FieldStrength, Relaxation, draw_relaxation
+
+Values = npt.NDArray[np.float64]
+NAMES = tuple(ROWS)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Signal of each row of the tissue table in one image, white matter scaled to 1."""
+
+    sequence: str
+    signal: Values
+    parameters: dict[str, Any]
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.signal[NAMES.index(name)])
+
+
+def _scaled(sequence: str, signal: Values, parameters: dict[str, Any]) -> Palette:
+    return Palette(sequence, signal / max(float(signal[NAMES.index("white")]), 1e-6), parameters)
+
+
+def t1_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStrength, *, volumetric: bool) -> Palette:
+    """T1-weighted: MPRAGE or spoiled gradient echo in 3D, spin echo or gradient echo in slices."""
+    pd, t1, t2, t2s = tissue.proton_density, tissue.t1_ms, tissue.t2_ms, tissue.t2star_ms
+    if volumetric and rng.random() < 0.75:
+        p = {"tr": rng.uniform(1700, 2500), "ti": rng.uniform(800, 1100), "te": rng.uniform(2.0, 4.5),
+             "flip_deg": rng.uniform(7, 12), "echo_spacing": rng.uniform(6.5, 8.5), "echoes": int(rng.integers(140, 185))}  # fmt: skip
+        p["ti"] = max(p["ti"], p["echo_spacing"] * p["echoes"] / 2 + 100)
+        p["tr"] = max(p["tr"], p["ti"] + p["echo_spacing"] * p["echoes"] / 2 + 100)
+        return _scaled("mprage", mr.mprage(pd, t1, t2s, **p), p)
+    if volumetric or rng.random() < 0.3:
+        p = {"tr": rng.uniform(15, 30), "te": rng.uniform(3, 8), "flip_deg": rng.uniform(20, 35)}
+        return _scaled("spgr", mr.spoiled_gradient_echo(pd, t1, t2s, **p), p)
+    p = {"tr": rng.uniform(400, 700), "te": rng.uniform(8, 18)}
+    return _scaled("t1se", mr.spin_echo(pd, t1, t2, **p), p)
+
+
+def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStrength) -> Palette:
+    """FLAIR whose inversion time nulls CSF, or nearly."""
+    tr = float(rng.uniform(6000, 11000))
+    te = float(rng.uniform(85, 150))
+    train = float(rng.uniform(200, 600))
+    csf = float(ROWS["csf"].t1_ms[0 if field == 1.5 else 1])
+    ti = mr.null_inversion_time(csf, tr=tr, train_ms=train) * float(rng.normal(1.0, 0.04))
+    p = {"tr": tr, "te": te, "ti": ti, "train_ms": train}
+    # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
+    stretch = float(rng.uniform(1.0, 1.5))
+    signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
+    return _scaled("flair", signal, p | {"t2_stretch": stretch})
+
+
+def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -> Palette:
+    """The palette with contrasts stretched and each tissue's value moved, kept in a plausible order."""
+    gamma = float(np.exp(rng.normal(0, 0.25)))
+    signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
+    signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
+    return _scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
+
+
+def draw_person(rng: np.random.Generator) -> tuple[Relaxation, FieldStrength]:
+    """A person's tissue table at 1.5 or 3 T."""
+    field: FieldStrength = 3.0 if rng.random() < 0.6 else 1.5
+    return draw_relaxation(rng, field), field
+
+
+def lookup_table_of(palette: Palette) -> npt.NDArray[np.float32]:
+    """(256,) signal of each label code; air is 0."""
+    table = np.zeros(256, dtype=np.float32)
+    for tissue, name in ROW_OF.items():
+        table[[tissue, tissue | RIGHT_SIDE]] = palette[name]
+    return table

@@ -1,0 +1,130 @@
+"""Proton density, relaxation times and diffusion of tissues, with the spread between people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.phantom.labels import Tissue
+
+FieldStrength = Literal[1.5, 3.0]
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TissueRow:
+    """MR properties of one tissue: means over people; times in ms, ADC in 1e-3 mm²/s."""
+
+    proton_density: float  # of water
+    t1_ms: tuple[float, float]  # at 1.5 T, at 3 T
+    t2_ms: tuple[float, float]
+    t2star_ms: tuple[float, float]
+    adc: float
+    source: str
+    spread: float = 0.06  # standard deviation of the logarithm of T1 and T2 between people
+
+
+ROWS: dict[str, TissueRow] = {
+    "white": TissueRow(0.70, (650, 860), (75, 70), (66, 53), 0.72, "x"),
+    "cortex": TissueRow(0.82, (1150, 1450), (96, 95), (84, 66), 0.85, "x"),
+    "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, "x"),
+    "pallidum": TissueRow(0.74, (800, 1020), (68, 60), (45, 32), 0.74, "x"),
+    "hippocampus": TissueRow(0.84, (1180, 1480), (102, 100), (84, 66), 0.88, "x"),
+    "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, "x"),
+    "cerebellar cortex": TissueRow(0.81, (1080, 1350), (92, 90), (80, 62), 0.80, "x"),
+    "csf": TissueRow(1.00, (4100, 4300), (2000, 1700), (1500, 1000), 3.0, "x", 0.08),
+    "choroid plexus": TissueRow(0.88, (1500, 1900), (170, 160), (80, 60), 1.8, "x", 0.15),
+    "wmh": TissueRow(0.83, (1050, 1350), (140, 130), (110, 90), 1.10, "x", 0.14),
+    "infarct core": TissueRow(0.78, (1000, 1280), (115, 105), (90, 70), 0.45, "x", 0.12),
+    "skin": TissueRow(0.60, (800, 950), (45, 40), (15, 12), 0.9, "x", 0.15),
+    "fat": TissueRow(0.90, (288, 370), (110, 100), (40, 30), 0.05, "x", 0.10),
+    "muscle": TissueRow(0.75, (1050, 1400), (38, 33), (30, 24), 1.4, "x", 0.08),
+    "bone": TissueRow(0.12, (250, 300), (3, 3), (0.6, 0.5), 0.1, "x", 0.2),
+    "marrow": TissueRow(0.70, (320, 400), (80, 72), (15, 10), 0.2, "x", 0.15),
+    "venous blood": TissueRow(0.80, (1441, 1700), (60, 35), (40, 20), 1.5, "x", 0.25),
+    "arterial blood": TissueRow(0.15, (1441, 1900), (120, 90), (60, 40), 1.5, "x", 0.25),
+    "vitreous": TissueRow(1.00, (4000, 4300), (1500, 1300), (900, 700), 2.9, "x", 0.08),
+    "optic nerve": TissueRow(0.75, (850, 1080), (85, 78), (60, 45), 1.0, "x", 0.10),
+    "mucosa": TissueRow(0.85, (1200, 1500), (100, 90), (25, 15), 1.6, "x", 0.2),
+    "dura": TissueRow(0.50, (900, 1100), (35, 30), (15, 10), 0.8, "x", 0.2),
+}
+
+ROW_OF: dict[Tissue, str] = {
+    Tissue.WHITE_MATTER: "white",
+    Tissue.CORTEX: "cortex",
+    Tissue.THALAMUS: "deep grey",
+    Tissue.CAUDATE: "deep grey",
+    Tissue.PUTAMEN: "deep grey",
+    Tissue.PALLIDUM: "pallidum",
+    Tissue.HIPPOCAMPUS: "hippocampus",
+    Tissue.AMYGDALA: "hippocampus",
+    Tissue.ACCUMBENS: "deep grey",
+    Tissue.VENTRAL_DC: "brainstem",
+    Tissue.BRAINSTEM: "brainstem",
+    Tissue.CEREBELLAR_WHITE_MATTER: "white",
+    Tissue.CEREBELLAR_CORTEX: "cerebellar cortex",
+    Tissue.LATERAL_VENTRICLE: "csf",
+    Tissue.INFERIOR_HORN: "csf",
+    Tissue.THIRD_VENTRICLE: "csf",
+    Tissue.FOURTH_VENTRICLE: "csf",
+    Tissue.CSF: "csf",
+    Tissue.OUTER_CSF: "csf",
+    Tissue.CHOROID_PLEXUS: "choroid plexus",
+    Tissue.PERIVASCULAR_SPACE: "csf",
+    Tissue.OPTIC_NERVE: "optic nerve",
+    Tissue.SKIN: "skin",
+    Tissue.FAT: "fat",
+    Tissue.MUSCLE: "muscle",
+    Tissue.BONE: "bone",
+    Tissue.MARROW: "marrow",
+    Tissue.VENOUS_SINUS: "venous blood",
+    Tissue.ARTERY: "arterial blood",
+    Tissue.VITREOUS: "vitreous",
+    Tissue.MUCOSA: "mucosa",
+    Tissue.SPINAL_CORD: "white",
+    Tissue.DURA: "dura",
+}
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """MR properties of all rows of the table in one person, each an array in the order of ``names``."""
+
+    names: tuple[str, ...]
+    proton_density: Values
+    t1_ms: Values
+    t2_ms: Values
+    t2star_ms: Values
+    adc: Values  # 1e-3 mm²/s
+
+    def index(self, name: str) -> int:
+        """Place of a row in the arrays."""
+        return self.names.index(name)
+
+
+def draw_relaxation(rng: np.random.Generator | None, field: FieldStrength, spread: float = 1.0) -> Relaxation:
+    """One person's table at a field strength; the means when ``rng`` is None."""
+    names = tuple(ROWS)
+    rows = [ROWS[n] for n in names]
+    at = 0 if field == 1.5 else 1
+
+    def drawn(means: list[float], scale: float) -> Values:
+        values = np.array(means, dtype=np.float64)
+        if rng is None:
+            return values
+        spreads = np.array([r.spread for r in rows]) * scale * spread
+        return np.asarray(values * np.exp(spreads * np.clip(rng.standard_normal(len(rows)), -2.5, 2.5)))
+
+    t2 = drawn([r.t2_ms[at] for r in rows], 1.0)
+    ratio = np.array([r.t2star_ms[at] / r.t2_ms[at] for r in rows])
+    return Relaxation(
+        names,
+        np.minimum(drawn([r.proton_density for r in rows], 0.4), 1.0),
+        drawn([r.t1_ms[at] for r in rows], 1.0),
+        t2,
+        t2 * ratio,
+        drawn([r.adc for r in rows], 1.0),
+    )

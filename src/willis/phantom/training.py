@@ -1,0 +1,164 @@
+"""Phantoms for training: fast, one thread, on the grids that networks are fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.errors import invalid_option
+from willis.phantom.acquire import acquire, draw_acquisition
+from willis.phantom.anatomy import Anatomy, builtin_anatomy
+from willis.phantom.contrast import Palette, draw_person, flair_palette, loosened, lookup_table_of, t1_palette
+from willis.phantom.deform import Field, smooth_noise, upsample
+from willis.phantom.head import draw_head, draw_pose
+from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
+from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, draw_lesions
+
+WMH_SHAPE = (160, 214, 176)
+BRAIN_SHAPE = (128, 128, 128)
+TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
+PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles
+JUXTACORTICAL_MM = 3.0  # from the cortex
+
+
+@dataclass(frozen=True)
+class WmhCase:
+    """A T1 and a FLAIR on one 1 mm RAS grid of (160, 214, 176) with their truth."""
+
+    t1: Field
+    flair: Field
+    wmh: npt.NDArray[np.uint8]
+    brain: npt.NDArray[np.uint8]
+    prepared_mask: npt.NDArray[np.uint8]
+    regions: npt.NDArray[np.uint8]
+    stripped: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BrainCase:
+    """An image of any contrast on a 2 mm RAS grid of (128, 128, 128) with the brain's truth."""
+
+    image: Field
+    brain: npt.NDArray[np.uint8]
+    contrast: str
+    stripped: bool
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def training_case(
+    kind: Literal["wmh", "brain"], seed: int, index: int, anatomies: Sequence[Anatomy] | None = None
+) -> WmhCase | BrainCase:
+    """One labelled phantom; the same seed, index and anatomies give the same arrays.
+
+    Raises
+    ------
+    BadInputError
+        When ``kind`` is neither ``"wmh"`` nor ``"brain"``.
+    """
+    heads = list(anatomies) if anatomies else [builtin_anatomy()]
+    if kind == "wmh":
+        return wmh_case(np.random.default_rng([seed, index, 1]), heads)
+    if kind == "brain":
+        return brain_case(np.random.default_rng([seed, index, 2]), heads)
+    raise invalid_option("kind", kind, ["wmh", "brain"])
+
+
+def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
+    """A T1 and FLAIR pair as prepared data are: one 1 mm RAS grid, each with its own acquisition's history."""
+    anatomy = anatomies[int(rng.integers(len(anatomies)))]
+    head = draw_head(rng, anatomy, draw_pose(rng), WMH_SHAPE, 1.0, distances=True)
+    assert head.ventricle_mm is not None and head.cortex_mm is not None
+    lesions = draw_lesions(rng, LesionScene(head.codes, head.ventricle_mm, head.cortex_mm))
+    brain = lookup(BRAIN)[head.codes]
+    tissue, strength = draw_person(rng)
+    volumetric = bool(rng.random() < 0.7)
+    palettes = [t1_palette(rng, tissue, strength, volumetric=volumetric), flair_palette(rng, tissue, strength)]
+    if rng.random() < 0.5:
+        palettes = [loosened(rng, p) for p in palettes]
+    flair_3d = bool(rng.random() < 0.35)
+    thick = [None if volumetric else 2, None if flair_3d else int(rng.choice([2, 2, 2, 1, 0]))]
+    mask = wrong_mask(rng, brain)
+    stripped = bool(rng.random() < 0.4)
+    images = []
+    for palette, axis in zip(palettes, thick, strict=True):
+        acquisition = draw_acquisition(rng, thick_axis=axis)
+        ideal = paint(rng, head.codes, palette, lesions)
+        image = acquire(rng, ideal, acquisition, 1.0, 1.0)
+        images.append(image * mask if stripped else image)
+    wmh = (lesions.wmh >= TRUTH_FRACTION).astype(np.uint8)
+    scale = np.exp(rng.uniform(np.log(50), np.log(800), 2)).astype(np.float32)
+    return WmhCase(
+        images[0] * scale[0],
+        images[1] * scale[1],
+        wmh,
+        brain.astype(np.uint8),
+        mask.astype(np.uint8),
+        regions(head.codes, head.ventricle_mm, head.cortex_mm),
+        stripped,
+        {"anatomy": head.anatomy, "t1": palettes[0].sequence, "thick": thick, **head.pose.record(), **lesions.parameters},
+    )
+
+
+def wrong_mask(rng: np.random.Generator, brain: npt.NDArray[np.bool_], most_mm: float = 2.0) -> npt.NDArray[np.bool_]:
+    """The brain's mask as an imperfect segmentation gives it: its border moved by a smooth random field."""
+    soft = brain[::2, ::2, ::2].astype(np.float32)
+    soft = ndimage.gaussian_filter(soft, 1.5)
+    level = 0.5 + 0.12 * rng.normal() * most_mm / 2
+    noise = float(rng.uniform(0, 0.12)) * smooth_noise(rng, soft.shape, 6)
+    return np.asarray(upsample(soft + noise, brain.shape) > np.clip(level, 0.2, 0.75)) & (
+        upsample(soft, brain.shape) > 0.08
+    )
+
+
+def regions(
+    codes: npt.NDArray[np.uint8], ventricle_mm: Field, cortex_mm: Field
+) -> npt.NDArray[np.uint8]:
+    """(I, J, K) codes of :class:`Region`, right side + ``RIGHT_REGION``."""
+    tissue = codes & SIDE_MASK
+    out = np.zeros(codes.shape, dtype=np.uint8)
+    out[lookup(BRAIN)[codes]] = Region.GREY_OR_CSF
+    white = tissue == Tissue.WHITE_MATTER
+    out[white] = Region.DEEP
+    out[white & (cortex_mm < JUXTACORTICAL_MM)] = Region.JUXTACORTICAL
+    out[white & (ventricle_mm < PERIVENTRICULAR_MM)] = Region.PERIVENTRICULAR
+    out[lookup((Tissue.CEREBELLAR_WHITE_MATTER, Tissue.CEREBELLAR_CORTEX))[codes]] = Region.CEREBELLAR
+    out[tissue == Tissue.BRAINSTEM] = Region.BRAINSTEM
+    right = (codes & RIGHT_SIDE).astype(bool)
+    out[right & (out > 0)] += RIGHT_REGION
+    return out
+
+
+def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palette, lesions: Lesions) -> Field:
+    """The ideal image: each tissue's value and texture, then lesions and their look-alikes by fraction."""
+    table = lookup_table_of(palette)
+    for tissue in Tissue:
+        wobble = 1 + (0.03 if tissue in SIDED else 0.08) * rng.standard_normal()
+        table[[tissue, tissue | RIGHT_SIDE]] *= wobble
+    image = table[codes]
+    image *= 1 + 0.03 * smooth_noise(rng, codes.shape, 6)
+    fluid_value, lesion_value, white = palette["csf"], palette["wmh"], palette["white"]
+    if palette.sequence == "flair":
+        _csf_flow(rng, image, codes, palette)
+    rough = lesions.dirty * (lesion_value - white)
+    image += rough
+    f = lesions.wmh
+    image += f * (lesions.contrast * (lesion_value - white) + white - image)
+    image += lesions.gliosis * (0.8 * (lesion_value - white) + white - image)
+    image += lesions.fluid * (fluid_value - image)
+    return np.maximum(image, 0, out=image)
+
+
+def _csf_flow(rng: np.random.Generator, image: Field, codes: npt.NDArray[np.uint8], palette: Palette) -> None:
+    """Bright inflowing CSF in ventricles and cisterns; ``image`` is changed."""
+    if rng.random() < 0.5:
+        return
+    csf = lookup((*VENTRICLES, Tissue.CSF, Tissue.OUTER_CSF))[codes]
+    blob = np.clip(smooth_noise(rng, codes.shape, 10) - 0.8, 0, 1.2)
+    low = np.linspace(1.0, float(rng.uniform(0, 0.5)), codes.shape[2], dtype=np.float32)
+    image += csf * blob * low * float(rng.uniform(0.1, 0.8))
