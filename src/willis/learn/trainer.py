@@ -77,11 +77,14 @@ class TrainingResult:
         Steps done, best figure, reason for the end.
     members
         Weights that a bundle of this run has, by name.
+    leads
+        Whether this is the process that writes, of those that trained together.
     """
 
     folder: Path
     state: RunState
     members: tuple[dict[str, Tensor], ...]
+    leads: bool = True
 
 
 def train(
@@ -130,7 +133,7 @@ def train(
         with _pool(recipe, cases, folder, world) as pool:
             run = _Run(recipe, folder, Learner(recipe, world, start), pool, state, validate, progress, stop)
             run.go()
-        return TrainingResult(folder, run.state, run.members())
+        return TrainingResult(folder, run.state, run.members(), world.leads)
 
 
 class _Run:

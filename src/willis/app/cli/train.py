@@ -1,0 +1,126 @@
+"""``willis train``: from a recipe to a run folder with a bundle."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from willis.learn.recipe import Recipe
+
+LINE_INTERVAL_S = 30.0  # time between two lines about the steps
+
+
+def train(
+    recipe: Path,
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    data: Path | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    steps: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    bundle: Annotated[bool, Parameter(negative="--no-bundle")] = True,
+) -> None:
+    """Train a model by a recipe.
+
+    Ctrl-C or SIGTERM ends the run after the step at hand, with a checkpoint; --resume goes on from there.
+
+    Parameters
+    ----------
+    recipe
+        The TOML file that says what to train and how.
+    output
+        Run folder: resolved recipe, logs, curves, checkpoints, bundle.
+    data
+        Folder of labelled patients, instead of what the recipe names.
+    resume
+        Go on with the run in the folder.
+    steps
+        Number of steps, instead of the recipe's.
+    folds
+        Share the patients out into this many folds and train on all but one.
+    fold
+        The fold that is left out, from 0.
+    bundle
+        Whether to write a bundle at the end.
+    """
+    from willis.learn.recipe import read_recipe
+    from willis.learn.trainer import train as run
+    from willis.tasks.training import bundle_from, cases_and_validation
+
+    chosen = _with_flags(read_recipe(recipe), data, steps, folds, fold)
+    cases, validate = cases_and_validation(chosen)
+    lines = _Lines()
+    with _stopped_by_signals() as stopped:
+        result = run(chosen, cases, validate, output, resume=resume, progress=lines, stop=lambda: bool(stopped))
+    if not result.leads:
+        return
+    state = result.state
+    print(f"{state.reason} after step {state.step}; weights and logs are in {output}.")
+    if bundle:
+        command = f"willis train {recipe.name} -o {output.name}"
+        print(f"Bundle: {bundle_from(chosen, result, output / 'bundle', recipe.name, command).folder}")
+
+
+def _with_flags(recipe: Recipe, data: Path | None, steps: int | None, folds: int | None, fold: int | None) -> Recipe:
+    from willis.errors import BadInputError
+
+    if data is not None:
+        recipe = recipe.changed("data", folder=str(data))
+    if steps is not None:
+        recipe = recipe.changed("training", steps=steps)
+    if folds is not None:
+        recipe = recipe.changed("folds", count=folds)
+    if fold is not None:
+        if recipe.folds is None:
+            raise BadInputError("--fold needs --folds, the number of folds.")
+        recipe = recipe.changed("folds", index=fold)
+    return recipe
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[list[int]]:
+    """A list that is filled when SIGINT or SIGTERM comes."""
+    caught: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Lines:
+    """One line on stderr now and then: step, loss, rate, time left."""
+
+    def __init__(self) -> None:
+        self._said = -LINE_INTERVAL_S
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, step: int, steps: int, values: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        self._first = self._first or (step, now)
+        if now - self._said < LINE_INTERVAL_S and step < steps:
+            return
+        self._said = now
+        done, since = step - self._first[0], now - self._first[1]
+        left = f", {(steps - step) * since / done / 60:.0f} min left" if done else ""
+        print(
+            f"step {step}/{steps}: loss {values['loss']:.4f}, rate {values['rate']:.2g}, "
+            f"{values['seconds']:.2f} s a step{left}",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,96 @@
+"""What training needs of a task: its cases, its validation, and the manifest of the bundle that comes of it."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from willis.learn.case import Case, CaseSource
+from willis.models.manifest import make_manifest
+from willis.models.publish import write_bundle
+from willis.tasks.registry import get_task
+from willis.tasks.validation import make_validation
+
+if TYPE_CHECKING:
+    from willis.learn.recipe import Recipe
+    from willis.learn.trainer import TrainingResult, Validate
+    from willis.models.bundle import Bundle
+
+
+class TaskData(Protocol):
+    """A task's ``dataset.py``, as training sees it."""
+
+    def training_cases(self, data: Mapping[str, Any]) -> CaseSource:
+        """The source that ``[data]`` of a recipe names."""
+        ...
+
+    def validation_cases(self, data: Mapping[str, Any]) -> Sequence[Case]:
+        """Cases that training never sees; may be none."""
+        ...
+
+    def manifest_fields(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The task's part of a manifest: channels, outputs, spacing, window, intensity, threshold, intended use…"""
+        ...
+
+
+def task_data(task: str) -> TaskData:
+    """The ``dataset.py`` of a task.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such task.
+    """
+    return cast(TaskData, import_module(f"{get_task(task).package}.dataset"))
+
+
+def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
+    """Where a recipe's cases come from, and how its network is judged while it trains."""
+    data = task_data(recipe.task)
+    source = data.training_cases(recipe.data)
+    if not recipe.training.validate_every:
+        return source, None
+    cases = data.validation_cases(recipe.data)
+    if not cases:
+        return source, None
+    outputs = data.manifest_fields(recipe.data)["outputs"]
+    return source, make_validation(cases, outputs)
+
+
+def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_name: str, command: str) -> Bundle:
+    """Write the bundle of a run.
+
+    Parameters
+    ----------
+    recipe
+        Its ``[bundle]`` is laid over the task's fields of the manifest.
+    folder
+        Of the bundle; one that is there already is replaced.
+    recipe_name, command
+        How the weights can be made again, for the manifest.
+    """
+    about = recipe.bundle
+    own = {"name": about.name, "title": about.title, "version": about.version, "licence": about.licence}
+    fields = {
+        **task_data(recipe.task).manifest_fields(recipe.data),
+        "task": recipe.task,
+        "network": {"name": recipe.network.name, "config": recipe.network.config},
+        "activation": recipe.loss.activation,
+        "training": {
+            "recipe": recipe_name,
+            "command": command,
+            "data": str(recipe.data.get("source", "phantom")),
+            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+            "seed": recipe.training.seed,
+            "steps": result.state.step,
+        },
+        **{name: value for name, value in own.items() if value},
+        **about.manifest,
+    }
+    if about.citation:
+        fields["citation"] = about.citation
+    manifest = make_manifest(fields, f"the bundle of {recipe_name}")
+    return write_bundle(folder, manifest, result.members, about.half, replace=True)
