@@ -1,0 +1,77 @@
+"""A model card in Markdown, made of what the manifest says."""
+
+from collections.abc import Iterable
+
+from willis.models.manifest import Manifest
+
+
+def render_card(manifest: Manifest) -> str:
+    """Write the card of a bundle: use, licence, citation, inputs, thresholds, figures, peculiarities, training."""
+    parts = [
+        f"# {manifest.title}\n",
+        f"{manifest.description}\n" if manifest.description else "",
+        f"**Intended use.** {manifest.intended_use}\n",
+        f"**Licence.** {manifest.licence}\n",
+        f"**Authors.** {', '.join(manifest.authors)}\n" if manifest.authors else "",
+        f"**Source.** {manifest.source}\n" if manifest.source else "",
+        _section("Please cite", manifest.citation),
+        _section("In and out", _in_and_out(manifest)),
+        _section("Thresholds", _thresholds(manifest)),
+        _section("Measured", _measured(manifest)),
+        _section("Peculiarities", manifest.peculiarities),
+        _section("Training", _training(manifest)),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    listed = "".join(f"- {line}\n" for line in lines)
+    return f"## {title}\n\n{listed}" if listed else ""
+
+
+def _by(numbers: Iterable[float]) -> str:
+    return " × ".join(f"{number:g}" for number in numbers)
+
+
+def _in_and_out(manifest: Manifest) -> Iterable[str]:
+    missing = "; a missing one is replaced by zeros" if manifest.missing_channels == "zero" else ""
+    yield f"In: {', '.join(manifest.channels)}, in this order{missing}."
+    size = f", {_by(manifest.shape)} voxels" if manifest.shape else ""
+    yield f"Grid: {_by(manifest.spacing_mm)} mm, RAS+{size}."
+    window = manifest.window
+    if window.mode == "sliding" and window.shape:
+        yield f"Seen in windows of {_by(window.shape)} voxels that overlap by {window.overlap:.0%}."
+    scaled = f"Intensities: divided by percentile {manifest.intensity.percentile:g} in the brain"
+    cap = manifest.intensity.cap
+    yield f"{scaled}, cut at {cap:g} and divided by it." if cap else f"{scaled}."
+    yield f"Out: {', '.join(manifest.outputs)} ({manifest.activation})."
+
+
+def _thresholds(manifest: Manifest) -> Iterable[str]:
+    yield f"Probability from {manifest.threshold.value:g}: {manifest.threshold.origin}."
+    clusters = manifest.clusters
+    origin = f": {clusters.origin}" if clusters.origin else ""
+    yield (
+        f"Clusters ({clusters.connectivity} neighbours) from {clusters.min_voxels} voxels, at most "
+        f"{clusters.max_outside_brain:.0%} of them outside the brain{origin}."
+    )
+    if manifest.calibration:
+        c = manifest.calibration
+        yield f"Calibrated: sigmoid({c.slope:.4g} × logit + {c.intercept:.4g}): {c.origin}."
+
+
+def _measured(manifest: Manifest) -> Iterable[str]:
+    for m in manifest.measured:
+        yield f"{m.figure}: {m.value:.4g}{f' {m.unit}' if m.unit else ''} ({m.on})."
+    for e in manifest.precision:
+        yield (
+            f"{e.precision} on {e.engine} against float32: Dice {e.dice:.4f}, largest difference of probability "
+            f"{e.max_difference:.2g}, {e.cases} cases."
+        )
+
+
+def _training(manifest: Manifest) -> Iterable[str]:
+    if manifest.training:
+        t = manifest.training
+        yield f"`{t.command}`, recipe {t.recipe}, seed {t.seed}, {t.steps} steps, {t.date}."
+        yield f"Data: {t.data}."
