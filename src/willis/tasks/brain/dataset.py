@@ -15,8 +15,8 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.labels import RIGHT_SIDE, SIDED, VENTRICLES, Tissue, lookup
 from willis.phantom.training import BrainCase, training_case
 from willis.settings import Settings
-from willis.tasks.brain.prepare import SPACING_MM, network_input
-from willis.tasks.brain.spec import PARTS
+from willis.tasks.brain.prepare import SHAPE, SPACING_MM, network_input
+from willis.tasks.brain.spec import PARTS, SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 
 SIDE_REACH_VOXELS = 4.0  # how far the side of sided tissue reaches into the fluid and midline tissue between
@@ -80,3 +80,21 @@ def validation_cases(data: Mapping[str, Any]) -> list[Case]:
     phantom = BrainData.parse(data, "[data] of the recipe").phantom
     source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed)
     return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    BrainData.parse(data, "[data] of the recipe")
+    return {
+        "name": "brain",
+        "title": SPEC.title,
+        "channels": ("image",),
+        "outputs": PARTS,
+        "spacing_mm": (SPACING_MM, SPACING_MM, SPACING_MM),
+        "shape": SHAPE,
+        "intensity": {"scheme": "p99"},
+        "threshold": {"value": 0.5, "origin": "convention; not tuned"},
+        "licence": "Apache-2.0",
+        "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+        "intended_use": SPEC.intended_use,
+    }

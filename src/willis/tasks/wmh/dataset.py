@@ -14,7 +14,8 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.training import WmhCase, training_case
 from willis.settings import Settings
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
-from willis.tasks.wmh.prepare import network_channel
+from willis.tasks.wmh.prepare import SHAPE, network_channel
+from willis.tasks.wmh.spec import SPEC
 
 CHANNELS = ("t1", "flair")
 
