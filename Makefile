@@ -12,7 +12,7 @@ DEV_STAMP := $(VENV)/.stamp-dev
 .PHONY: demo test lint types layers tests format docs clean
 
 demo: $(RUN_STAMP)
-	$(BIN)/willis demo --output out/demo --overwrite
+	$(BIN)/willis demo --output out/demo
 
 test: lint types layers tests
 

@@ -1,4 +1,4 @@
-"""Write findings as a folder of results, whole or not at all."""
+"""Write findings as a folder of results with its report."""
 
 from __future__ import annotations
 
@@ -14,28 +14,26 @@ if TYPE_CHECKING:
     from willis.findings import Findings
 
 
-def check_output(folder: Path | str, *, overwrite: bool = False) -> None:
-    """Refuse a folder that results can't be written to, before anything is computed.
+def check_output(folder: Path | str) -> None:
+    """Refuse a folder that nothing can be written to, before anything is computed.
 
     Raises
     ------
     BadInputError
-        When it is a file, holds something already, or can't be made.
+        When it is a file, or can't be made or written to.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise BadInputError(f"{folder} is a file; results need a folder of their own.")
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise BadInputError(f"{folder} isn't empty; name another folder, or pass --overwrite to replace its results.")
-    above = next(place for place in [folder, *folder.absolute().parents] if place.exists())
-    if not os.access(above, os.W_OK):
-        raise BadInputError(f"{above} can't be written to; name another folder.")
+        raise BadInputError(f"{folder} is a file; give a folder for the results.")
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInputError(f"nothing can be written to {above}; give another folder for the results.")
 
 
-def write(findings: Findings, folder: Path | str, *, overwrite: bool = False) -> Path:
+def write(findings: Findings, folder: Path | str) -> Path:
     """Write masks, sidecars, tables, figures, provenance and report.
 
-    All of it is built beside the folder and moved there when it is complete.
+    An earlier run of the same subject and task in the folder is replaced whole.
 
     Parameters
     ----------
@@ -43,8 +41,6 @@ def write(findings: Findings, folder: Path | str, *, overwrite: bool = False) ->
         Of one study.
     folder
         Made when it isn't there.
-    overwrite
-        Whether files of the same name in the folder may be replaced.
 
     Returns
     -------
@@ -54,31 +50,18 @@ def write(findings: Findings, folder: Path | str, *, overwrite: bool = False) ->
     Raises
     ------
     BadInputError
-        When the folder can't be written to; see :func:`check_output`.
+        When the folder can't be written to, or holds something else.
     """
     from willis.io.derivatives import write_derivatives
     from willis.report.render import render
 
     folder = Path(folder)
-    check_output(folder, overwrite=overwrite)
+    check_output(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.report.", dir=folder.parent))
     try:
-        built = staging / "results"
-        write_derivatives(findings, built)
-        report = Path(render(findings, built)).relative_to(built)
-        _move_into(built, folder)
+        report = Path(render(findings, staging))
+        write_derivatives(findings, folder)
+        return report.replace(folder / report.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return folder / report
-
-
-def _move_into(built: Path, folder: Path) -> None:
-    """Move a complete folder to its place: in one step where nothing is there, else file by file."""
-    if not folder.exists() or not any(folder.iterdir()):
-        built.replace(folder)
-        return
-    for path in sorted(path for path in built.rglob("*") if path.is_file()):
-        place = folder / path.relative_to(built)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(place)

@@ -41,6 +41,7 @@ def make_app() -> App:
         name="willis",
         help="Measured findings from stroke and small-vessel brain scans: masks, volumes, reports.",
         version=__version__,
+        suppress_keyboard_interrupt=False,
         help_epilogue="Any verb takes --debug: the full traceback of an error. Research use; not a medical device.",
     )
     for name, (place, help_text) in VERBS.items():

@@ -27,7 +27,6 @@ _TYPES: dict[str, Any] = {"flag": bool, "integer": int, "number": float, "text":
 
 _COMMON: tuple[tuple[str, Any, Any, Parameter], ...] = (
     ("output", Path, Argument.empty, Parameter(name=("--output", "-o"), help="Folder of the results.", group=OUTPUT)),
-    ("overwrite", bool, False, Parameter(help="Replace results that are there already.", negative=(), group=OUTPUT)),
     ("subject", str | None, None, Parameter(help="BIDS label; else from the file names, else 01.", group=OUTPUT)),
     ("session", str | None, None, Parameter(help="BIDS label; else from the file names.", group=OUTPUT)),
     ("bundle", str | None, None, Parameter(help="Name or folder of a model, instead of the default.", group=ENGINE)),
@@ -86,7 +85,6 @@ def analyse(
     options: dict[str, Any],
     *,
     output: Path,
-    overwrite: bool = False,
     subject: str | None = None,
     session: str | None = None,
     memory_limit: float | None = None,
@@ -103,7 +101,7 @@ def analyse(
     given = {role: path for role, path in images.items() if path is not None}
     spec.check_roles(given)
     options = spec.resolve_options(options)
-    check_output(output, overwrite=overwrite)
+    check_output(output)
 
     from willis.app.cli.progress import ProgressReport
     from willis.io.study import read_study
@@ -114,7 +112,7 @@ def analyse(
         study = read_study(subject=subject, session=session, **paths)
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
         progress(0, "writing the results")
-        report = write(findings, output, overwrite=overwrite)
+        report = write(findings, output)
     print(told(findings))
     print(f"\nReport: {report}")
 
