@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -113,12 +113,17 @@ class Acquisition:
     ghost: float  # samples; 0 for none
     ghost_axis: int
 
+    def without_bias(self) -> Acquisition:
+        """The same scan of a scanner without coils: no bias field, no noise, no ghosts."""
+        return replace(self, bias=0.0, noise=0.0, ghost=0.0)
+
 
 def draw_acquisition(
-    rng: np.random.Generator, *, thick_axis: int | None, thickness_mm: tuple[float, float] = (2.0, 6.0)
+    rng: np.random.Generator, *, thick_axis: int | None, thickness_mm: tuple[float, float] = (2.0, 6.0),
+    in_plane_mm: tuple[float, float] = (0.8, 1.2),
 ) -> Acquisition:
     """Draw one acquisition: 3D when ``thick_axis`` is None, else slices across that axis."""
-    in_plane = float(rng.uniform(0.8, 1.2))
+    in_plane = float(rng.uniform(*in_plane_mm))
     apodise = float(rng.uniform(0.3, 1.0))
     axes = []
     for axis in range(3):
@@ -133,7 +138,7 @@ def draw_acquisition(
         (axes[0], axes[1], axes[2]),
         str(rng.choice(["linear", "lanczos"])),
         float(np.exp(rng.uniform(np.log(0.005), np.log(0.06)))),
-        float(rng.uniform(0.0, 0.25)),
+        float(rng.choice([rng.uniform(0.0, 0.06), rng.uniform(0.04, 0.16)])),
         ghost,
         int(rng.integers(0, 2)),
     )

@@ -23,12 +23,14 @@ class Palette:
     sequence: str
     signal: Values
     parameters: dict[str, Any]
+    air: float = 0.0
 
     def __getitem__(self, name: str) -> float:
-        return float(self.signal[NAMES.index(name)])
+        return self.air if name == "air" else float(self.signal[NAMES.index(name)])
 
 
-def _scaled(sequence: str, signal: Values, parameters: dict[str, Any]) -> Palette:
+def scaled(sequence: str, signal: Values, parameters: dict[str, Any]) -> Palette:
+    """A palette with the signal of white matter scaled to 1."""
     return Palette(sequence, signal / max(float(signal[NAMES.index("white")]), 1e-6), parameters)
 
 
@@ -40,12 +42,12 @@ def t1_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStrengt
              "flip_deg": rng.uniform(7, 12), "echo_spacing": rng.uniform(6.5, 8.5), "echoes": int(rng.integers(140, 185))}  # fmt: skip
         p["ti"] = max(p["ti"], p["echo_spacing"] * p["echoes"] / 2 + 100)
         p["tr"] = max(p["tr"], p["ti"] + p["echo_spacing"] * p["echoes"] / 2 + 100)
-        return _scaled("mprage", mr.mprage(pd, t1, t2s, **p), p)
+        return scaled("mprage", mr.mprage(pd, t1, t2s, **p), p)
     if volumetric or rng.random() < 0.3:
         p = {"tr": rng.uniform(15, 30), "te": rng.uniform(3, 8), "flip_deg": rng.uniform(20, 35)}
-        return _scaled("spgr", mr.spoiled_gradient_echo(pd, t1, t2s, **p), p)
+        return scaled("spgr", mr.spoiled_gradient_echo(pd, t1, t2s, **p), p)
     p = {"tr": rng.uniform(400, 700), "te": rng.uniform(8, 18)}
-    return _scaled("t1se", mr.spin_echo(pd, t1, t2, **p), p)
+    return scaled("t1se", mr.spin_echo(pd, t1, t2, **p), p)
 
 
 def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStrength) -> Palette:
@@ -59,7 +61,7 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
     stretch = float(rng.uniform(1.0, 1.5))
     signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
-    return _scaled("flair", signal, p | {"t2_stretch": stretch})
+    return scaled("flair", signal, p | {"t2_stretch": stretch})
 
 
 def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -> Palette:
@@ -67,7 +69,7 @@ def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -
     gamma = float(np.exp(rng.normal(0, 0.25)))
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
     signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
-    return _scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
+    return scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
 
 
 def draw_person(rng: np.random.Generator) -> tuple[Relaxation, FieldStrength]:
@@ -77,8 +79,34 @@ def draw_person(rng: np.random.Generator) -> tuple[Relaxation, FieldStrength]:
 
 
 def lookup_table_of(palette: Palette) -> npt.NDArray[np.float32]:
-    """(256,) signal of each label code; air is 0."""
-    table = np.zeros(256, dtype=np.float32)
+    """(256,) signal of each label code."""
+    table = np.full(256, palette.air, dtype=np.float32)
     for tissue, name in ROW_OF.items():
         table[[tissue, tissue | RIGHT_SIDE]] = palette[name]
     return table
+
+
+HU = {  # rough means of CT numbers; Kak & Slaney's scale, values as radiology texts give them
+    "white": 28, "cortex": 38, "deep grey": 38, "pallidum": 38, "hippocampus": 36, "brainstem": 31,
+    "cerebellar cortex": 36, "csf": 6, "choroid plexus": 45, "wmh": 20, "infarct core": 22, "skin": 30, "fat": -90,
+    "muscle": 55, "bone": 1100, "marrow": 450, "venous blood": 52, "arterial blood": 45, "vitreous": 8,
+    "optic nerve": 32, "mucosa": 35, "dura": 55,
+}  # fmt: skip
+
+
+def ct_palette(rng: np.random.Generator) -> Palette:
+    """CT numbers, HU."""
+    signal = np.array([float(HU[n]) for n in NAMES])
+    signal += 3 * rng.standard_normal(len(signal))
+    signal *= np.where(signal > 300, rng.uniform(0.6, 1.3), 1.0)
+    return Palette("ct", signal, {}, -1000.0)
+
+
+def random_palette(rng: np.random.Generator) -> Palette:
+    """Values drawn at random for every tissue, whatever physics says.
+
+    References
+    ----------
+    Billot 2023, doi:10.1016/j.media.2023.102789.
+    """
+    return Palette("random", rng.uniform(0.05, 2.0, len(NAMES)), {})

@@ -62,9 +62,9 @@ class Head:
 
 def draw_pose(rng: np.random.Generator, *, rotation_deg: float = 8.0, shift_mm: float = 3.0) -> Pose:
     """Draw a head's pose, size, deformation and atrophy."""
-    size = rng.normal(1.0, 0.05)
-    scales = np.clip(size * (1 + rng.normal(0, 0.035, 3)), 0.85, 1.18)
-    angles = np.deg2rad(rng.uniform(-1, 1, 3) * rotation_deg * np.array([1.5, 0.7, 0.7]))
+    size = rng.normal(0.97, 0.04)
+    scales = np.clip(size * (1 + rng.normal(0, 0.03, 3)), 0.85, 1.1)
+    angles = np.deg2rad(rng.uniform(-1, 1, 3) * rotation_deg * np.array([1.4, 0.5, 0.6]))
     return Pose(
         bool(rng.random() < 0.5),
         tuple(angles.tolist()),

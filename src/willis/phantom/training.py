@@ -17,10 +17,10 @@ from willis.phantom.contrast import Palette, draw_person, flair_palette, loosene
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
+from willis.phantom.brain_training import BrainCase, brain_case
 from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, draw_lesions
 
 WMH_SHAPE = (160, 214, 176)
-BRAIN_SHAPE = (128, 128, 128)
 TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
 PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles
 JUXTACORTICAL_MM = 3.0  # from the cortex
@@ -36,17 +36,6 @@ class WmhCase:
     brain: npt.NDArray[np.uint8]
     prepared_mask: npt.NDArray[np.uint8]
     regions: npt.NDArray[np.uint8]
-    stripped: bool
-    parameters: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BrainCase:
-    """An image of any contrast on a 2 mm RAS grid of (128, 128, 128) with the brain's truth."""
-
-    image: Field
-    brain: npt.NDArray[np.uint8]
-    contrast: str
     stripped: bool
     parameters: dict[str, Any] = field(default_factory=dict)
 
@@ -82,7 +71,7 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
     if rng.random() < 0.5:
         palettes = [loosened(rng, p) for p in palettes]
     flair_3d = bool(rng.random() < 0.35)
-    thick = [None if volumetric else 2, None if flair_3d else int(rng.choice([2, 2, 2, 1, 0]))]
+    thick = [None if volumetric else 2, None if flair_3d else int(rng.choice([2, 1, 0], p=[0.88, 0.07, 0.05]))]
     mask = wrong_mask(rng, brain)
     stripped = bool(rng.random() < 0.4)
     images = []
