@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from willis.app.results import write
     from willis.errors import BadInputError, BundleError, GeometryError, MissingExtraError, WillisError
     from willis.findings import Decision, Figure, Findings, Lesion, Mask, Measurement
     from willis.io.nifti import read_nifti, write_nifti
     from willis.io.study import read_study
     from willis.models.store import open_bundle
+    from willis.report.write import write
     from willis.study import Study
     from willis.tasks.registry import run_task as run
     from willis.tasks.settings import RunSettings
@@ -49,7 +49,7 @@ _PLACES = {
     "read_nifti": "willis.io.nifti:read_nifti",
     "read_study": "willis.io.study:read_study",
     "run": "willis.tasks.registry:run_task",
-    "write": "willis.app.results:write",
+    "write": "willis.report.write:write",
     "write_nifti": "willis.io.nifti:write_nifti",
 }
 

@@ -59,7 +59,7 @@ def test_help_of_a_task_names_its_images_and_options(task: str, capsys: Captured
     [
         (["frobnicate"], "verb is 'frobnicate'; allowed are 'run'"),
         (["run", "tarot"], 'Unknown command "tarot"'),
-        (["run", "wmh", "--flar", "x.nii"], "Unknown option: --flar. Did you mean --flair?"),
+        (["run", "wmh", "--flar", "x.nii", "-o", "out"], "Unknown option: --flar. Did you mean --flair?"),
         (["run", "wmh", "--flair"], "--flair requires an argument"),
         (["run", "wmh", "--flair", "x.nii"], "--output requires an argument"),
         (["run", "wmh", "-o", "out"], "wmh needs --flair; given was no image"),
@@ -222,10 +222,10 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(capsys: Captured) ->
         progress(0, "reading")
         for step in range(5):
             progress(step / 5, "predicting")
-        progress(0, "writing")
+        progress(1, "writing")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == ["reading", "predicting", "writing"]
+    assert captured.err.splitlines() == ["  0% reading", "  0% predicting", "100% writing"]
 
 
 def test_progress_is_a_bar_in_a_terminal(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

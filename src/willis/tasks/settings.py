@@ -13,7 +13,7 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 
 Progress = Callable[[float, str], None]
-"""Told the fraction of the present step that is done, 0 to 1, and in words what is being done."""
+"""Told the fraction of the work that is done, 0 to 1, and in words what is being done now."""
 
 
 @dataclass(frozen=True)
@@ -62,5 +62,5 @@ class RunSettings:
             raise BadInputError(f"--threads is {self.threads}; at least 1 is needed.")
 
 
-def silent(stage: str, done: int, total: int) -> None:
+def silent(fraction: float, stage: str) -> None:
     """Progress for when nobody listens."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-LINE_INTERVAL_S = 10.0  # least time between two plain lines about one step
+LINE_INTERVAL_S = 10.0  # least time between two plain lines about one stage
 
 
 class ProgressReport:
@@ -47,7 +47,7 @@ class ProgressReport:
             self._bar.stop()
 
     def __call__(self, fraction: float, stage: str) -> None:
-        """Show that ``fraction`` (0 to 1) of the step ``stage`` is done."""
+        """Show that ``fraction`` (0 to 1) of the work is done, and what is being done now."""
         if self._bar is not None and self._row is not None:
             self._bar.update(self._row, completed=fraction, description=stage)
             return
@@ -56,4 +56,4 @@ class ProgressReport:
         if stage == stage_said and now - when < LINE_INTERVAL_S:
             return
         self._said = (stage, now)
-        print(f"{stage}: {fraction:.0%}" if fraction > 0 else stage, file=sys.stderr, flush=True)
+        print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from inspect import Parameter as Argument
 from inspect import Signature
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Group, Parameter
 
-from willis.app.results import check_output, write
+from willis.errors import BadInputError
 from willis.tasks.registry import TASKS, get_spec, run_task
 from willis.tasks.settings import Device, EngineName, Precision, RunSettings
 from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
@@ -105,16 +106,32 @@ def analyse(
 
     from willis.app.cli.progress import ProgressReport
     from willis.io.study import read_study
+    from willis.report.write import write
 
     with ProgressReport() as progress:
         progress(0, "reading the images")
         paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
         study = read_study(subject=subject, session=session, **paths)
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
-        progress(0, "writing the results")
+        progress(1, "writing the results")
         report = write(findings, output)
     print(told(findings))
     print(f"\nReport: {report}")
+
+
+def check_output(folder: Path) -> None:
+    """Refuse a folder that nothing can be written to, before anything is computed.
+
+    Raises
+    ------
+    BadInputError
+        When it is a file, or can't be made or written to.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder} is a file; give a folder for the results.")
+    above = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise BadInputError(f"nothing can be written to {above}; give another folder for the results.")
 
 
 def told(findings: Findings) -> str:
