@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from willis.infer.engine import Float32
+from willis.infer.lowered import lower
 from willis.infer.precision import Precision
 from willis.nets.registry import build_network
 
@@ -35,7 +36,7 @@ class TorchEngine:
         self.precision: str = precision
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.threads = threads
-        self.network = network.eval().to(self.device)
+        self.network = lower(network).to(self.device, memory_format=torch.channels_last_3d)
 
     @classmethod
     def of_member(cls, bundle: Bundle, member: int, *, precision: Precision, threads: int | None) -> TorchEngine:
@@ -50,7 +51,8 @@ class TorchEngine:
         half = self.precision != "float32"
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, DTYPES[self.precision], enabled=half):
-                logits = self.network(torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(self.device))
+                image = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
+                logits = self.network(image.to(self.device, memory_format=torch.channels_last_3d))
         finally:
             torch.set_num_threads(before)
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)

@@ -9,6 +9,7 @@ import openvino as ov
 import torch
 from torch import nn
 
+from willis.infer.lowered import lower
 from willis.infer.torch_engine import member_network
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def convert(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
     """The network as an OpenVINO model for images of one shape (N, C, I, J, K); nothing is computed."""
     with torch.no_grad():
-        program = torch.export.export(network.eval(), (torch.zeros(shape),))
+        program = torch.export.export(lower(network), (torch.zeros(shape),))
     model = ov.convert_model(program)
     model.reshape(list(shape))
     return model
