@@ -29,7 +29,7 @@ class PhantomSettings(Settings):
     held_out: tuple[str, ...] = ()
     seed: int = 0
     validation_seed: int = 1_000_003
-    validation_count: int = Field(8, ge=0)
+    validation_count: int = Field(default=8, ge=0)
 
 
 def anatomies_of(settings: PhantomSettings, *, validation: bool = False) -> tuple[Anatomy, ...]:

@@ -92,7 +92,7 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": PARTS,
         "spacing_mm": (SPACING_MM, SPACING_MM, SPACING_MM),
         "shape": SHAPE,
-        "intensity": {"scheme": "p99"},
+        "intensity": {"scheme": "range"},
         "threshold": {"value": 0.5, "origin": "convention; not tuned"},
         "licence": "Apache-2.0",
         "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),

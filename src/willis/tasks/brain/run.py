@@ -36,17 +36,17 @@ def run(
     tell = progress or silent
     watch = Stopwatch()
     image = study["image"]
-    tell("finding the brain", 0, 2)
+    tell(0 / 2, "finding the brain")
     with watch.stage("predict"):
         bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
         brain = find_brain(image, settings, bundle)
     with watch.stage("interpret"):
         masks = [Mask("brain", "image", brain.mask_on(image.grid))]
         masks += [Mask(n, "image", brain.part_on(n, image.grid)) for n in WRITTEN[1:] if brain.has(n)]
-    tell("drawing", 1, 2)
+    tell(1 / 2, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(image, masks)
-    tell("done", 2, 2)
+    tell(1.0, "done")
     measurements = _measure(masks)
     return Findings(
         task=SPEC.name,

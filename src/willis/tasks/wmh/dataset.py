@@ -72,3 +72,28 @@ def validation_cases(data: Mapping[str, Any]) -> list[Case]:
     heads = anatomies_of(phantom, validation=True)
     source = PhantomSource(heads, phantom.validation_seed, settings.intensity)
     return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    settings = WmhData.parse(data, "[data] of the recipe")
+    return {
+        "name": "wmh",
+        "title": SPEC.title,
+        "channels": CHANNELS,
+        "missing_channels": "zero",
+        "outputs": ("wmh",),
+        "spacing_mm": (1.0, 1.0, 1.0),
+        "shape": SHAPE,
+        "intensity": settings.intensity.model_dump(),
+        "threshold": {"value": 0.5, "origin": "convention; not tuned"},
+        "clusters": {
+            "connectivity": 26,
+            "min_voxels": 3,
+            "max_outside_brain": 0.25,
+            "origin": "SHIVAi's rule for voxels outside the brain; 3 mm³ against single-voxel noise",
+        },
+        "licence": "Apache-2.0",
+        "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+        "intended_use": SPEC.intended_use,
+    }

@@ -62,7 +62,9 @@ def prepare(
     if options["bias_field"]:
         images = {role: correct_bias(image) for role, image in images.items()}
     registrations = _register(images, reference_role, brain, str(options["register"]))
-    to_reference: dict[str, FloatArray] = {role: np.linalg.inv(r.matrix) for role, r in registrations.items()}
+    to_reference: dict[str, FloatArray] = {
+        role: np.asarray(np.linalg.inv(r.matrix), dtype=np.float64) for role, r in registrations.items()
+    }
     grid = crop_grid(brain)
     mask = resample_to(brain.with_data(brain.data.astype(np.float32)), grid, "linear").data >= 0.5
     scheme = _scheme(manifest, options)

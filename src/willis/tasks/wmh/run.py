@@ -71,14 +71,14 @@ def run(
     """
     tell = progress or silent
     watch = Stopwatch()
-    tell("finding the brain", 0, STEPS)
+    tell(0 / STEPS, "finding the brain")
     with watch.stage("brain"):
         bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
         brain, brain_problem = _find_brain(study, bundle, settings)
-    tell("preparing", 1, STEPS)
+    tell(1 / STEPS, "preparing")
     with watch.stage("prepare"):
         prepared = prepare(study, bundle.manifest, options, lambda image: _found_mask(brain, image))
-    tell("predicting", 2, STEPS)
+    tell(2 / STEPS, "predicting")
     with watch.stage("predict"):
         prediction = predict(
             bundle,
@@ -89,7 +89,7 @@ def run(
             memory_limit_gb=settings.memory_limit_gb,
             threads=settings.threads,
         )
-    tell("measuring", 3, STEPS)
+    tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         rules = _rules(bundle, options)
         found = _on_flair(study, prepared, prediction, brain, rules)
@@ -103,10 +103,10 @@ def run(
         )
         measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, found.maps is not None)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
-    tell("drawing", 4, STEPS)
+    tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(study, prepared, masks, measurements)
-    tell("done", STEPS, STEPS)
+    tell(1.0, "done")
     notes = [*prepared.notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
         task=SPEC.name,
@@ -229,8 +229,8 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: interpret.
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
     return (
         f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
-        f"({' × '.join(str(n) for n in prepared.grid.shape)} voxels about the centre of {mask}) and divided by the 99th "
-        f"percentile in the brain. The bundle {bundle.manifest.name} ({bundle.manifest.title}; "
+        f"({' × '.join(str(n) for n in prepared.grid.shape)} voxels about the centre of {mask}) and divided by the "
+        f"99th percentile in the brain. The bundle {bundle.manifest.name} ({bundle.manifest.title}; "
         f"{len(bundle.manifest.members)} member(s), mean of probabilities) was run; voxels with a probability of at "
         f"least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, and "
         f"clusters below {rules.min_mm3:g} mm³ or more than {100 * rules.max_outside_brain:g} % outside the brain were "
