@@ -50,14 +50,14 @@ def axial_mosaic(
         When a mask lies on another grid than the background.
     """
     scan = displayed(background)
-    extent = _extent(background, within)
+    extent = shown_extent(background, within)
     edges = [(displayed_on(background, o.mask).data > 0.5, o) for o in outlines]
     drawn = _union([mask for mask, _ in edges])
     bounds = bounds_of(extent if drawn is None else extent | drawn, scan.grid.spacing_mm)
     chosen = choose_slices(extent, drawn, slices)
     window = window or window_of(scan.data, extent)
     size = pixel_mm(scan.grid, "axial")
-    sheet = Sheet(len(chosen), columns, _panel_mm(bounds, "axial", size), title)
+    sheet = Sheet(len(chosen), columns, panel_mm(bounds, "axial", size), title)
     for number, index in enumerate(chosen):
         axes = sheet.panel(number)
         draw_slice(axes, crop(scan.data, "axial", index, bounds), size, window)
@@ -85,14 +85,15 @@ def crop(data: Array, plane: Plane, index: int, bounds: Bounds) -> Array:
     return cut(data[tuple(sides)], plane, 0)
 
 
-def _panel_mm(bounds: Bounds, plane: Plane, size: tuple[float, float]) -> tuple[float, float]:
+def panel_mm(bounds: Bounds, plane: Plane, size: tuple[float, float]) -> tuple[float, float]:
+    """Height and width of the picture that the bounds cut out, in mm; ``size`` is that of a pixel."""
     view = VIEWS[plane]
     rows, columns = bounds[view.rows], bounds[view.columns]
     return (rows.stop - rows.start) * size[0], (columns.stop - columns.start) * size[1]
 
 
-def _extent(background: Volume, within: Volume | None) -> npt.NDArray[np.bool_]:
-    """(I, J, K) in display order: what is to be covered."""
+def shown_extent(background: Volume, within: Volume | None) -> npt.NDArray[np.bool_]:
+    """(I, J, K) in display order: what pictures should cover, ``within`` or all that isn't air."""
     if within is None:
         return foreground(displayed(background))
     inside = np.asarray(displayed_on(background, within).data > 0.5)

@@ -13,7 +13,8 @@ RIGHT = "#D55E00"  # bars of the right side
 LEFT = "#0072B2"  # bars of the left side
 SERIES = (RIGHT, LEFT, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
-GROUND = "#0B0D10"  # behind every scan
+GROUND = "#101317"  # between the panels
+BLACK = "#000000"  # behind every scan
 INK = "#E8EAED"  # text on the ground
 FAINT_INK = "#9AA3AE"  # lesser text on the ground
 PAPER = "#FFFFFF"  # behind every chart

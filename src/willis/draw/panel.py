@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from willis.draw.palette import FAINT_INK, FOUND, INK
+from willis.draw.palette import BLACK, FAINT_INK, FOUND, INK
 from willis.draw.planes import VIEWS, Array, Plane
 from willis.draw.png import points
 from willis.volume.volume import Volume
@@ -65,6 +66,7 @@ def add_axes(figure: Figure, left: float, top: float, width: float, height: floa
     whole_w, whole_h = figure.get_size_inches() * figure.dpi
     axes = figure.add_axes((left / whole_w, 1 - (top + height) / whole_h, width / whole_w, height / whole_h))
     axes.set_axis_off()
+    axes.add_patch(Rectangle((0, 0), 1, 1, transform=axes.transAxes, color=BLACK, zorder=-1))
     return axes
 
 

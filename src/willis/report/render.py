@@ -1,0 +1,86 @@
+"""Render: one self-contained page from findings, in memory or on disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from willis import __version__
+from willis.findings import Findings
+from willis.io.derivatives import REPORT, read_derivatives
+from willis.io.records import settled
+from willis.report import words
+from willis.report.sections import plan
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(findings: Findings, folder: Path | str) -> Path:
+    """Write ``report.html`` into a folder: pictures and style inside it, no script, nothing fetched.
+
+    The same findings give the same bytes, and so does :func:`render_folder` on what was written of them.
+
+    Returns
+    -------
+    Path
+        Of the report.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _write_whole(page_of(findings), folder / REPORT)
+
+
+def render_folder(folder: Path | str) -> Path:
+    """Make the report of a finished run again from the files in its folder; nothing is computed.
+
+    Raises
+    ------
+    BadInputError
+        When the folder holds no complete run.
+    """
+    return render(read_derivatives(folder), folder)
+
+
+def page_of(findings: Findings) -> str:
+    """The report as HTML."""
+    findings = settled(findings)
+    environment = _environment()
+    parts = []
+    for section in plan(findings):
+        context = section.build(findings)
+        if context is not None:
+            body = environment.get_template(f"sections/{section.template}").render(context, section=section)
+            parts.append({"id": section.id, "title": section.title, "body": body})
+    title = findings.provenance.get("title") or words.title_of(findings.task)
+    return environment.get_template("report.html").render(
+        findings=findings, title=title, parts=parts, created=findings.provenance.get("created"), version=__version__
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    functions = (words.number, words.quantity, words.interval, words.place, words.title_of, words.unit_words)
+    environment.filters.update({f.__name__: f for f in (*functions, words.is_number, words.flat)})
+    return environment
+
+
+def _write_whole(text: str, path: Path) -> Path:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

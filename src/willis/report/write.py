@@ -1,0 +1,28 @@
+"""Write: all files of a run, and the report of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from willis.findings import Findings
+from willis.io.derivatives import write_derivatives
+from willis.report.render import render
+
+
+def write(findings: Findings, out: Path | str) -> Path:
+    """Write masks, tables, figures, provenance and report of one run into a folder.
+
+    An earlier run of the same subject and task in it is replaced whole; no other file is touched.
+
+    Returns
+    -------
+    Path
+        Of ``report.html``.
+
+    Raises
+    ------
+    BadInputError
+        When the folder can't take these results; see :func:`willis.io.derivatives.write_derivatives`.
+    """
+    write_derivatives(findings, out)
+    return render(findings, out)
