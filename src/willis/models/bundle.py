@@ -80,7 +80,7 @@ class Bundle:
         """
         for name, expected in self.manifest.files.items():
             path = self.folder / name
-            _check_sum(path, _sha256_of(path), expected)
+            _check_sum(path, sha256_of(path), expected)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -110,7 +110,8 @@ def read_whole(path: Path) -> bytes:
         raise BundleError(f"{path} can't be read: {error.strerror}.") from None
 
 
-def _sha256_of(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Sum up a file of a bundle; BundleError when it can't be read."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,14 +1,15 @@
 """Bundles are written whole or not at all."""
 
-import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from willis.errors import BundleError
-from willis.models.bundle import CARD_FILE, MANIFEST_FILE, Bundle, read_bundle, read_whole
+from willis.models.bundle import CARD_FILE, MANIFEST_FILE, Bundle, read_bundle, sha256_of
 from willis.models.manifest import ONNX_NETWORK, Manifest
 from willis.models.weights import Weights, pack_weights
 
@@ -16,7 +17,7 @@ from willis.models.weights import Weights, pack_weights
 def write_bundle(
     folder: str | os.PathLike[str],
     manifest: Manifest,
-    members: Sequence[Weights | bytes],
+    members: Iterable[Weights | bytes],
     half: bool = True,
     *,
     card: str | None = None,
@@ -29,7 +30,8 @@ def write_bundle(
     manifest
         Its `members` and `files` are filled in here.
     members
-        For each member its weights by name (arrays or torch tensors), or the bytes of an ONNX graph.
+        For each member its weights by name (arrays or torch tensors), or the bytes of an ONNX graph. They are taken
+        one at a time, so that a generator keeps memory at one member.
     half
         Store matrices and kernels as float16; vectors and integers always keep their type (see `weights.pack_weights`).
     card
@@ -42,21 +44,21 @@ def write_bundle(
     BundleError
         When the folder exists, there is no member, or a weight is not finite or too large for float16.
     """
-    if not members:
-        raise BundleError(f"A bundle needs at least one member; none was given for {manifest.name}.")
-    files: dict[str, bytes] = {}
     suffix = "onnx" if manifest.network.name == ONNX_NETWORK else "safetensors"
-    for index, member in enumerate(members):
-        if isinstance(member, bytes) != (suffix == "onnx"):
-            wanted = "the bytes of an ONNX graph" if suffix == "onnx" else "weights by name"
-            raise BundleError(f"Member {index} of {manifest.name} must be {wanted}.")
-        files[f"member_{index}.{suffix}"] = member if isinstance(member, bytes) else pack_weights(member, half=half)
-    names = tuple(files)
-    if card is not None:
-        files[CARD_FILE] = card.encode()
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    complete = manifest.changed(members=names, files=sums)
-    return _publish(Path(folder), complete, files, replace)
+    with _draft_of(Path(folder).absolute(), replace) as draft:
+        names = []
+        for index, member in enumerate(members):
+            if isinstance(member, bytes) != (suffix == "onnx"):
+                wanted = "the bytes of an ONNX graph" if suffix == "onnx" else "weights by name"
+                raise BundleError(f"Member {index} of {manifest.name} must be {wanted}.")
+            names.append(f"member_{index}.{suffix}")
+            (draft / names[-1]).write_bytes(member if isinstance(member, bytes) else pack_weights(member, half=half))
+        if not names:
+            raise BundleError(f"A bundle needs at least one member; none was given for {manifest.name}.")
+        if card is not None:
+            (draft / CARD_FILE).write_text(card, encoding="utf-8")
+        complete = _seal(draft, manifest.changed(members=tuple(names), files={}))
+    return Bundle(complete, Path(folder).absolute())
 
 
 def amend_bundle(folder: str | os.PathLike[str], *, card: str | None = None, **changes: Any) -> Bundle:
@@ -69,15 +71,25 @@ def amend_bundle(folder: str | os.PathLike[str], *, card: str | None = None, **c
     """
     bundle = read_bundle(Path(folder))
     bundle.verify()
-    files = {name: read_whole(bundle.folder / name) for name in bundle.manifest.files}
-    if card is not None:
-        files[CARD_FILE] = card.encode()
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    return _publish(bundle.folder, bundle.manifest.changed(**changes, files=sums), files, replace=True)
+    with _draft_of(bundle.folder.absolute(), replace=True) as draft:
+        for name in bundle.manifest.files:
+            shutil.copyfile(bundle.folder / name, draft / name)
+        if card is not None:
+            (draft / CARD_FILE).write_text(card, encoding="utf-8")
+        amended = _seal(draft, bundle.manifest.changed(**changes, files={}))
+    return Bundle(amended, bundle.folder.absolute())
 
 
-def _publish(folder: Path, manifest: Manifest, files: Mapping[str, bytes], replace: bool) -> Bundle:
-    folder = folder.absolute()
+def _seal(draft: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest with the SHA-256 of every file that stands in the draft."""
+    sealed = manifest.changed(files={path.name: sha256_of(path) for path in draft.iterdir()})
+    (draft / MANIFEST_FILE).write_text(sealed.to_json(), encoding="utf-8")
+    return sealed
+
+
+@contextmanager
+def _draft_of(folder: Path, replace: bool) -> Iterator[Path]:
+    """Give an empty hidden folder beside `folder`, which takes its place if all goes well and vanishes if not."""
     if folder.exists() and not replace:
         raise BundleError(f"{folder} exists already. Choose another folder, or say that it is to be replaced.")
     if folder.exists() and not (folder / MANIFEST_FILE).is_file():
@@ -86,11 +98,8 @@ def _publish(folder: Path, manifest: Manifest, files: Mapping[str, bytes], repla
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
         draft = Path(made) / "new"
         draft.mkdir()
-        for name, content in files.items():
-            (draft / name).write_bytes(content)
-        (draft / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        yield draft
         _swap(draft, folder, Path(made) / "old")
-    return Bundle(manifest, folder)
 
 
 def _swap(draft: Path, folder: Path, old: Path) -> None:

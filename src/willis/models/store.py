@@ -21,6 +21,7 @@ __all__ = [
     "Shelf",
     "amend_bundle",
     "default_bundle",
+    "find_bundle",
     "list_bundles",
     "open_bundle",
     "search_folders",
@@ -77,11 +78,22 @@ def open_bundle(reference: str | os.PathLike[str], task: str | None = None) -> B
     BundleError
         When there is none, its manifest is invalid or too new, a file is absent or altered, or the task is another.
     """
-    bundle = read_bundle(_find(reference))
+    bundle = find_bundle(reference)
     if task is not None and bundle.manifest.task != task:
         raise BundleError(f"{bundle.name} is a bundle for the task {bundle.manifest.task!r}; {task!r} was asked for.")
     bundle.verify()
     return bundle
+
+
+def find_bundle(reference: str | os.PathLike[str]) -> Bundle:
+    """Find a bundle by name or path and read its manifest, without looking at its other files.
+
+    Raises
+    ------
+    BundleError
+        When there is none, or its manifest is invalid or too new.
+    """
+    return read_bundle(_find(reference))
 
 
 def default_bundle(task: str) -> Bundle:

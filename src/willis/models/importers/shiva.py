@@ -6,7 +6,7 @@ References
 .. [2] The models' home: https://github.com/pboutinaud/SHIVA_WMH
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,23 +82,15 @@ def import_shiva(
         When h5py is not installed.
     """
     files = find_shiva_files(folder, modalities=modalities, info=info)
-    folds = [read_fold(path) for path in files.folds]
-    first = folds[0]
-    for path, fold in zip(files.folds, folds, strict=True):
-        if (fold.config, fold.shape) != (first.config, first.shape):
-            raise BadInputError(
-                f"{path} is of another network than {files.folds[0]}: {fold.config}, not {first.config}."
-            )
+    first = read_fold(files.folds[0])
     _check_inputs(files, first)
-    notes = tuple(dict.fromkeys(note for fold in folds for note in fold.notes))
-    manifest = shiva_manifest(files, first.config, first.shape, notes, scheme)
-    card = render_card(manifest)
+    manifest = shiva_manifest(files, first.config, first.shape, first.notes, scheme)
     return write_bundle(
         out if out is not None else user_folder() / manifest.name,
         manifest,
-        [fold.weights for fold in folds],
+        _weights_of_folds(files.folds, first),
         half=half,
-        card=card,
+        card=render_card(manifest),
         replace=replace,
     )
 
@@ -116,6 +108,16 @@ def read_fold(path: Path) -> Fold:
     weights = _weights(path, layers, len(_widths(layers)))
     _check_shapes(path, config, weights)
     return Fold(config, weights, layers.shape, layers.notes)
+
+
+def _weights_of_folds(paths: Sequence[Path], first: Fold) -> Iterator[Arrays]:
+    """Weights of one fold after the other, each of the first one's network."""
+    yield first.weights
+    for path in paths[1:]:
+        fold = read_fold(path)
+        if (fold.config, fold.shape, fold.notes) != (first.config, first.shape, first.notes):
+            raise BadInputError(f"{path} is of another network than {paths[0]}: {fold.config}, not {first.config}.")
+        yield fold.weights
 
 
 def _check_inputs(files: ShivaFiles, fold: Fold) -> None:

@@ -1,0 +1,83 @@
+"""A bundle written for use elsewhere: as an ONNX bundle, or as OpenVINO networks."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from willis.errors import BadInputError, MissingExtraError
+from willis.infer.engine import is_onnx
+from willis.models.manifest import ONNX_NETWORK
+from willis.models.store import CARD_FILE, MANIFEST_FILE, write_bundle
+
+if TYPE_CHECKING:
+    from willis.models.store import Bundle
+
+Format = Literal["onnx", "openvino"]
+
+
+def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[int, int, int] | None = None) -> Path:
+    """Write every member for images of one shape; the folder appears when it is complete.
+
+    Parameters
+    ----------
+    bundle
+        Holds weights of a network of willis.
+    folder
+        Is made. ``onnx``: a bundle with ONNX members; ``openvino``: ``member_0.xml``, ``member_0.bin``… and the
+        manifest of the bundle they were made of.
+    shape
+        Voxels (I, J, K); the bundle's window or grid when None.
+
+    Raises
+    ------
+    BadInputError
+        When the bundle holds ONNX already, the folder exists, or no shape is known.
+    MissingExtraError
+        When OpenVINO is asked for and not installed.
+    """
+    if is_onnx(bundle):
+        raise BadInputError(f"{bundle.name} holds ONNX graphs already; they are in {bundle.folder}.")
+    if folder.exists():
+        raise BadInputError(f"{folder} exists already. Choose another folder.")
+    manifest = bundle.manifest
+    spatial = shape or manifest.window.shape or manifest.shape
+    if spatial is None:
+        raise BadInputError(f"{bundle.name} takes images of any size; give one with --shape, as --shape 96 96 96.")
+    whole = (1, len(manifest.channels), *spatial)
+    if format_ == "openvino":
+        return _as_openvino(bundle, folder, whole)
+    from willis.infer.onnx_export import onnx_graph
+
+    described = manifest.changed(
+        network={"name": ONNX_NETWORK, "config": {}},
+        members=(),
+        files={},
+        shape=spatial if manifest.window.mode == "whole" else manifest.shape,
+        window=manifest.window.model_copy(update={"shape": spatial}) if manifest.window.shape else manifest.window,
+        precision=(),
+        peculiarities=(*manifest.peculiarities, f"Exported from the bundle {bundle.digest} for images of one size."),
+    )
+    graphs = (onnx_graph(bundle, member, whole) for member in range(len(manifest.members)))
+    return write_bundle(folder, described, graphs, card=bundle.card or None).folder
+
+
+def _as_openvino(bundle: Bundle, folder: Path, shape: tuple[int, ...]) -> Path:
+    if not find_spec("openvino"):
+        raise MissingExtraError("openvino", "openvino", "export to OpenVINO")
+    from willis.infer.torch_export import export
+
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent) as made:
+        draft = Path(made) / "new"
+        draft.mkdir()
+        for member in range(len(bundle.manifest.members)):
+            export(bundle, member, shape, draft / f"member_{member}.xml")
+        shutil.copyfile(bundle.folder / MANIFEST_FILE, draft / "exported_from.json")
+        if bundle.card:
+            (draft / CARD_FILE).write_text(bundle.card, encoding="utf-8")
+        draft.rename(folder)
+    return folder
