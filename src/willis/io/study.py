@@ -19,6 +19,7 @@ def read_study(
     session: str | None = None,
     brain_mask: Path | str | None = None,
     scalars: Mapping[str, float] | None = None,
+    index: Mapping[str, int] | None = None,
     **paths: Path | str | None,
 ) -> Study:
     """Read one patient's images by role.
@@ -31,18 +32,24 @@ def read_study(
         The user's own brain mask; becomes the role ``brain``.
     scalars
         Clinical numbers by name.
+    index
+        By role, which volume of a 4D file, from 0.
     **paths
         File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``; None is left out.
 
     Raises
     ------
     BadInputError
-        When no image is given, or one can't be used.
+        When no image is given, one can't be used, or a label is none.
     """
+    _check_labels(subject, session)
     given = {role: Path(path) for role, path in paths.items() if path is not None}
     if not given:
         raise BadInputError("no image was given; a study needs at least one.")
-    volumes = {role: read_nifti(path, role) for role, path in given.items()}
+    index = dict(index or {})
+    if strange := sorted(set(index) - set(given)):
+        raise BadInputError(f"an index was given for {strange[0]}, but no such image; given were {', '.join(given)}.")
+    volumes = {role: read_nifti(path, role, index=index.get(role)) for role, path in given.items()}
     if brain_mask is not None:
         given["brain"] = Path(brain_mask)
         volumes["brain"] = read_nifti(brain_mask, "brain", allow_empty=True)
@@ -57,3 +64,9 @@ def read_study(
         session=session or named.get("ses"),
         sources={role: Source(path, sha256_of(path)) for role, path in given.items()},
     )
+
+
+def _check_labels(*labels: str | None) -> None:
+    for label in labels:
+        if label is not None and not re.fullmatch(r"[0-9A-Za-z]+", label):
+            raise BadInputError(f"{label!r} can't be a subject's or session's label; allowed are letters and digits.")

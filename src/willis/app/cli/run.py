@@ -27,6 +27,12 @@ ENGINE = Group("How it is run", sort_key=4)
 _TYPES: dict[str, Any] = {"flag": bool, "integer": int, "number": float, "text": str, "path": Path}
 
 _COMMON: tuple[tuple[str, Any, Any, Parameter], ...] = (
+    (
+        "index",
+        dict[str, int] | None,
+        None,
+        Parameter(help="Which volume of a 4D file, from 0: --index.flair 2.", group=IMAGES),
+    ),
     ("output", Path, Argument.empty, Parameter(name=("--output", "-o"), help="Folder of the results.", group=OUTPUT)),
     ("subject", str | None, None, Parameter(help="BIDS label; else from the file names, else 01.", group=OUTPUT)),
     ("session", str | None, None, Parameter(help="BIDS label; else from the file names.", group=OUTPUT)),
@@ -86,6 +92,7 @@ def analyse(
     options: dict[str, Any],
     *,
     output: Path,
+    index: dict[str, int] | None = None,
     subject: str | None = None,
     session: str | None = None,
     memory_limit: float | None = None,
@@ -111,7 +118,7 @@ def analyse(
     with ProgressReport() as progress:
         progress(0, "reading the images")
         paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
-        study = read_study(subject=subject, session=session, **paths)
+        study = read_study(subject=subject, session=session, index=index, **paths)
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
         progress(1, "writing the results")
         report = write(findings, output)
@@ -161,7 +168,7 @@ def _keyword(name: str, kind: Any, default: Any, about: Parameter) -> Argument:
 
 
 def _of_role(role: RoleSpec) -> Argument:
-    about = Parameter(name=role.flag, help=f"{role.title}: {role.description}", group=IMAGES, show_default=False)
+    about = Parameter(name=role.flag, help=role.description, group=IMAGES, show_default=False)
     return _keyword(role.argument, Path | None, None, about)
 
 

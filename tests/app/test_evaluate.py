@@ -1,0 +1,156 @@
+"""``willis evaluate`` from files to its table, its summary and its exit code."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from willis.app.cli.evaluate import evaluate
+from willis.errors import BadInputError
+from willis.io.nifti import write_nifti
+from willis.io.tables import read_table
+from willis.measure.case import COLUMNS, METRICS, evaluate_case
+from willis.volume.grid import Grid
+from willis.volume.orient import reorient
+from willis.volume.volume import Volume
+
+GRID = Grid((12, 11, 10), np.diag([-1.0, 1.0, 2.0, 1.0]))
+
+
+def mask(seed: int, density: float = 0.1) -> Volume:
+    data = np.random.default_rng(seed).random(GRID.shape) < density
+    return Volume(data.astype(np.uint8), GRID)
+
+
+def write(volume: Volume, folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_nifti(volume, folder / name)
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> tuple[Path, Path]:
+    p, r = tmp_path / "p", tmp_path / "r"
+    for n in range(3):
+        write(mask(n), p, f"sub-0{n}_space-flair_label-wmh_mask.nii.gz")
+        write(mask(n, 0.2), r, f"sub-0{n}_label-wmh_dseg.nii.gz")
+    return p, r
+
+
+def test_a_cohort(cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out" / "metrics.tsv"
+    assert evaluate(*cohort, output=output) == 0
+    rows = read_table(output)
+    assert [row["case"] for row in rows] == ["sub-00", "sub-01", "sub-02"]
+    assert tuple(rows[0])[2:-3] == COLUMNS
+    expected = [evaluate_case(mask(n), mask(n, 0.2)) for n in range(3)]
+    for row, values in zip(rows, expected, strict=True):
+        for name in COLUMNS:
+            assert float(row[name] or "nan") == pytest.approx(values[name], rel=1e-5)
+    summary = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert list(summary["metrics"]) == [metric.name for metric in METRICS]
+    assert summary["metrics"]["dice"]["mean"] == pytest.approx(np.mean([v["dice"] for v in expected]))
+    assert summary["agreement"]["volume_ml"]["bland_altman"]["count"] == 3
+    shown = capsys.readouterr().out
+    assert f"{summary['metrics']['dice']['mean']:.3f}" in shown
+    assert "limits of agreement" in shown
+    assert str(output) in shown
+
+
+def test_the_same_seed_gives_the_same_bytes(cohort, tmp_path: Path) -> None:
+    contents = []
+    for n in range(2):
+        output = tmp_path / f"{n}" / "m.tsv"
+        evaluate(*cohort, output=output, seed=7)
+        contents.append((output.read_bytes(), output.with_suffix(".json").read_bytes()))
+    assert contents[0] == contents[1]
+
+
+def test_a_case_that_fails_is_named_and_the_others_are_done(cohort, tmp_path: Path, capsys) -> None:
+    p, r = cohort
+    write(mask(1).with_data(mask(1).data * 0.5), p, "sub-01_space-flair_label-wmh_mask.nii.gz")
+    output = tmp_path / "m.tsv"
+    assert evaluate(p, r, output=output) == 3
+    failed = read_table(output)[1]
+    assert (failed["status"], failed["dice"]) == ("failed", None)
+    assert "not a binary mask" in (failed["notes"] or "")
+    assert "sub-01: sub-01_space-flair_label-wmh_mask.nii.gz: not a binary mask" in capsys.readouterr().err
+    assert json.loads(output.with_suffix(".json").read_text())["cases"]["evaluated"] == 2
+
+
+def test_a_mask_on_another_grid_fails_and_one_turned_does_not(cohort, tmp_path: Path) -> None:
+    p, r = cohort
+    shifted = Volume(mask(0).data, GRID.shifted((1, 0, 0), GRID.shape))
+    write(shifted, p, "sub-00_space-flair_label-wmh_mask.nii.gz")
+    write(reorient(mask(1), "SPR"), p, "sub-01_space-flair_label-wmh_mask.nii.gz")
+    output = tmp_path / "m.tsv"
+    assert evaluate(p, r, output=output) == 3
+    other, turned, _ = read_table(output)
+    assert "different grids" in (other["notes"] or "")
+    assert float(turned["dice"] or "nan") == pytest.approx(evaluate_case(mask(1), mask(1, 0.2))["dice"], rel=1e-5)
+    assert "Reoriented from SPR to LAS" in (turned["notes"] or "")
+
+
+def test_a_missing_prediction_fails_or_counts_as_empty(cohort, tmp_path: Path) -> None:
+    p, r = cohort
+    (p / "sub-02_space-flair_label-wmh_mask.nii.gz").unlink()
+    assert evaluate(p, r, output=tmp_path / "a.tsv") == 3
+    assert read_table(tmp_path / "a.tsv")[2]["status"] == "no prediction"
+    assert evaluate(p, r, output=tmp_path / "b.tsv", missing_as_empty=True) == 0
+    assert read_table(tmp_path / "b.tsv")[2]["dice"] == "0"
+
+
+def test_a_prediction_without_reference_is_told_but_nothing_failed(cohort, tmp_path: Path, capsys) -> None:
+    p, r = cohort
+    write(mask(9), p, "sub-09_mask.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    assert read_table(tmp_path / "m.tsv")[3]["status"] == "no reference"
+    assert "sub-09: it has no reference." in capsys.readouterr().err
+
+
+def test_empty_masks_are_results(cohort, tmp_path: Path) -> None:
+    p, r = cohort
+    for folder, name in ((p, "sub-00_space-flair_label-wmh_mask.nii.gz"), (r, "sub-00_label-wmh_dseg.nii.gz")):
+        write(mask(0, density=0), folder, name)
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    row = read_table(tmp_path / "m.tsv")[0]
+    assert (row["dice"], row["hd95_mm"], row["sensitivity"]) == ("1", "0", None)
+    undefined = json.loads((tmp_path / "m.json").read_text())["metrics"]["sensitivity"]["undefined"]
+    assert undefined == 1
+
+
+def test_two_files_and_one_label(tmp_path: Path, capsys) -> None:
+    a = write(mask(1).with_data(mask(1).data * 3), tmp_path, "a.nii.gz")
+    b = write(mask(1).with_data(mask(1).data * 3 + mask(2).data * 1), tmp_path, "b.nii.gz")
+    assert evaluate(a, b, output=tmp_path / "m.tsv", label=3) == 0
+    both = mask(1).data & ~mask(2).data
+    shared = 2 * both.sum() / (mask(1).data.sum() + both.sum())
+    assert float(read_table(tmp_path / "m.tsv")[0]["dice"] or "nan") == pytest.approx(shared, rel=1e-5)
+    assert "1 case" in capsys.readouterr().out
+
+
+def test_when_no_case_can_be_evaluated_nothing_is_written(cohort, tmp_path: Path) -> None:
+    a = write(mask(1).with_data(mask(1).data * 2), tmp_path, "a.nii.gz")
+    with pytest.raises(BadInputError, match=r"no case could be evaluated: a: a\.nii\.gz: not a binary mask"):
+        evaluate(a, a, output=tmp_path / "m.tsv")
+    assert not (tmp_path / "m.tsv").exists()
+
+
+def test_an_output_is_not_replaced_unasked(cohort, tmp_path: Path) -> None:
+    output = tmp_path / "m.tsv"
+    evaluate(*cohort, output=output)
+    with pytest.raises(BadInputError, match="--overwrite"):
+        evaluate(*cohort, output=output)
+    assert evaluate(*cohort, output=output, overwrite=True) == 0
+    with pytest.raises(BadInputError, match="written as .tsv"):
+        evaluate(*cohort, output=tmp_path / "m.csv")
+
+
+@pytest.mark.real
+def test_a_real_reference_against_itself(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "wmh_openms"
+    assert evaluate(folder, folder, output=tmp_path / "m.tsv") == 0
+    rows = read_table(tmp_path / "m.tsv")
+    assert [row["case"] for row in rows] == ["patient07", "patient19"]
+    assert [row["reference_ml"] for row in rows] == ["1.3", "49.769"]
+    assert {row["panoptic_quality"] for row in rows} == {"1"}
