@@ -119,7 +119,10 @@ class Acquisition:
 
 
 def draw_acquisition(
-    rng: np.random.Generator, *, thick_axis: int | None, thickness_mm: tuple[float, float] = (2.0, 6.0),
+    rng: np.random.Generator,
+    *,
+    thick_axis: int | None,
+    thickness_mm: tuple[float, float] = (2.0, 6.0),
     in_plane_mm: tuple[float, float] = (0.8, 1.2),
 ) -> Acquisition:
     """Draw one acquisition: 3D when ``thick_axis`` is None, else slices across that axis."""

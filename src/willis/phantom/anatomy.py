@@ -12,13 +12,13 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError
-from willis.phantom.labels import BRAIN, FREESURFER, PARENCHYMA, RIGHT_SIDE, VENTRICLES, Tissue, lookup
+from willis.phantom.labels import BRAIN, FREESURFER, PARENCHYMA, RIGHT_SIDE, SIDED, VENTRICLES, Tissue, lookup
 from willis.volume.grid import Grid
 
 Codes = npt.NDArray[np.uint8]
 
 SPACING_MM = 1.0  # of every anatomy
-CLOSING_MM = 3.0  # sulci narrower than twice this lie within the brain's outline
+CLOSING_MM = 5.0  # sulci narrower than twice this lie within the brain's outline
 SUBCUTANEOUS_FAT_MM = 5.0  # mean depth of the fat beneath the skin
 ORBIT_MM = 9.0  # fat lies this far around the eyes
 DISTANCE_STEP_MM = 0.1  # one step of the stored distances, which end at 25.5 mm
@@ -59,6 +59,13 @@ class Anatomy:
     def cortex_distance(self) -> Codes:
         """(I, J, K) distance to the cerebral cortex in steps of 0.1 mm, at most 25.5 mm."""
         return self._distance(lookup((Tissue.CORTEX,))[self.codes])
+
+    @cached_property
+    def midline_distance(self) -> Codes:
+        """(I, J, K) distance to the other side of the brain in steps of 0.1 mm, at most 25.5 mm."""
+        sided = lookup(tuple(SIDED))[self.codes]
+        right = (self.codes & RIGHT_SIDE).astype(bool)
+        return np.maximum(self._distance(sided & right), self._distance(sided & ~right))
 
     @cached_property
     def ventricle_pull(self) -> tuple[npt.NDArray[np.float32], int]:

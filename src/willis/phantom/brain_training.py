@@ -15,12 +15,13 @@ from willis.phantom.acquire import acquire, draw_acquisition
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.contrast import (
     Palette,
+    ct_palette,
     draw_person,
+    fat_saturated,
     flair_palette,
     lookup_table_of,
     loosened,
     random_palette,
-    ct_palette,
     scaled,
     t1_palette,
 )
@@ -34,7 +35,6 @@ SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
-
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,11 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
         image = strip(rng, image, brain, outside)
     brain = _crop(rng, image, brain, outside)
     return BrainCase(
-        image, brain.astype(np.uint8), contrast, stripped, {"anatomy": head.anatomy, **pose.record(), **palette.parameters}
+        image,
+        brain.astype(np.uint8),
+        contrast,
+        stripped,
+        {"anatomy": head.anatomy, **pose.record(), **palette.parameters},
     )
 
 
@@ -95,6 +99,7 @@ def draw_palette(rng: np.random.Generator, contrast: str) -> Palette:
         signal = adc if contrast == "adc" else mr.diffusion_weighted(b0, adc, b=b)
         suppressed = np.array([0.12 if n in ("fat", "skin", "marrow") else 1.0 for n in tissue.names])
         palette = scaled(contrast, signal * suppressed, {"b": b})
+    palette = fat_saturated(rng, palette)
     return loosened(rng, palette) if rng.random() < 0.5 else palette
 
 
@@ -121,12 +126,14 @@ def _add_lesions(rng: np.random.Generator, image: Field, head: Head, palette: Pa
     low, high = float(palette.signal[:8].min()), float(palette.signal[:8].max())
     for _ in range(int(rng.integers(1, 5))):
         voxel = np.array(np.unravel_index(int(rng.choice(where)), image.shape), dtype=float)
-        radius = float(np.exp(rng.uniform(np.log(1.5), np.log(24))))
+        radius = float(np.exp(rng.uniform(np.log(1.5), np.log(20))))
         fraction = np.zeros(image.shape, dtype=np.float32)
         basis, _ = np.linalg.qr(rng.standard_normal((3, 3)))
         paint_ellipsoid(rng, fraction, voxel, radius * rng.uniform(0.6, 1.3, 3), basis, softness=2.0, roughness=0.4,
                         allowed=parenchyma.astype(np.float32))  # fmt: skip
-        value = palette["csf"] if rng.random() < 0.35 else rng.uniform(low - 0.3 * (high - low), high + 0.3 * (high - low))
+        value = (
+            palette["csf"] if rng.random() < 0.35 else rng.uniform(low - 0.3 * (high - low), high + 0.3 * (high - low))
+        )
         image += fraction * (np.float32(value) - image)
 
 
@@ -194,7 +201,13 @@ def _crop(
 ) -> npt.NDArray[np.bool_]:
     """Blank what lies beyond a random field of view, seldom through the brain; ``image`` is changed."""
     brain = brain.copy()
-    low, high = (np.array(f) for f in zip(*[(np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != ax)))[[0, -1]]) for ax in range(3)], strict=True))  # noqa: E501
+    low, high = (
+        np.array(f)
+        for f in zip(
+            *[(np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != ax)))[[0, -1]]) for ax in range(3)],
+            strict=True,
+        )
+    )  # noqa: E501
     for axis in range(3):
         for end in (0, 1):
             if rng.random() > (0.5 if axis == 2 else 0.3):
@@ -205,5 +218,3 @@ def _crop(
             image[index] = outside
             brain[index] = False
     return brain
-
-

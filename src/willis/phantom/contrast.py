@@ -64,6 +64,19 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     return scaled("flair", signal, p | {"t2_stretch": stretch})
 
 
+FAT_ROWS = ("fat", "skin", "marrow")
+FAT_SATURATED_SHARE = 0.4  # of T2-weighted and FLAIR images
+
+
+def fat_saturated(rng: np.random.Generator, palette: Palette) -> Palette:
+    """The palette with the signal of fat weakened in a share of images."""
+    if rng.random() > FAT_SATURATED_SHARE:
+        return palette
+    weaker = float(rng.uniform(0.08, 0.6))
+    signal = np.where([n in FAT_ROWS for n in NAMES], weaker * palette.signal, palette.signal)
+    return Palette(palette.sequence, signal, palette.parameters | {"fat": weaker}, palette.air)
+
+
 def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -> Palette:
     """The palette with contrasts stretched and each tissue's value moved, kept in a plausible order."""
     gamma = float(np.exp(rng.normal(0, 0.25)))

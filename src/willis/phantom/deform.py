@@ -38,9 +38,7 @@ def apply_separable(image: Field, matrices: tuple[Matrix | None, Matrix | None, 
 
 def upsample(coarse: Field, shape: tuple[int, int, int]) -> Field:
     """Coarse (i, j, k) values stretched linearly so that the corner nodes fall on the corner voxels of ``shape``."""
-    matrices = tuple(
-        linear_matrix(np.linspace(0, c - 1, n), c) for n, c in zip(shape, coarse.shape, strict=True)
-    )
+    matrices = tuple(linear_matrix(np.linspace(0, c - 1, n), c) for n, c in zip(shape, coarse.shape, strict=True))
     return apply_separable(coarse, matrices)  # type: ignore[arg-type]
 
 
@@ -75,7 +73,7 @@ def random_velocity(rng: np.random.Generator, nodes: tuple[int, int, int], sprea
 
 
 def jacobian_determinant(displacement: Field) -> Field:
-    """det of d(x + u)/dx of a displacement (3, i, j, k) in nodes; above 0 everywhere when topology is kept."""
+    """Det of d(x + u)/dx of a displacement (3, i, j, k) in nodes; above 0 everywhere when topology is kept."""
     gradients = np.stack([np.stack(np.gradient(d)) for d in displacement])
     gradients = np.moveaxis(gradients, (0, 1), (-2, -1)) + np.eye(3, dtype=np.float32)
     return np.asarray(np.linalg.det(gradients))

@@ -56,6 +56,7 @@ class Head:
     codes: npt.NDArray[np.uint8]
     ventricle_mm: Field | None
     cortex_mm: Field | None
+    midline_mm: Field | None
     anatomy: str
     pose: Pose
 
@@ -129,6 +130,7 @@ def draw_head(
         codes,
         anatomy.ventricle_distance.ravel()[index] * steps if distances else None,
         anatomy.cortex_distance.ravel()[index] * steps if distances else None,
+        anatomy.midline_distance.ravel()[index] * steps if distances else None,
         anatomy.name,
         pose,
     )
@@ -140,5 +142,3 @@ def _widen_sulci(codes: npt.NDArray[np.uint8], share: float) -> None:
     csf = (tissue == Tissue.CSF).astype(np.float32)
     near = ndimage.uniform_filter(csf, 3, mode="nearest")
     codes[(tissue == Tissue.CORTEX) & (near > 0.62 - 0.3 * share)] = Tissue.CSF
-
-

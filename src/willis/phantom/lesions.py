@@ -15,6 +15,7 @@ Codes = npt.NDArray[np.uint8]
 
 NO_LESION_SHARE = 0.1  # of patients
 LOAD_ML = (0.05, 80.0)  # log-uniform
+MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
 
 
@@ -26,13 +27,14 @@ class LesionScene:
     ----------
     codes
         (I, J, K) label codes.
-    ventricle_mm, cortex_mm
-        (I, J, K) distances.
+    ventricle_mm, cortex_mm, midline_mm
+        (I, J, K) distances to the lateral and third ventricles, to the cortex, and to the other side.
     """
 
     codes: Codes
     ventricle_mm: Field
     cortex_mm: Field
+    midline_mm: Field
     voxel_ml: float = 1e-3
 
 
@@ -100,13 +102,15 @@ def vascular_field(rng: np.random.Generator, scene: LesionScene, load_ml: float)
     shape = scene.codes.shape
     white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
     where = np.flatnonzero(white)
-    reach = float(np.exp(rng.uniform(np.log(2.0), np.log(9.0))))
-    score = rng.uniform(1.5, 5.0) * np.exp(-scene.ventricle_mm / reach)
-    score += smooth_noise(rng, shape, 9) * rng.uniform(0.5, 1.3)
+    reach = float(np.exp(rng.uniform(np.log(2.5), np.log(10.0))))
+    patchy = np.clip(1 + rng.uniform(0.2, 0.9) * smooth_noise(rng, shape, 14), 0, 3)
+    score = rng.uniform(1.5, 5.0) * patchy * np.exp(-scene.ventricle_mm / reach)
+    score += smooth_noise(rng, shape, 9) * rng.uniform(0.6, 1.5)
     score += smooth_noise(rng, shape, 5) * rng.uniform(0.4, 1.0)
     score += smooth_noise(rng, shape, 2.5) * rng.uniform(0.1, 0.4)
     score -= rng.uniform(0.5, 3.0) * np.exp(-((scene.cortex_mm / rng.uniform(1.5, 3.5)) ** 2))
     score += _caps(rng, scene) * np.exp(-scene.ventricle_mm / 8)
+    score -= 6 * np.exp(-((scene.midline_mm / MIDLINE_SPARED_MM) ** 2))  # septum, fornix, corpus callosum
     values = score.ravel()[where]
     keep = int(np.clip(load_ml / scene.voxel_ml, 1, 0.5 * len(values)))
     threshold = float(np.partition(values, len(values) - keep)[len(values) - keep])
@@ -221,9 +225,9 @@ FOCUS_RADIUS_MM = 2.2  # median
 MOST_FOCI = 150
 
 
-def _focus_places(scene: LesionScene) -> list[npt.NDArray[np.bool_]]:
+def _focus_places(rng: np.random.Generator, scene: LesionScene) -> list[npt.NDArray[np.bool_]]:
     tissue = scene.codes & SIDE_MASK
-    white = tissue == Tissue.WHITE_MATTER
+    white = (tissue == Tissue.WHITE_MATTER) & (scene.midline_mm > rng.choice([2.0, MIDLINE_SPARED_MM]))
     near = scene.ventricle_mm < 4
     cortical = scene.cortex_mm < 2.5
     grey = lookup((Tissue.THALAMUS, Tissue.PUTAMEN, Tissue.CAUDATE, Tissue.PALLIDUM))[scene.codes]
@@ -239,7 +243,7 @@ def _focus_places(scene: LesionScene) -> list[npt.NDArray[np.bool_]]:
 
 def add_foci(rng: np.random.Generator, scene: LesionScene, wmh: Field, load_ml: float, pattern: str) -> None:
     """Paint single lesions until the load is reached; periventricular ones stand on the ventricle's wall."""
-    places = _focus_places(scene)
+    places = _focus_places(rng, scene)
     allowed = allowed_tissue(scene.codes)
     shares = np.array(FOCUS_SHARES[pattern]) * rng.gamma(2.0, 0.5, len(places))
     kinds = rng.choice(len(places), MOST_FOCI, p=shares / shares.sum())
@@ -273,7 +277,7 @@ def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> 
         dirty += strength * np.exp(-scene.ventricle_mm / reach)
     if rng.random() < 0.7:  # ependymal rim
         width = float(rng.uniform(0.4, 1.1))
-        dirty += float(rng.uniform(0.15, 0.7)) * np.exp(-((scene.ventricle_mm / (1 + width)) ** 4))
+        dirty += float(rng.uniform(0.1, 0.5)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
     if rng.random() < 0.5:
         dirty += float(rng.uniform(0.02, 0.1)) * smooth_noise(rng, scene.codes.shape, 10)
     dirty *= white

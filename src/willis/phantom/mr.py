@@ -57,9 +57,7 @@ def mprage(
     return np.asarray(sin * np.abs(middle) * np.exp(-te / t2star))
 
 
-def spoiled_gradient_echo(
-    pd: Values, t1: Values, t2star: Values, *, tr: float, te: float, flip_deg: float
-) -> Values:
+def spoiled_gradient_echo(pd: Values, t1: Values, t2star: Values, *, tr: float, te: float, flip_deg: float) -> Values:
     """Spoiled gradient echo (Ernst): PD sin α (1 − E1) / (1 − cos α E1) e^(−TE/T2*); times in ms."""
     e1 = np.exp(-tr / t1)
     angle = np.deg2rad(flip_deg)

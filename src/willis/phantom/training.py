@@ -13,11 +13,19 @@ from scipy import ndimage
 from willis.errors import invalid_option
 from willis.phantom.acquire import acquire, draw_acquisition
 from willis.phantom.anatomy import Anatomy, builtin_anatomy
-from willis.phantom.contrast import Palette, draw_person, flair_palette, loosened, lookup_table_of, t1_palette
+from willis.phantom.brain_training import BrainCase, brain_case
+from willis.phantom.contrast import (
+    Palette,
+    draw_person,
+    fat_saturated,
+    flair_palette,
+    lookup_table_of,
+    loosened,
+    t1_palette,
+)
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
-from willis.phantom.brain_training import BrainCase, brain_case
 from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, draw_lesions
 
 WMH_SHAPE = (160, 214, 176)
@@ -62,12 +70,15 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
     """A T1 and FLAIR pair as prepared data are: one 1 mm RAS grid, each with its own acquisition's history."""
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     head = draw_head(rng, anatomy, draw_pose(rng), WMH_SHAPE, 1.0, distances=True)
-    assert head.ventricle_mm is not None and head.cortex_mm is not None
-    lesions = draw_lesions(rng, LesionScene(head.codes, head.ventricle_mm, head.cortex_mm))
+    assert head.ventricle_mm is not None and head.cortex_mm is not None and head.midline_mm is not None
+    lesions = draw_lesions(rng, LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm))
     brain = lookup(BRAIN)[head.codes]
     tissue, strength = draw_person(rng)
     volumetric = bool(rng.random() < 0.7)
-    palettes = [t1_palette(rng, tissue, strength, volumetric=volumetric), flair_palette(rng, tissue, strength)]
+    palettes = [
+        t1_palette(rng, tissue, strength, volumetric=volumetric),
+        fat_saturated(rng, flair_palette(rng, tissue, strength)),
+    ]
     if rng.random() < 0.5:
         palettes = [loosened(rng, p) for p in palettes]
     flair_3d = bool(rng.random() < 0.35)
@@ -90,7 +101,13 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
         mask.astype(np.uint8),
         regions(head.codes, head.ventricle_mm, head.cortex_mm),
         stripped,
-        {"anatomy": head.anatomy, "t1": palettes[0].sequence, "thick": thick, **head.pose.record(), **lesions.parameters},
+        {
+            "anatomy": head.anatomy,
+            "t1": palettes[0].sequence,
+            "thick": thick,
+            **head.pose.record(),
+            **lesions.parameters,
+        },
     )
 
 
@@ -105,9 +122,7 @@ def wrong_mask(rng: np.random.Generator, brain: npt.NDArray[np.bool_], most_mm: 
     )
 
 
-def regions(
-    codes: npt.NDArray[np.uint8], ventricle_mm: Field, cortex_mm: Field
-) -> npt.NDArray[np.uint8]:
+def regions(codes: npt.NDArray[np.uint8], ventricle_mm: Field, cortex_mm: Field) -> npt.NDArray[np.uint8]:
     """(I, J, K) codes of :class:`Region`, right side + ``RIGHT_REGION``."""
     tissue = codes & SIDE_MASK
     out = np.zeros(codes.shape, dtype=np.uint8)
