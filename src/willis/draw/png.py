@@ -40,34 +40,35 @@ def encode_png(figure: Figure, most_bytes: int = MOST_BYTES) -> bytes:
     canvas: Any = figure.canvas
     canvas.draw()
     pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
-    colours = _colours_of(pixels)
+    spread = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
+    coloured = spread > GREY_SPREAD
+    indices, colours = _quantised(pixels[coloured])
     packed = b""
     for greys in GREYS:
-        packed = _packed(pixels, np.concatenate([_grey_ramp(greys), colours]))
+        index = np.rint(pixels.mean(axis=2) * (greys - 1) / 255).astype(np.uint8)
+        index[coloured] = indices + greys
+        packed = _packed(index, np.concatenate([_grey_ramp(greys), colours]))
         if len(packed) <= most_bytes:
             break
     return packed
 
 
-def _colours_of(pixels: Pixels) -> Pixels:
-    """(n, 3) colours that stand best for all pixels that aren't grey, however few these are."""
-    spread = pixels.max(axis=2).astype(int) - pixels.min(axis=2)
-    coloured = pixels[spread > GREY_SPREAD]
-    if len(coloured) == 0:
-        return np.empty((0, 3), np.uint8)
-    strip = Image.fromarray(coloured[None])
-    chosen = strip.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).getpalette() or []
-    return np.array(chosen, np.uint8).reshape(-1, 3)
+def _quantised(pixels: Pixels) -> tuple[Pixels, Pixels]:
+    """Indices (n,) and colours (m, 3) that stand best for pixels (n, 3), however few these are."""
+    if len(pixels) == 0:
+        return np.empty(0, np.uint8), np.empty((0, 3), np.uint8)
+    strip = Image.fromarray(pixels[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = np.array(strip.getpalette(), np.uint8).reshape(-1, 3)
+    return np.asarray(strip).ravel(), palette[:COLOURS]
 
 
 def _grey_ramp(steps: int) -> Pixels:
     return np.repeat(np.linspace(0, 255, steps).round().astype(np.uint8)[:, None], 3, axis=1)
 
 
-def _packed(pixels: Pixels, palette: Pixels) -> bytes:
-    key = Image.new("P", (1, 1))
-    key.putpalette(palette[:256].tobytes())
-    indexed = Image.fromarray(pixels).quantize(palette=key, dither=Image.Dither.NONE)
+def _packed(index: Pixels, palette: Pixels) -> bytes:
+    picture = Image.fromarray(index, mode="P")
+    picture.putpalette(palette.tobytes())
     buffer = io.BytesIO()
-    indexed.save(buffer, format="PNG", optimize=True)
+    picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()

@@ -102,7 +102,7 @@ def _limits(
     corners = np.array(list(product(*[(side.start - 0.5, side.stop - 0.5) for side in frame])))
     shown = _to_picture(grid, plane, corners)
     if hull is not None:
-        shown = np.concatenate([shown, hull - 4.0, hull + 4.0])
+        shown = np.concatenate([shown, hull - MARGIN_MM, hull + MARGIN_MM])
     low, high = shown.min(axis=0), shown.max(axis=0)
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
