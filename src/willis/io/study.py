@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti, sha256_of
 from willis.study import Source, Study
+from willis.volume.volume import Volume
 
+MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
 _BIDS_LABEL = re.compile(r"(?:^|_)(sub|ses)-([0-9A-Za-z]+)(?=[_.])")
 
 
@@ -52,7 +56,7 @@ def read_study(
     volumes = {role: read_nifti(path, role, index=index.get(role)) for role, path in given.items()}
     if brain_mask is not None:
         given["brain"] = Path(brain_mask)
-        volumes["brain"] = read_nifti(brain_mask, "brain", allow_empty=True)
+        volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))
     named: dict[str, str] = {}
     for path in given.values():
         for key, label in _BIDS_LABEL.findall(path.name):
@@ -70,3 +74,10 @@ def _check_labels(*labels: str | None) -> None:
     for label in labels:
         if label is not None and not re.fullmatch(r"[0-9A-Za-z]+", label):
             raise BadInputError(f"{label!r} can't be a subject's or session's label; allowed are letters and digits.")
+
+
+def _as_mask(volume: Volume) -> Volume:
+    """The volume as ``uint8`` 0 and 1: integers above 0, fractions from half of their largest on."""
+    whole = volume.data.dtype.kind in "iub"
+    inside = volume.data > 0 if whole else volume.data >= max(float(volume.data.max()), MASK_MIN_TOP) / 2
+    return volume.with_data(inside.astype(np.uint8))

@@ -1,0 +1,217 @@
+"""Where a NIfTI image lies: units, qform and sform, shear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from willis.errors import GeometryError
+from willis.units import MM_PER_M, MM_PER_UM
+from willis.volume.grid import FloatArray, Grid, Shape3
+from willis.volume.resample import Kernel, resample_to
+from willis.volume.volume import Volume
+
+AGREEMENT_MM = 0.05  # qform and sform whose corner voxels lie this close are one: float32 and quaternion rounding
+LEFT_RIGHT_TOLERANCE_DEG = 45.0  # beyond it, qform and sform call another direction the patient's right
+TEMPLATE_CODES = (3, 4)  # Talairach, MNI: an sform that may stretch the patient to a template
+SPACING_TOLERANCE = 0.01  # relative; voxel sizes farther apart than this are different sizes
+PLAUSIBLE_SPACING_MM = (0.02, 50.0)  # a voxel's edge in a scan of a person
+NO_SHEAR_DEG = 0.01  # axes this near to a right angle are at one; float32 rounding reaches 1e-4
+SMALL_SHEAR_VOXELS = 0.5  # the nearest rotation is taken when it moves no voxel farther than this
+_LENGTH_UNITS = {0: None, 1: MM_PER_M, 2: 1.0, 3: MM_PER_UM}  # NIfTI codes: unknown, m, mm, µm
+
+
+@dataclass(frozen=True)
+class _Form:
+    """One of a header's two affines."""
+
+    name: str
+    code: int
+    affine: FloatArray | None
+
+
+def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, ...]]:
+    """The grid of a NIfTI header in mm, possibly sheared, and what had to be decided.
+
+    Parameters
+    ----------
+    header
+        nibabel's.
+    shape
+        Of the one volume read.
+    path
+        For messages.
+
+    Raises
+    ------
+    GeometryError
+        When neither qform nor sform is valid, they disagree on left and right, the unit is unknown to NIfTI, or the
+        voxels are of no plausible size.
+    """
+    forms = [_qform(header), _sform(header)]
+    stated = [form for form in forms if form.code > 0]
+    if not stated:
+        raise GeometryError(
+            f"{path} doesn't say where it lies: the codes of its qform and sform are both 0, so left and right "
+            "can't be told apart. Convert the original scan again (dcm2niix), or set an affine that you trust."
+        )
+    valid = [form for form in stated if form.affine is not None]
+    if not valid:
+        names = " and ".join(form.name for form in stated)
+        raise GeometryError(
+            f"{path} has no valid affine: its {names} can't be inverted or holds NaN. Convert it again."
+        )
+    notes = [f"The {form.name} is not valid and was passed over." for form in stated if form.affine is None]
+    if len(valid) == 2:
+        chosen, more = _choose(valid[0], valid[1], shape, path)
+        notes += more
+    else:
+        chosen = valid[0]
+    scale, unit_notes = _millimetres(header, path)
+    assert chosen.affine is not None
+    grid = Grid(shape, np.diag([scale, scale, scale, 1.0]) @ chosen.affine)
+    low, high = PLAUSIBLE_SPACING_MM
+    if min(grid.spacing_mm) < low or max(grid.spacing_mm) > high:
+        raise GeometryError(
+            f"{path} has voxels of {_edges(grid)} mm; from {low} to {high} mm is plausible. Its unit or affine is "
+            "wrong."
+        )
+    return grid, (*notes, *unit_notes)
+
+
+def straightened(volume: Volume, kernel: Kernel) -> Volume:
+    """The image on a grid with right angles.
+
+    Axes that are square within rounding stay as they are. Where the nearest rotation (polar decomposition) moves
+    no voxel farther than half a voxel, the affine is replaced by it. Else the image is resampled: the two finer
+    axes keep their plane, the third becomes its normal.
+    """
+    grid = volume.grid
+    shear = shear_deg(grid)
+    if shear <= NO_SHEAR_DEG:
+        return volume
+    turned = _nearest_rotation(grid)
+    moved = _corner_distance(grid.affine, turned.affine, grid.shape)
+    if moved <= SMALL_SHEAR_VOXELS * min(grid.spacing_mm):
+        return replace(volume, grid=turned).noted(
+            f"The affine is sheared by {shear:.2g}°; the nearest rotation was taken, which moves voxels by up to "
+            f"{moved:.2g} mm."
+        )
+    square = _square_grid(grid)
+    note = f"The affine is sheared by {shear:.3g}°; the image was resampled ({kernel}) to a grid with right angles."
+    return resample_to(volume, square, kernel, fill=volume.data.min().item()).noted(note)
+
+
+def shear_deg(grid: Grid) -> float:
+    """How far the angle between any two voxel axes is from 90°."""
+    cosines = np.abs((grid.directions.T @ grid.directions)[np.triu_indices(3, 1)])
+    return float(np.degrees(np.arcsin(np.clip(cosines, 0, 1)).max()))
+
+
+def _qform(header: Any) -> _Form:
+    code = int(header["qform_code"])
+    try:
+        affine = header.get_qform()
+    except (nib.spatialimages.HeaderDataError, ValueError):
+        affine = None
+    return _Form("qform", code, _usable(affine))
+
+
+def _sform(header: Any) -> _Form:
+    return _Form("sform", int(header["sform_code"]), _usable(header.get_sform()))
+
+
+def _usable(affine: Any) -> FloatArray | None:
+    """The affine when a Grid can have it."""
+    try:
+        return Grid((1, 1, 1), np.asarray(affine, dtype=np.float64)).affine
+    except (GeometryError, TypeError):
+        return None
+
+
+def _choose(qform: _Form, sform: _Form, shape: Shape3, path: Path) -> tuple[_Form, list[str]]:
+    """The affine to trust of two valid ones."""
+    assert qform.affine is not None
+    assert sform.affine is not None
+    apart = _corner_distance(qform.affine, sform.affine, shape)
+    if apart <= AGREEMENT_MM:
+        return sform, []
+    turn = _rotation(Grid(shape, sform.affine)) @ _rotation(Grid(shape, qform.affine)).T
+    right_apart = float(np.degrees(np.arccos(np.clip(turn[0, 0], -1, 1))))
+    mirrored = np.linalg.det(qform.affine[:3, :3]) * np.linalg.det(sform.affine[:3, :3]) < 0
+    if mirrored or right_apart > LEFT_RIGHT_TOLERANCE_DEG:
+        codes = [Grid(shape, affine).orientation for affine in (qform.affine, sform.affine)]
+        raise GeometryError(
+            f"{path} says two things about left and right: its qform is {codes[0]}, its sform "
+            f"{codes[1]}. Find out which is right, and write it to both."
+        )
+    sizes = [np.array(Grid(shape, form.affine).spacing_mm) for form in (qform, sform) if form.affine is not None]
+    stretched = bool((np.abs(sizes[1] / sizes[0] - 1) > SPACING_TOLERANCE).any())
+    chosen = qform if sform.code in TEMPLATE_CODES and stretched else sform
+    why = ", as the sform stretches the patient to a template" if chosen is qform else ""
+    return chosen, [f"qform and sform differ by up to {apart:.2g} mm; the {chosen.name} was used{why}."]
+
+
+def _millimetres(header: Any, path: Path) -> tuple[float, list[str]]:
+    """Millimetres in the header's unit of length."""
+    code = int(header["xyzt_units"]) & 7
+    if code not in _LENGTH_UNITS:
+        raise GeometryError(f"{path} has unit code {code} for lengths; NIfTI knows 1 (m), 2 (mm) and 3 (µm).")
+    scale = _LENGTH_UNITS[code]
+    if scale is None:
+        return 1.0, ["The header names no unit of length; millimetres were assumed."]
+    if scale != 1.0:
+        return scale, [f"Lengths were turned from {'metres' if code == 1 else 'micrometres'} into millimetres."]
+    return 1.0, []
+
+
+def _corners(shape: Shape3) -> FloatArray:
+    return np.array(list(product(*[(0, n - 1) for n in shape])), dtype=np.float64)
+
+
+def _corner_distance(one: FloatArray, other: FloatArray, shape: Shape3) -> float:
+    """Largest distance of corresponding corner voxels, in the affines' unit."""
+    corners = np.column_stack([_corners(shape), np.ones(8)])
+    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+
+
+def _rotation(grid: Grid) -> FloatArray:
+    """(3, 3) orthogonal matrix nearest to the axes' directions; its determinant keeps their sign."""
+    u, _, vt = np.linalg.svd(grid.directions)
+    return np.asarray(u @ vt)
+
+
+def _nearest_rotation(grid: Grid) -> Grid:
+    """The grid with right angles about the same centre, spacings kept."""
+    affine = np.eye(4)
+    affine[:3, :3] = _rotation(grid) * grid.spacing_mm
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.array(grid.shape) - 1) / 2)
+    return Grid(grid.shape, affine)
+
+
+def _square_grid(grid: Grid) -> Grid:
+    """A grid with right angles that covers a sheared one; the plane of the two finer axes is kept."""
+    first, second, third = np.argsort(grid.spacing_mm, kind="stable")
+    axes = grid.affine[:3, :3]
+    square = np.zeros((3, 3))
+    square[:, first] = axes[:, first] / np.linalg.norm(axes[:, first])
+    for axis, before in ((second, [first]), (third, [first, second])):
+        rest = axes[:, axis] - sum((axes[:, axis] @ square[:, b]) * square[:, b] for b in before)
+        square[:, axis] = rest / np.linalg.norm(rest)
+    steps = np.abs(np.einsum("ij,ij->j", axes, square))
+    affine = np.eye(4)
+    affine[:3, :3] = square * steps
+    affine[:3, 3] = grid.affine[:3, 3]
+    reach = Grid((1, 1, 1), affine).to_index(grid.to_mm(_corners(grid.shape)))
+    low, high = np.floor(reach.min(axis=0) + 1e-6), np.ceil(reach.max(axis=0) - 1e-6)
+    i, j, k = (high - low).astype(int) + 1
+    return Grid((1, 1, 1), affine).shifted(low, (int(i), int(j), int(k)))
+
+
+def _edges(grid: Grid) -> str:
+    return " × ".join(f"{edge:.3g}" for edge in grid.spacing_mm)
