@@ -69,6 +69,16 @@ def randomise(model, seed):
         layer.set_weights([a.astype(np.float32) for a in arrays])
 
 
+def temper(model, seed):
+    """Scale the head so that logits spread by 2, as a trained network's do; random depth makes them hundreds."""
+    shape, inputs = model.input_shape[1:4], model.input_shape[4]
+    features = keras.Model(model.input, model.layers[-2].output).predict(image_of(shape, inputs, seed), verbose=0)
+    kernel, bias = model.layers[-1].get_weights()
+    logits = np.asarray(features) @ kernel[0, 0, 0]
+    factor = 2 / logits.std()
+    model.layers[-1].set_weights([kernel * factor, np.full_like(bias, -factor * logits.mean())])
+
+
 def image_of(shape, inputs, seed):
     """Image (1, I, J, K, C) in [0, 1]; tests make the same from the seed."""
     return np.random.default_rng(seed).random((1, *shape, inputs), dtype=np.float32)
@@ -97,6 +107,7 @@ def main():
         for seed, inputs in ((11, 1), (12, 2)):
             model = build((160, 214, 176), inputs, PUBLISHED_FILTERS)
             randomise(model, seed)
+            temper(model, seed)
             save(model, asked.out / f"full_{inputs}_fold_0_model.h5", seed)
         return
     for seed, (name, inputs, as_lambda) in enumerate(SMALL[asked.suffix], start=1):

@@ -116,7 +116,7 @@ def _weights_of_folds(paths: Sequence[Path], first: Fold) -> Iterator[Arrays]:
     for path in paths[1:]:
         fold = read_fold(path)
         if (fold.config, fold.shape, fold.notes) != (first.config, first.shape, first.notes):
-            raise BadInputError(f"{path} is of another network than {paths[0]}: {fold.config}, not {first.config}.")
+            raise BadInputError(f"{path} differs from {paths[0]} in its network, its size or the way it was saved.")
         yield fold.weights
 
 
