@@ -39,10 +39,11 @@ STRIPPED_SHARE = 0.3
 
 @dataclass(frozen=True)
 class BrainCase:
-    """An image of any contrast on a 2 mm RAS grid of (128, 128, 128) with the brain's truth."""
+    """An image of any contrast on a 2 mm RAS grid of (128, 128, 128) with the truth: brain and tissue codes."""
 
     image: Field
     brain: npt.NDArray[np.uint8]
+    codes: npt.NDArray[np.uint8]
     contrast: str
     stripped: bool
     parameters: dict[str, Any] = field(default_factory=dict)
@@ -54,12 +55,13 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
     pose = draw_pose(rng, rotation_deg=16.0, shift_mm=22.0)
     contrast = str(rng.choice(CONTRASTS, p=CONTRAST_SHARES))
     head = draw_head(rng, anatomy, pose, BRAIN_SHAPE, SPACING_MM, distances=False)
-    brain = lookup(BRAIN)[head.codes]
+    codes = head.codes
     palette = draw_palette(rng, contrast)
     image = paint(rng, head, palette)
     _add_lesions(rng, image, head, palette)
     if contrast in ("b0", "b1000", "adc"):
-        image, brain = distort(rng, image, brain)
+        image, codes = distort(rng, image, codes)
+    brain = lookup(BRAIN)[codes]
     outside = float(palette["air"]) if contrast == "ct" else 0.0
     stripped = bool(rng.random() < STRIPPED_SHARE)
     if not stripped:
@@ -67,10 +69,11 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
     image = scan(rng, image, contrast)
     if stripped:
         image = strip(rng, image, brain, outside)
-    brain = _crop(rng, image, brain, outside)
+    codes = _crop(rng, image, codes, outside)
     return BrainCase(
         image,
-        brain.astype(np.uint8),
+        lookup(BRAIN)[codes].astype(np.uint8),
+        codes,
         contrast,
         stripped,
         {"anatomy": head.anatomy, **pose.record(), **palette.parameters},
@@ -138,8 +141,8 @@ def _add_lesions(rng: np.random.Generator, image: Field, head: Head, palette: Pa
 
 
 def distort(
-    rng: np.random.Generator, image: Field, brain: npt.NDArray[np.bool_]
-) -> tuple[Field, npt.NDArray[np.bool_]]:
+    rng: np.random.Generator, image: Field, codes: npt.NDArray[np.uint8]
+) -> tuple[Field, npt.NDArray[np.uint8]]:
     """Echo-planar distortion along anterior-posterior, and signal loss above the sinuses and ears.
 
     The truth goes with the image: a mask of a distorted image is wanted where the image shows the brain.
@@ -150,15 +153,15 @@ def distort(
     low = np.clip(np.floor(y), 0, image.shape[1] - 2).astype(np.int32)
     weight = np.clip(y - low, 0, 1).astype(np.float32)
     moved = np.take_along_axis(image, low, 1) * (1 - weight) + np.take_along_axis(image, low + 1, 1) * weight
-    moved_brain = np.take_along_axis(brain, np.rint(y).clip(0, image.shape[1] - 1).astype(np.int32), 1)
-    where = np.argwhere(brain[::4, ::4, ::4]) * 4
+    moved_codes = np.take_along_axis(codes, np.rint(y).clip(0, image.shape[1] - 1).astype(np.int32), 1)
+    where = np.argwhere(lookup(BRAIN)[codes[::4, ::4, ::4]]) * 4
     for _ in range(int(rng.integers(0, 3))):
         lowest = where[where[:, 2] < np.quantile(where[:, 2], 0.35)]
         centre = lowest[int(rng.integers(len(lowest)))].astype(float)
         loss = np.zeros(image.shape, dtype=np.float32)
         paint_ellipsoid(rng, loss, centre, rng.uniform(4, 10, 3), np.eye(3), softness=6.0)
         moved *= 1 - loss * float(rng.uniform(0.3, 0.95))
-    return moved.astype(np.float32), moved_brain
+    return moved.astype(np.float32), moved_codes
 
 
 def scan(rng: np.random.Generator, image: Field, contrast: str) -> Field:
@@ -197,10 +200,11 @@ def _deface(rng: np.random.Generator, image: Field, brain: npt.NDArray[np.bool_]
 
 
 def _crop(
-    rng: np.random.Generator, image: Field, brain: npt.NDArray[np.bool_], outside: float
-) -> npt.NDArray[np.bool_]:
+    rng: np.random.Generator, image: Field, codes: npt.NDArray[np.uint8], outside: float
+) -> npt.NDArray[np.uint8]:
     """Blank what lies beyond a random field of view, seldom through the brain; ``image`` is changed."""
-    brain = brain.copy()
+    codes = codes.copy()
+    brain = lookup(BRAIN)[codes]
     low, high = (
         np.array(f)
         for f in zip(
@@ -216,5 +220,5 @@ def _crop(
             cut = slice(0, max(int(low[axis] - margin), 0)) if end == 0 else slice(int(high[axis] + 1 + margin), None)
             index = tuple(cut if a == axis else slice(None) for a in range(3))
             image[index] = outside
-            brain[index] = False
-    return brain
+            codes[index] = 0
+    return codes
