@@ -142,7 +142,7 @@ def test_an_output_is_not_replaced_unasked(cohort, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="--overwrite"):
         evaluate(*cohort, output=output)
     assert evaluate(*cohort, output=output, overwrite=True) == 0
-    with pytest.raises(BadInputError, match="written as .tsv"):
+    with pytest.raises(BadInputError, match=r"written as \.tsv"):
         evaluate(*cohort, output=tmp_path / "m.csv")
 
 

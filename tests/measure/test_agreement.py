@@ -67,6 +67,12 @@ def test_a_bias_lowers_agreement_but_not_consistency() -> None:
     assert icc_agreement(same).interval == pytest.approx((1, 1))
 
 
+def test_perfect_agreement_is_one_whatever_the_rounding() -> None:
+    for icc in (icc_agreement, icc_consistency):
+        found = icc([[1.3, 1.3], [49.769, 49.769], [0.1, 0.1]])
+        assert (found.value, found.interval) == (pytest.approx(1), pytest.approx((1, 1)))
+
+
 def test_icc_finds_the_correlation_that_ratings_were_made_with() -> None:
     rng = np.random.default_rng(2)
     subjects, errors = rng.normal(0, 3, size=(4000, 1)), rng.normal(0, 1, size=(4000, 2))
@@ -98,6 +104,12 @@ def test_scipys_bca_agrees() -> None:
     ours = bootstrap_interval(values, np.random.default_rng(8), resamples=20000)
     judge = stats.bootstrap((values,), np.mean, n_resamples=20000, method="BCa", rng=np.random.default_rng(9))
     assert ours == pytest.approx(tuple(judge.confidence_interval), rel=0.02)
+
+
+def test_a_mean_is_a_mean_however_it_is_asked_for() -> None:
+    values = np.random.default_rng(7).lognormal(size=30)
+    one, other = (bootstrap_interval(values, np.random.default_rng(8), statistic) for statistic in (None, np.mean))
+    assert one == pytest.approx(other)
 
 
 def test_a_statistic_of_two_columns() -> None:

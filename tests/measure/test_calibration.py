@@ -122,7 +122,7 @@ def test_probability_undoes_the_logit() -> None:
     ("probability", "labels"), [([0.5], [0, 1]), ([], []), ([1.2], [1]), ([-0.1], [0]), ([math.nan], [0])]
 )
 def test_values_that_are_no_probabilities_are_refused(probability, labels) -> None:
-    with pytest.raises(BadInputError, match="probabilities (and labels )?must"):
+    with pytest.raises(BadInputError, match=r"probabilities (and labels )?must"):
         brier_score(probability, labels)
 
 

@@ -147,7 +147,7 @@ def icc_consistency(ratings: npt.ArrayLike, level: float = 0.95) -> Icc:
 def bootstrap_interval(
     values: npt.ArrayLike,
     rng: np.random.Generator,
-    statistic: Callable[[Floats], float] = np.mean,
+    statistic: Callable[[Floats], float] | None = None,
     *,
     level: float = 0.95,
     resamples: int = 2000,
@@ -161,7 +161,7 @@ def bootstrap_interval(
     rng
         The only source of chance.
     statistic
-        Of an array like ``values``; the mean over cases by default.
+        Of an array like ``values``; None for the mean of (n,).
 
     Returns
     -------
@@ -183,11 +183,14 @@ def bootstrap_interval(
     n = len(rows)
     if n < 2:
         return math.nan, math.nan
-    found = float(statistic(rows))
-    drawn = np.array([statistic(rows[rng.integers(n, size=n)]) for _ in range(resamples)])
+    picks = rng.integers(n, size=(resamples, n))
+    if statistic is None:
+        found, drawn, left_out = float(rows.mean()), rows[picks].mean(axis=1), (rows.sum() - rows) / (n - 1)
+    else:
+        found, drawn = float(statistic(rows)), np.array([statistic(rows[pick]) for pick in picks])
+        left_out = np.array([statistic(np.delete(rows, i, axis=0)) for i in range(n)])
     if np.ptp(drawn) == 0:
         return found, found
-    left_out = np.array([statistic(np.delete(rows, i, axis=0)) for i in range(n)])
     low, high = np.quantile(drawn, _bca_levels(found, drawn, left_out, level))
     return float(low), float(high)
 
@@ -224,6 +227,10 @@ def _mean_squares(ratings: npt.ArrayLike) -> tuple[int, int, float, float, float
     n, k = table.shape
     rows, columns, grand = table.mean(axis=1), table.mean(axis=0), table.mean()
     rest = table - rows[:, None] - columns[None, :] + grand
-    msr = k * float(((rows - grand) ** 2).sum()) / (n - 1)
-    msc = n * float(((columns - grand) ** 2).sum()) / (k - 1)
-    return n, k, msr, msc, float((rest**2).sum()) / ((n - 1) * (k - 1))
+    rounding = (4 * np.finfo(float).eps * np.abs(table).max()) ** 2  # a square below it is that of a rounding error
+
+    def squares(deviations: Floats) -> float:
+        return float((deviations**2 * (deviations**2 > rounding)).sum())
+
+    msr, msc = k * squares(rows - grand) / (n - 1), n * squares(columns - grand) / (k - 1)
+    return n, k, msr, msc, squares(rest) / ((n - 1) * (k - 1))

@@ -85,11 +85,9 @@ def evaluate(
             progress(done / len(pairs), "evaluating")
             results.append(_evaluate_pair(pair, label, missing_as_empty=missing_as_empty))
     rows = [result.values for result in results if result.values]
-    failed = [result for result in results if result.problem]
     if not rows:
-        raise BadInputError(
-            f"none of {len(pairs)} cases could be evaluated; {failed[0].pair.case}: {failed[0].problem}"
-        )
+        first = next((result for result in results if result.status == "failed"), results[0])
+        raise BadInputError(f"no case could be evaluated: {first.pair.case}: {first.problem}")
     summaries, agreements = summarise(rows, seed), agree(rows)
     write_table([_row(result) for result in results], output)
     settings = {"label": label, "missing_as_empty": missing_as_empty, "seed": seed}
