@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -165,3 +166,22 @@ def imported(node: ast.AST) -> set[str]:
     names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
     names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
     return {name.split(".")[0] for name in names}
+
+
+def test_openvino_reports_nothing(tmp_path: Path) -> None:
+    """Converting and running a network opens no connection and leaves no identity in the user's home."""
+    code = (
+        "import socket, urllib.request\n"
+        "def refuse(*_, **__): raise SystemExit('a connection was opened')\n"
+        "socket.create_connection = socket.socket.connect = urllib.request.urlopen = refuse\n"
+        "from willis.infer import openvino_engine\n"
+        "import openvino as ov, sys\n"
+        "from openvino import opset13 as ops\n"
+        "x = ops.parameter([1, 2], ov.Type.f32)\n"
+        "ov.Core().compile_model(ov.Model([ops.relu(x)], [x]), 'CPU')\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "WILLIS_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "intel").exists()
