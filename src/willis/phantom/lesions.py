@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from willis.phantom.deform import Field, smooth_noise
+from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.labels import RIGHT_SIDE, Tissue, lookup
 
 Codes = npt.NDArray[np.uint8]
 
 NO_LESION_SHARE = 0.1  # of patients
-LOAD_ML = (0.05, 80.0)  # log-uniform
+LOAD_ML = (0.2, 80.0)  # log-uniform
 MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
 
@@ -102,9 +103,11 @@ def vascular_field(rng: np.random.Generator, scene: LesionScene, load_ml: float)
     shape = scene.codes.shape
     white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
     where = np.flatnonzero(white)
-    reach = float(np.exp(rng.uniform(np.log(2.5), np.log(10.0))))
+    reach = float(np.exp(rng.uniform(np.log(1.5), np.log(10.0))))  # mm, half of the band's score is left here
+    slope = reach * float(rng.uniform(0.15, 0.5))
     patchy = np.clip(1 + rng.uniform(0.2, 0.9) * smooth_noise(rng, shape, 14), 0, 3)
-    score = rng.uniform(1.5, 5.0) * patchy * np.exp(-scene.ventricle_mm / reach)
+    score = rng.uniform(1.5, 5.0) * patchy / (1 + np.exp((scene.ventricle_mm - reach) / slope))
+    score -= rng.uniform(0.0, 3.0) * _near_temporal_horn(scene)
     score += smooth_noise(rng, shape, 9) * rng.uniform(0.6, 1.5)
     score += smooth_noise(rng, shape, 5) * rng.uniform(0.4, 1.0)
     score += smooth_noise(rng, shape, 2.5) * rng.uniform(0.1, 0.4)
@@ -118,6 +121,13 @@ def vascular_field(rng: np.random.Generator, scene: LesionScene, load_ml: float)
     fraction = np.zeros(shape, dtype=np.float32)
     fraction.ravel()[where] = np.clip((values - threshold) / softness + 0.5, 0, 1)
     return fraction
+
+
+def _near_temporal_horn(scene: LesionScene) -> Field:
+    """About 1 around the temporal horns, where vascular lesions come late, and 0 elsewhere."""
+    horn = ((scene.codes[::4, ::4, ::4] & SIDE_MASK) == Tissue.INFERIOR_HORN).astype(np.float32)
+    near = ndimage.gaussian_filter(horn, 2.0)
+    return upsample(np.minimum(20 * near, 1).astype(np.float32), scene.codes.shape)
 
 
 def _caps(rng: np.random.Generator, scene: LesionScene) -> Field:
@@ -142,7 +152,7 @@ def paint_ellipsoid(
     softness: float = 0.8,
     roughness: float = 0.25,
     allowed: npt.NDArray[np.floating] | None = None,
-    shell: float = 0.0,
+    layer: float = 0.0,
 ) -> float:
     """Raise ``target`` to a rough soft ellipsoid's fraction; the gain of the summed fraction.
 
@@ -154,10 +164,10 @@ def paint_ellipsoid(
         (3, 3) unit vectors of the radii, one a row.
     softness
         Width of the edge, voxels.
-    shell
+    layer
         When above 0, paint the layer of this thickness (voxels) around the ellipsoid too.
     """
-    reach = float(radii.max()) * (1 + 2 * roughness) + softness + shell + 1
+    reach = float(radii.max()) * (1 + 2 * roughness) + softness + layer + 1
     low = np.maximum(np.floor(centre - reach).astype(int), 0)
     high = np.minimum(np.ceil(centre + reach).astype(int) + 1, target.shape)
     if (high <= low).any():
@@ -170,7 +180,7 @@ def paint_ellipsoid(
     if roughness:
         distance = distance * (1 + roughness * np.clip(smooth_noise(rng, shape, max(float(radii.mean()), 1.5)), -2, 2))
     size = float(radii.mean())
-    fraction = np.clip(((1 - distance) * size + shell) / softness + 0.5, 0, 1).astype(np.float32)
+    fraction = np.clip(((1 - distance) * size + layer) / softness + 0.5, 0, 1).astype(np.float32)
     if allowed is not None:
         fraction *= allowed[box]
     before = float(target[box].sum())
@@ -301,7 +311,7 @@ def add_fluid(rng: np.random.Generator, scene: LesionScene, fluid: Field, gliosi
         radii = radius * rng.uniform(0.8, 1.3, 3)
         axes = _random_axes(rng)
         if rng.random() < 0.6:
-            paint_ellipsoid(rng, gliosis, voxel.astype(float), radii, axes, allowed=allowed, shell=1.2, roughness=0.1)
+            paint_ellipsoid(rng, gliosis, voxel.astype(float), radii, axes, allowed=allowed, layer=1.2, roughness=0.1)
         paint_ellipsoid(rng, fluid, voxel.astype(float), radii, axes, allowed=allowed, roughness=0.1)
     if rng.random() < 0.05:
         add_old_infarct(rng, scene, fluid, gliosis)
@@ -315,8 +325,8 @@ def add_old_infarct(rng: np.random.Generator, scene: LesionScene, fluid: Field, 
         radii = float(rng.uniform(6, 22)) * rng.uniform(0.6, 1.3, 3)
         axes = _random_axes(rng)
         state = int(rng.integers(2**31))
-        for target, shell in ((gliosis, float(rng.uniform(1.5, 5))), (fluid, 0.0)):
+        for target, layer in ((gliosis, float(rng.uniform(1.5, 5))), (fluid, 0.0)):
             paint_ellipsoid(
                 np.random.default_rng(state), target, voxel.astype(float), radii, axes,
-                allowed=brain, shell=shell, softness=2.0, roughness=0.35,
+                allowed=brain, layer=layer, softness=2.0, roughness=0.35,
             )  # fmt: skip
