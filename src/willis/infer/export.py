@@ -35,7 +35,7 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     Raises
     ------
     BadInputError
-        When the bundle holds ONNX already, the folder exists, or no shape is known.
+        When the bundle holds ONNX already, the folder exists, or no shape is known or fit.
     MissingExtraError
         When OpenVINO is asked for and not installed.
     """
@@ -48,6 +48,7 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     if spatial is None:
         raise BadInputError(f"{bundle.name} takes images of any size; give one with --shape, as --shape 96 96 96.")
     whole = (1, len(manifest.channels), *spatial)
+    _check_size(bundle, whole)
     if format_ == "openvino":
         return _as_openvino(bundle, folder, whole)
     from willis.infer.onnx_export import onnx_graph
@@ -63,6 +64,16 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     )
     graphs = (onnx_graph(bundle, member, whole) for member in range(len(manifest.members)))
     return write_bundle(folder, described, graphs, card=bundle.card or None).folder
+
+
+def _check_size(bundle: Bundle, shape: tuple[int, ...]) -> None:
+    """Let the network refuse a size that it can't take, without computing anything."""
+    import torch
+
+    from willis.nets.registry import build_network
+
+    with torch.device("meta"), torch.no_grad():
+        build_network(bundle.manifest.network.name, bundle.manifest.network.config).eval()(torch.empty(shape))
 
 
 def _as_openvino(bundle: Bundle, folder: Path, shape: tuple[int, ...]) -> Path:
