@@ -19,6 +19,7 @@ from willis.measure.pair import MaskPair
 
 MATCH_IOU = 0.5  # exceeded by one partner at most; Kirillov 2019 section 4.1, doi:10.1109/CVPR.2019.00963
 _KUIJF = "Kuijf et al. 2019, doi:10.1109/TMI.2019.2905770"
+_ISLES = "as in ISLES'22, de la Rosa et al. 2024, doi:10.48550/arXiv.2403.19425"
 _KIRILLOV = "Kirillov et al. 2019, doi:10.1109/CVPR.2019.00963"
 
 
@@ -120,7 +121,7 @@ lesion_count_difference = Metric(
     meaning="Signed: above 0 when too many were found. Its mean is a bias, in which misses and false finds cancel.",
     unit="count",
     better="zero",
-    source="Commowick et al. 2018, doi:10.1038/s41598-018-31911-7",
+    source=_ISLES,
     empty_prediction="formula",
     empty_reference="formula",
     both_empty=0.0,
@@ -134,7 +135,7 @@ absolute_lesion_count_difference = Metric(
     meaning="Without its sign.",
     unit="count",
     better="lower",
-    source="Commowick et al. 2018, doi:10.1038/s41598-018-31911-7",
+    source=_ISLES,
     empty_prediction="formula",
     empty_reference="formula",
     both_empty=0.0,

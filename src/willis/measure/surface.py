@@ -52,8 +52,8 @@ hd95_mm = Metric(
     "view, longer than any distance in it, so that a miss is worse than the worst find.",
     unit="mm",
     better="lower",
-    source="Huttenlocher et al. 1993, doi:10.1109/34.232073; the penalty as in BraTS, Bakas et al. 2018, "
-    "doi:10.48550/arXiv.1811.02629",
+    source="Huttenlocher et al. 1993, doi:10.1109/34.232073; the penalty as in BraTS, see Isensee et al. "
+    "2021, doi:10.1007/978-3-030-72087-2_11",
     empty_prediction="diagonal",
     empty_reference="diagonal",
     both_empty=0.0,
