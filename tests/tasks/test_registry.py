@@ -73,7 +73,18 @@ def test_every_default_is_allowed(name: str) -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_no_option_hides_one_of_the_command_line(name: str) -> None:
-    taken = {"output", "index", "subject", "session", "bundle", "engine", "precision", "device", "memory_limit", "threads"}
+    taken = {
+        "output",
+        "index",
+        "subject",
+        "session",
+        "bundle",
+        "engine",
+        "precision",
+        "device",
+        "memory_limit",
+        "threads",
+    }
     spec = get_spec(name)
     assert not taken & {role.argument for role in spec.roles}
     assert not taken & {option.name for option in spec.options}
