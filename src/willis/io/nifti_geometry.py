@@ -23,7 +23,7 @@ SPACING_TOLERANCE = 0.01  # relative; voxel sizes farther apart than this are di
 PLAUSIBLE_SPACING_MM = (0.02, 50.0)  # a voxel's edge in a scan of a person
 NO_SHEAR_DEG = 0.01  # axes this near to a right angle are at one; float32 rounding reaches 1e-4
 SMALL_SHEAR_VOXELS = 0.5  # the nearest rotation is taken when it moves no voxel farther than this
-_LENGTH_UNITS = {0: None, 1: MM_PER_M, 2: 1.0, 3: MM_PER_UM}  # NIfTI codes: unknown, m, mm, µm
+_LENGTH_UNITS = {0: 1.0, 1: MM_PER_M, 2: 1.0, 3: MM_PER_UM}  # NIfTI codes: unknown (as good as always mm), m, mm, µm
 
 
 @dataclass(frozen=True)
@@ -163,11 +163,9 @@ def _millimetres(header: Any, path: Path) -> tuple[float, list[str]]:
     if code not in _LENGTH_UNITS:
         raise GeometryError(f"{path} has unit code {code} for lengths; NIfTI knows 1 (m), 2 (mm) and 3 (µm).")
     scale = _LENGTH_UNITS[code]
-    if scale is None:
-        return 1.0, ["The header names no unit of length; millimetres were assumed."]
-    if scale != 1.0:
-        return scale, [f"Lengths were turned from {'metres' if code == 1 else 'micrometres'} into millimetres."]
-    return 1.0, []
+    if scale == 1.0:
+        return scale, []
+    return scale, [f"Lengths were turned from {'metres' if code == 1 else 'micrometres'} into millimetres."]
 
 
 def _corners(shape: Shape3) -> FloatArray:

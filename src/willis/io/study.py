@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +15,11 @@ from willis.study import Source, Study
 from willis.volume.volume import Volume
 
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
-_BIDS_LABEL = re.compile(r"(?:^|_)(sub|ses)-([0-9A-Za-z]+)(?=[_.])")
+_LABEL = re.compile(r"[0-9A-Za-z]+")
+_IN_NAME = {
+    "subject": re.compile(r"(?:^|_)sub-([0-9A-Za-z]+)(?=[_.])"),
+    "session": re.compile(r"(?:^|_)ses-([0-9A-Za-z]+)(?=[_.])"),
+}
 
 
 def read_study(
@@ -31,9 +36,10 @@ def read_study(
     Parameters
     ----------
     subject, session
-        BIDS labels; taken from the first file name that has them when not given.
+        BIDS labels, letters and digits; taken from the files' names (``sub-01_ses-2_FLAIR.nii.gz``) when not given,
+        and "01" and none when they have none.
     brain_mask
-        The user's own brain mask; becomes the role ``brain``.
+        The user's own brain mask; becomes the role ``brain``, ``uint8`` 0 and 1.
     scalars
         Clinical numbers by name.
     index
@@ -44,9 +50,11 @@ def read_study(
     Raises
     ------
     BadInputError
-        When no image is given, one can't be used, or a label is none.
+        When no image is given, one can't be used, the brain mask is empty, a label is none, or the files' names
+        are of two people.
     """
-    _check_labels(subject, session)
+    for label in (subject, session):
+        _check_label(label)
     given = {role: Path(path) for role, path in paths.items() if path is not None}
     if not given:
         raise BadInputError("no image was given; a study needs at least one.")
@@ -57,23 +65,31 @@ def read_study(
     if brain_mask is not None:
         given["brain"] = Path(brain_mask)
         volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))
-    named: dict[str, str] = {}
-    for path in given.values():
-        for key, label in _BIDS_LABEL.findall(path.name):
-            named.setdefault(key, label)
+        if not volumes["brain"].data.any():
+            raise BadInputError(f"the brain mask {brain_mask} is empty; give one that covers the brain, or none.")
     return Study(
         volumes=volumes,
         scalars=dict(scalars or {}),
-        subject=subject or named.get("sub", "01"),
-        session=session or named.get("ses"),
+        subject=subject or _label("subject", given.values()) or "01",
+        session=session or _label("session", given.values()),
         sources={role: Source(path, sha256_of(path)) for role, path in given.items()},
     )
 
 
-def _check_labels(*labels: str | None) -> None:
-    for label in labels:
-        if label is not None and not re.fullmatch(r"[0-9A-Za-z]+", label):
-            raise BadInputError(f"{label!r} can't be a subject's or session's label; allowed are letters and digits.")
+def _check_label(label: str | None) -> None:
+    if label is not None and not _LABEL.fullmatch(label):
+        raise BadInputError(f"{label!r} can't be a subject's or session's label; allowed are letters and digits.")
+
+
+def _label(kind: Literal["subject", "session"], files: Iterable[Path]) -> str | None:
+    """The BIDS label that all files' names that have one agree on."""
+    found = {match[1]: path.name for path in files if (match := _IN_NAME[kind].search(path.name))}
+    if len(found) > 1:
+        raise BadInputError(
+            f"the files' names belong to two {kind}s: {' and '.join(list(found.values())[:2])}. "
+            f"Give the images of one, or say --{kind}."
+        )
+    return next(iter(found), None)
 
 
 def _as_mask(volume: Volume) -> Volume:

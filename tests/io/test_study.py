@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from willis.errors import BadInputError
+from willis.io.nifti import sha256_of, write_nifti
+from willis.io.study import read_study
+
+
+@pytest.fixture
+def files(tmp_path, smooth_volume, ball_mask):
+    return {
+        "flair": write_nifti(smooth_volume, tmp_path / "sub-ab12_ses-2_FLAIR.nii.gz"),
+        "t1": write_nifti(smooth_volume, tmp_path / "sub-ab12_ses-2_T1w.nii.gz"),
+        "brain": write_nifti(ball_mask, tmp_path / "mask.nii.gz"),
+    }
+
+
+def test_roles_sources_and_identifiers(files):
+    study = read_study(t1=files["t1"], flair=str(files["flair"]), brain_mask=files["brain"], scalars={"age": 71.0})
+    assert set(study.volumes) == {"t1", "flair", "brain"}
+    assert {role: volume.role for role, volume in study.volumes.items()} == {r: r for r in study.volumes}
+    assert study.sources["flair"].sha256 == sha256_of(files["flair"])
+    assert study.sources["flair"].path == files["flair"]
+    assert study.scalars == {"age": 71.0}
+    assert study.prefix == "sub-ab12_ses-2"
+
+
+def test_given_identifiers_win(files):
+    assert read_study(subject="x", session="y", flair=files["flair"]).prefix == "sub-x_ses-y"
+
+
+@pytest.mark.parametrize("subject", ["a/b", "../x", "a b", "sub_1", ""])
+def test_identifiers_that_no_file_name_can_hold_are_refused(files, subject):
+    with pytest.raises(BadInputError, match="letters and digits"):
+        read_study(subject=subject, flair=files["flair"])
+
+
+def test_without_names_the_subject_is_01(tmp_path, smooth_volume):
+    assert read_study(flair=write_nifti(smooth_volume, tmp_path / "flair.nii.gz")).prefix == "sub-01"
+
+
+def test_two_people_in_one_study_are_refused(tmp_path, smooth_volume):
+    one = write_nifti(smooth_volume, tmp_path / "sub-1_FLAIR.nii.gz")
+    two = write_nifti(smooth_volume, tmp_path / "sub-2_T1w.nii.gz")
+    with pytest.raises(BadInputError, match="two subjects"):
+        read_study(t1=two, flair=one)
+    assert read_study(subject="3", t1=two, flair=one).subject == "3"
+
+
+def test_none_is_left_out_and_nothing_is_refused(files):
+    assert set(read_study(t1=None, flair=files["flair"]).volumes) == {"flair"}
+    with pytest.raises(BadInputError, match="no image was given"):
+        read_study(t1=None)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "cut"), [(np.uint8, 1, 0), (np.uint8, 255, 0), (np.float32, 1, 0), (np.float32, 1, 0.3)]
+)
+def test_a_brain_mask_becomes_zero_and_one(tmp_path, files, ball_mask, dtype, scale, cut):
+    data = (ball_mask.data * scale).astype(dtype)
+    data[0, 0, 0] = cut
+    path = write_nifti(ball_mask.with_data(data), tmp_path / "given.nii.gz")
+    brain = read_study(flair=files["flair"], brain_mask=path)["brain"]
+    np.testing.assert_array_equal(brain.data, ball_mask.data)
+    assert brain.data.dtype == np.uint8
+
+
+def test_an_empty_brain_mask_is_refused(tmp_path, files, ball_mask):
+    path = write_nifti(ball_mask.with_data(ball_mask.data * 0), tmp_path / "given.nii.gz")
+    with pytest.raises(BadInputError, match=r"brain mask .* is empty"):
+        read_study(flair=files["flair"], brain_mask=path)
