@@ -10,7 +10,7 @@ import numpy.typing as npt
 from willis.phantom.deform import Field, Matrix, apply_separable, linear_matrix, upsample
 
 SINC_REACH = 12  # samples on each side of the k-space kernel
-EDGE_BLUR_MM = 0.45  # standard deviation that smooths the steps of a label map
+EDGE_BLUR_MM = (0.45, 0.85)  # standard deviation that smooths the steps of a label map
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class AxisSampling:
     kernel: str  # "slice" (selected slice) or "kspace" (truncated sinc)
     offset: float  # of the first sample, in samples
     apodise: float = 0.5  # 0: bare truncation, which rings; 1: Hann window
+    blur_mm: float = 0.6
+    misplaced_mm: float = 0.0  # error of the registration that brought the image to its grid
 
 
 def _gaussian_matrix(n: int, sigma: float) -> Matrix:
@@ -45,8 +47,10 @@ def sampling_matrices(n: int, voxel_mm: float, axis: AxisSampling, interpolation
         rows = np.where(np.abs(u) < SINC_REACH, np.sinc(u) * window, 0)
     sums = rows.sum(1, keepdims=True)
     down = (rows / np.where(np.abs(sums) < 1e-6, 1, sums)).astype(np.float32)
-    down = down @ _gaussian_matrix(n, EDGE_BLUR_MM / voxel_mm)
-    up = interpolation_matrix((np.arange(n) * voxel_mm / axis.spacing_mm) - axis.offset, m, interpolation)
+    down = down @ _gaussian_matrix(n, axis.blur_mm / voxel_mm)
+    up = interpolation_matrix(
+        (np.arange(n) * voxel_mm + axis.misplaced_mm) / axis.spacing_mm - axis.offset, m, interpolation
+    )
     return down, up
 
 
@@ -124,18 +128,27 @@ def draw_acquisition(
     thick_axis: int | None,
     thickness_mm: tuple[float, float] = (2.0, 6.0),
     in_plane_mm: tuple[float, float] = (0.8, 1.2),
+    misplaced_mm: float = 0.0,
 ) -> Acquisition:
     """Draw one acquisition: 3D when ``thick_axis`` is None, else slices across that axis."""
     in_plane = float(rng.uniform(*in_plane_mm))
     apodise = float(rng.uniform(0.3, 1.0))
+    blur = float(rng.uniform(*EDGE_BLUR_MM))
+    wrong = np.clip(rng.normal(0, 1, 3), -2, 2) * misplaced_mm
     axes = []
     for axis in range(3):
         if axis == thick_axis:
             spacing = float(rng.uniform(*thickness_mm))
             gap = float(rng.choice([0.0, rng.uniform(0, 0.25)]))
-            axes.append(AxisSampling(spacing, spacing * (1 - gap), "slice", float(rng.uniform(0, 1)), 1.0))
+            axes.append(
+                AxisSampling(
+                    spacing, spacing * (1 - gap), "slice", float(rng.uniform(0, 1)), 1.0, blur, float(wrong[axis])
+                )
+            )
         else:
-            axes.append(AxisSampling(in_plane, in_plane, "kspace", float(rng.uniform(0, 1)), apodise))
+            axes.append(
+                AxisSampling(in_plane, in_plane, "kspace", float(rng.uniform(0, 1)), apodise, blur, float(wrong[axis]))
+            )
     ghost = float(rng.uniform(0.3, 2.0)) if rng.random() < 0.08 else 0.0
     return Acquisition(
         (axes[0], axes[1], axes[2]),

@@ -205,19 +205,17 @@ def _crop(
     """Blank what lies beyond a random field of view, seldom through the brain; ``image`` is changed."""
     codes = codes.copy()
     brain = lookup(BRAIN)[codes]
-    low, high = (
-        np.array(f)
-        for f in zip(
-            *[(np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != ax)))[[0, -1]]) for ax in range(3)],
-            strict=True,
-        )
-    )  # noqa: E501
+    ends = [np.flatnonzero(brain.any(axis=tuple(a for a in range(3) if a != axis)))[[0, -1]] for axis in range(3)]
     for axis in range(3):
         for end in (0, 1):
             if rng.random() > (0.5 if axis == 2 else 0.3):
                 continue
             margin = float(rng.uniform(-3, 25) if rng.random() < 0.15 else rng.uniform(0, 25))
-            cut = slice(0, max(int(low[axis] - margin), 0)) if end == 0 else slice(int(high[axis] + 1 + margin), None)
+            cut = (
+                slice(0, max(int(ends[axis][0] - margin), 0))
+                if end == 0
+                else slice(int(ends[axis][1] + 1 + margin), None)
+            )
             index = tuple(cut if a == axis else slice(None) for a in range(3))
             image[index] = outside
             codes[index] = 0

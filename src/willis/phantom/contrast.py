@@ -38,15 +38,17 @@ def t1_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStrengt
     """T1-weighted: MPRAGE or spoiled gradient echo in 3D, spin echo or gradient echo in slices."""
     pd, t1, t2, t2s = tissue.proton_density, tissue.t1_ms, tissue.t2_ms, tissue.t2star_ms
     if volumetric and rng.random() < 0.75:
-        p = {"tr": rng.uniform(1700, 2500), "ti": rng.uniform(800, 1100), "te": rng.uniform(2.0, 4.5),
-             "flip_deg": rng.uniform(7, 12), "echo_spacing": rng.uniform(6.5, 8.5), "echoes": int(rng.integers(140, 185))}  # fmt: skip
-        p["ti"] = max(p["ti"], p["echo_spacing"] * p["echoes"] / 2 + 100)
-        p["tr"] = max(p["tr"], p["ti"] + p["echo_spacing"] * p["echoes"] / 2 + 100)
-        return scaled("mprage", mr.mprage(pd, t1, t2s, **p), p)
+        echo_spacing, echoes = float(rng.uniform(6.5, 8.5)), int(rng.integers(140, 185))
+        train = echo_spacing * echoes
+        ti = max(float(rng.uniform(800, 1100)), train / 2 + 100)
+        tr = max(float(rng.uniform(1700, 2500)), ti + train / 2 + 100)
+        te, flip = float(rng.uniform(2.0, 4.5)), float(rng.uniform(7, 12))
+        signal = mr.mprage(pd, t1, t2s, tr=tr, ti=ti, te=te, flip_deg=flip, echo_spacing=echo_spacing, echoes=echoes)
+        return scaled("mprage", signal, {"tr": tr, "ti": ti, "te": te, "flip_deg": flip, "echo_spacing": echo_spacing})
     if volumetric or rng.random() < 0.3:
-        p = {"tr": rng.uniform(15, 30), "te": rng.uniform(3, 8), "flip_deg": rng.uniform(20, 35)}
+        p = {k: float(rng.uniform(*r)) for k, r in (("tr", (15, 30)), ("te", (3, 8)), ("flip_deg", (20, 35)))}
         return scaled("spgr", mr.spoiled_gradient_echo(pd, t1, t2s, **p), p)
-    p = {"tr": rng.uniform(400, 700), "te": rng.uniform(8, 18)}
+    p = {"tr": float(rng.uniform(400, 700)), "te": float(rng.uniform(8, 18))}
     return scaled("t1se", mr.spin_echo(pd, t1, t2, **p), p)
 
 
@@ -55,7 +57,7 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     tr = float(rng.uniform(6000, 11000))
     te = float(rng.uniform(85, 150))
     train = float(rng.uniform(200, 600))
-    csf = float(ROWS["csf"].t1_ms[0 if field == 1.5 else 1])
+    csf = float(ROWS["csf"].t1_ms[0 if field == "1.5T" else 1])
     ti = mr.null_inversion_time(csf, tr=tr, train_ms=train) * float(rng.normal(1.0, 0.04))
     p = {"tr": tr, "te": te, "ti": ti, "train_ms": train}
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
@@ -79,7 +81,7 @@ def fat_saturated(rng: np.random.Generator, palette: Palette) -> Palette:
 
 def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -> Palette:
     """The palette with contrasts stretched and each tissue's value moved, kept in a plausible order."""
-    gamma = float(np.exp(rng.normal(0, 0.25)))
+    gamma = float(np.exp(rng.normal(0, 0.18)))
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
     signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
     return scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
@@ -87,7 +89,7 @@ def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -
 
 def draw_person(rng: np.random.Generator) -> tuple[Relaxation, FieldStrength]:
     """A person's tissue table at 1.5 or 3 T."""
-    field: FieldStrength = 3.0 if rng.random() < 0.6 else 1.5
+    field: FieldStrength = "3T" if rng.random() < 0.6 else "1.5T"
     return draw_relaxation(rng, field), field
 
 

@@ -14,7 +14,7 @@ from willis.phantom.labels import RIGHT_SIDE, Tissue, lookup
 
 Codes = npt.NDArray[np.uint8]
 
-NO_LESION_SHARE = 0.1  # of patients
+NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.2, 80.0)  # log-uniform
 MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
@@ -103,7 +103,7 @@ def vascular_field(rng: np.random.Generator, scene: LesionScene, load_ml: float)
     shape = scene.codes.shape
     white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
     where = np.flatnonzero(white)
-    reach = float(np.exp(rng.uniform(np.log(1.5), np.log(10.0))))  # mm, half of the band's score is left here
+    reach = float(np.exp(rng.uniform(np.log(2.5), np.log(10.0))))  # mm, half of the band's score is left here
     slope = reach * float(rng.uniform(0.15, 0.5))
     patchy = np.clip(1 + rng.uniform(0.2, 0.9) * smooth_noise(rng, shape, 14), 0, 3)
     score = rng.uniform(1.5, 5.0) * patchy / (1 + np.exp((scene.ventricle_mm - reach) / slope))

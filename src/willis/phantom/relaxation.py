@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from willis.phantom.labels import Tissue
 
-FieldStrength = Literal[1.5, 3.0]
+FieldStrength = Literal["1.5T", "3T"]
 Values = npt.NDArray[np.float64]
 
 
@@ -36,7 +36,7 @@ ROWS: dict[str, TissueRow] = {
     "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, "x"),
     "cerebellar cortex": TissueRow(0.81, (1080, 1350), (92, 90), (80, 62), 0.80, "x"),
     "csf": TissueRow(1.00, (4100, 4300), (2000, 1700), (1500, 1000), 3.0, "x", 0.08),
-    "choroid plexus": TissueRow(0.88, (1500, 1900), (170, 160), (80, 60), 1.8, "x", 0.15),
+    "choroid plexus": TissueRow(0.86, (1450, 1800), (140, 130), (80, 60), 1.8, "x", 0.15),
     "wmh": TissueRow(0.83, (1050, 1350), (140, 130), (110, 90), 1.10, "x", 0.14),
     "infarct core": TissueRow(0.78, (1000, 1280), (115, 105), (90, 70), 0.45, "x", 0.12),
     "skin": TissueRow(0.60, (800, 950), (45, 40), (15, 12), 0.9, "x", 0.15),
@@ -109,7 +109,7 @@ def draw_relaxation(rng: np.random.Generator | None, field: FieldStrength, sprea
     """One person's table at a field strength; the means when ``rng`` is None."""
     names = tuple(ROWS)
     rows = [ROWS[n] for n in names]
-    at = 0 if field == 1.5 else 1
+    at = 0 if field == "1.5T" else 1
 
     def drawn(means: list[float], scale: float) -> Values:
         values = np.array(means, dtype=np.float64)

@@ -86,8 +86,8 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
     mask = wrong_mask(rng, brain)
     stripped = bool(rng.random() < 0.4)
     images = []
-    for palette, axis in zip(palettes, thick, strict=True):
-        acquisition = draw_acquisition(rng, thick_axis=axis)
+    for palette, axis, misplaced in zip(palettes, thick, (0.35, 0.0), strict=True):  # the truth is the FLAIR's
+        acquisition = draw_acquisition(rng, thick_axis=axis, misplaced_mm=misplaced)
         ideal = paint(rng, head.codes, palette, lesions)
         image = acquire(rng, ideal, acquisition, 1.0, 1.0)
         images.append(image * mask if stripped else image)
@@ -145,7 +145,10 @@ def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palet
         wobble = 1 + (0.03 if tissue in SIDED else 0.08) * rng.standard_normal()
         table[[tissue, tissue | RIGHT_SIDE]] *= wobble
     image = table[codes]
-    image *= 1 + 0.03 * smooth_noise(rng, codes.shape, 6)
+    texture = float(rng.uniform(0.005, 0.05))
+    image *= 1 + 0.03 * smooth_noise(rng, codes.shape, 6) + texture * smooth_noise(rng, codes.shape, 2.2)
+    uneven = float(rng.uniform(0, 0.1)) * smooth_noise(rng, codes.shape, 12)
+    image *= 1 + lookup((Tissue.CORTEX, Tissue.HIPPOCAMPUS, Tissue.AMYGDALA))[codes] * uneven
     fluid_value, lesion_value, white = palette["csf"], palette["wmh"], palette["white"]
     if palette.sequence == "flair":
         _csf_flow(rng, image, codes, palette)
