@@ -79,14 +79,18 @@ def _check_size(bundle: Bundle, shape: tuple[int, ...]) -> None:
 def _as_openvino(bundle: Bundle, folder: Path, shape: tuple[int, ...]) -> Path:
     if not find_spec("openvino"):
         raise MissingExtraError("openvino", "openvino", "export to OpenVINO")
-    from willis.infer.torch_export import export
+    import openvino as ov
+
+    from willis.infer.torch_engine import member_network
+    from willis.infer.torch_export import convert
 
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.absolute().parent) as made:
         draft = Path(made) / "new"
         draft.mkdir()
         for member in range(len(bundle.manifest.members)):
-            export(bundle, member, shape, draft / f"member_{member}.xml")
+            network = convert(member_network(bundle, member), shape)
+            ov.save_model(network, draft / f"member_{member}.xml", compress_to_fp16=False)
         shutil.copyfile(bundle.folder / MANIFEST_FILE, draft / "exported_from.json")
         if bundle.card:
             (draft / CARD_FILE).write_text(bundle.card, encoding="utf-8")
