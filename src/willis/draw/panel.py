@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from willis.draw.palette import BLACK, FAINT_INK, FOUND, INK
 from willis.draw.planes import VIEWS, Array, Plane
@@ -106,8 +107,8 @@ def write(
     axes: Axes, text: str, x: float, y: float, horizontal: str = "left", vertical: str = "top",
     colour: str = FAINT_INK, bold: bool = False,
 ) -> None:  # fmt: skip
-    """Write on a panel at a place given as parts of its width and height."""
+    """Write on a panel, at a place given as parts of its width and height, with a rim that keeps it readable."""
     axes.text(
         x, y, text, transform=axes.transAxes, ha=horizontal, va=vertical, color=colour, fontsize=points(TEXT_PX),
-        fontweight="bold" if bold else "normal",
+        fontweight="bold" if bold else "normal", path_effects=[withStroke(linewidth=points(4), foreground=BLACK)],
     )  # fmt: skip

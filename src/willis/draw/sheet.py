@@ -71,7 +71,9 @@ class Sheet:
 
     def _line(self, start: float, end: float, y: float, colour: str, dashed: bool = False) -> None:
         place = 1 - y / self.height
-        line = Line2D((start / WIDTH_PX, end / WIDTH_PX), (place, place), color=colour, lw=points(3))
+        line = Line2D(
+            (start / WIDTH_PX, end / WIDTH_PX), (place, place), color=colour, lw=points(3), solid_capstyle="butt"
+        )
         if dashed:
             line.set_linestyle((0, (2, 1)))
         self.figure.add_artist(line)
