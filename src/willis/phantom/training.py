@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,8 @@ from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
 from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, draw_lesions
 
+__all__ = ["BrainCase", "WmhCase", "brain_case", "training_case", "wmh_case"]
+
 WMH_SHAPE = (160, 214, 176)
 TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
 PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles
@@ -48,6 +50,14 @@ class WmhCase:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
+@overload
+def training_case(
+    kind: Literal["wmh"], seed: int, index: int, anatomies: Sequence[Anatomy] | None = None
+) -> WmhCase: ...
+@overload
+def training_case(
+    kind: Literal["brain"], seed: int, index: int, anatomies: Sequence[Anatomy] | None = None
+) -> BrainCase: ...
 def training_case(
     kind: Literal["wmh", "brain"], seed: int, index: int, anatomies: Sequence[Anatomy] | None = None
 ) -> WmhCase | BrainCase:

@@ -105,7 +105,7 @@ def run(
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(study, prepared, masks, measurements)
+        pictures = figures.make(study, prepared, prediction, masks, measurements)
     tell(1.0, "done")
     notes = [*prepared.notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
