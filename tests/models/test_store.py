@@ -143,6 +143,15 @@ def test_no_default_for_an_unknown_task():
         store.default_bundle("gout")
 
 
+def test_a_default_gives_way_to_the_environment_alone(user_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "_SHIPPED", tmp_path / "shipped")
+    for folder in (user_store, tmp_path / "shipped", tmp_path / "named"):
+        store.write_bundle(folder / "wmh", manifest_of("wmh"), [WEIGHTS])
+    assert store.default_bundle("wmh").folder == tmp_path / "shipped" / "wmh"
+    monkeypatch.setenv(store.BUNDLES_VARIABLE, str(tmp_path / "named"))
+    assert store.default_bundle("wmh").folder == tmp_path / "named" / "wmh"
+
+
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(BundleError, match="not finite"):
         store.write_bundle(tmp_path / "a", manifest_of(), [WEIGHTS, {"w": np.full((2, 2), np.nan, np.float32)}])

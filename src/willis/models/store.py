@@ -52,10 +52,13 @@ def user_folder() -> Path:
 
 
 def search_folders() -> list[tuple[Place, Path]]:
-    """Give the folders that are searched for a name, in order: environment variable, user, shipped."""
+    """Give the folders that are searched for a name, in order: environment variable, shipped, user.
+
+    So a default bundle, which bears its task's name, gives way only to a folder that was named on purpose.
+    """
     listed = os.environ.get(BUNDLES_VARIABLE, "").split(os.pathsep)
     places: list[tuple[Place, Path]] = [("environment", Path(entry).expanduser()) for entry in listed if entry.strip()]
-    return [*places, ("user", user_folder()), ("shipped", _SHIPPED)]
+    return [*places, ("shipped", _SHIPPED), ("user", user_folder())]
 
 
 def list_bundles() -> list[Shelf]:
@@ -69,7 +72,7 @@ def open_bundle(reference: str | os.PathLike[str], task: str | None = None) -> B
     Parameters
     ----------
     reference
-        A name (searched in WILLIS_BUNDLES, the user's folder, then the shipped ones), or the path of a folder.
+        A name (searched in WILLIS_BUNDLES, the shipped ones, then the user's folder), or the path of a folder.
     task
         The task it is wanted for; a bundle of another task is refused.
 
@@ -97,20 +100,14 @@ def find_bundle(reference: str | os.PathLike[str]) -> Bundle:
 
 
 def default_bundle(task: str) -> Bundle:
-    """Open the shipped bundle of a task, which bears the task's name.
+    """Open the default bundle of a task, which bears the task's name.
 
     Raises
     ------
     BundleError
-        When willis ships none for this task.
+        When there is none, or it is damaged.
     """
-    folder = _SHIPPED / task
-    if not (folder / MANIFEST_FILE).is_file():
-        shipped = ", ".join(path.name for path in _bundle_folders(_SHIPPED)) or "none"
-        raise BundleError(
-            f"No default bundle is shipped for the task {task!r} (shipped: {shipped}); give one with --bundle."
-        )
-    return open_bundle(folder, task)
+    return open_bundle(task, task)
 
 
 def _find(reference: str | os.PathLike[str]) -> Path:
