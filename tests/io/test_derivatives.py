@@ -119,6 +119,13 @@ def test_no_lesion_is_written_as_an_empty_table(findings, tmp_path):
     assert list(read_derivatives(tmp_path / "out").lesions) == []
 
 
+def test_a_task_that_seeks_no_lesions_writes_no_table_of_them(findings, tmp_path):
+    brain = replace(findings, lesions=(), masks=findings.masks[1:], probabilities=())
+    write_derivatives(brain, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*lesions*"))
+    assert list(read_derivatives(tmp_path / "out").lesions) == []
+
+
 def test_an_earlier_run_is_replaced_whole_and_nothing_else(findings, tmp_path):
     out = tmp_path / "out"
     write_derivatives(findings, out)

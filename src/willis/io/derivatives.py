@@ -10,22 +10,24 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from willis import __version__
 from willis.errors import BadInputError
 from willis.findings import Figure, Findings, Mask
 from willis.io.nifti import read_nifti, sha256_of, write_nifti
 from willis.io.records import (
     LESION_COLUMNS,
+    LESION_LABELS,
     MEASUREMENT_COLUMNS,
     figure_record,
     findings_of,
     lesion_rows,
     measurement_rows,
+    seeks_lesions,
     summary_record,
 )
 from willis.io.tables import plain, read_table, write_json, write_table
@@ -36,7 +38,6 @@ DESCRIPTION = "dataset_description.json"
 FIGURES = "figures/figures.json"
 REPORT = "report.html"
 BOOKKEEPING = ("task", "prefix", "outputs", "complete")  # keys that provenance.json has beside the findings' own
-LESION_LABELS = ("wmh", "lesion", "core", "penumbra", "flairvisible")
 
 _IMAGE_NAME = re.compile(
     r"_space-(?P<space>[A-Za-z0-9]+)_label-(?P<label>[A-Za-z0-9]+)_(?P<kind>mask|probseg)\.nii\.gz$"
@@ -57,7 +58,8 @@ def output_names(findings: Findings) -> list[str]:
     names = [image_name(findings.prefix, mask, "mask") for mask in findings.masks]
     names += [image_name(findings.prefix, mask, "probseg") for mask in findings.probabilities]
     names += [name.replace(".nii.gz", ".json") for name in names]
-    names += [f"{described}_measurements.tsv", f"{described}_measurements.json", f"{described}_lesions.tsv"]
+    names += [f"{described}_measurements.tsv", f"{described}_measurements.json"]
+    names += [f"{described}_lesions.tsv"] if seeks_lesions(findings) else []
     names += [_figure_name(figure) for figure in findings.figures]
     names += [FIGURES, DESCRIPTION, PROVENANCE]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -142,7 +144,7 @@ def read_derivatives(out: Path | str) -> Findings:
     ]
     return findings_of(
         _read_json(out / f"{described}_measurements.json", "the run's measurements"),
-        read_table(out / f"{described}_lesions.tsv"),
+        read_table(out / f"{described}_lesions.tsv") if f"{described}_lesions.tsv" in provenance["outputs"] else [],
         {key: value for key, value in provenance.items() if key not in BOOKKEEPING},
         figures=figures,
         masks=images["mask"],
@@ -159,8 +161,9 @@ def _write_files(findings: Findings, folder: Path, names: Iterable[str]) -> None
             write_json(_sidecar(findings, mask, kind), folder / name.replace(".nii.gz", ".json"))
     write_table(measurement_rows(findings), described, MEASUREMENT_COLUMNS)
     write_json(summary_record(findings), described.with_suffix(".json"))
-    lesions = described.with_name(described.name.replace("_measurements", "_lesions"))
-    write_table(lesion_rows(findings), lesions, LESION_COLUMNS)
+    if seeks_lesions(findings):
+        lesions = described.with_name(described.name.replace("_measurements", "_lesions"))
+        write_table(lesion_rows(findings), lesions, LESION_COLUMNS)
     write_json([figure_record(figure) for figure in findings.figures], folder / FIGURES)
     for figure in findings.figures:
         (folder / _figure_name(figure)).write_bytes(figure.png)
@@ -254,7 +257,7 @@ def _description(findings: Findings) -> dict[str, Any]:
         "Name": f"willis {findings.task}",
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": "willis", "Version": __version__}],
+        "GeneratedBy": [{"Name": "willis", "Version": version("willis")}],
     }
 
 

@@ -13,6 +13,7 @@ from willis.io.tables import SIGNIFICANT_DIGITS, plain
 Record = dict[str, Any]
 
 MEASUREMENT_COLUMNS = ("name", "value", "unit", "interval_low", "interval_high", "label")
+LESION_LABELS = ("wmh", "lesion", "core", "penumbra", "flairvisible")  # of masks that show disease, not anatomy
 LESION_COLUMNS = ("index", "volume_ml", "x_mm", "y_mm", "z_mm", "region", "probability")
 
 
@@ -31,6 +32,11 @@ def lesion_rows(findings: Findings) -> list[Record]:
         dict(zip(LESION_COLUMNS, (n.index, n.volume_ml, *n.centroid_mm, n.region, n.probability), strict=True))
         for n in findings.lesions
     ]
+
+
+def seeks_lesions(findings: Findings) -> bool:
+    """Whether the task looks for lesions, so that an empty list of them is a finding."""
+    return bool(findings.lesions) or any(mask.label in LESION_LABELS for mask in findings.masks)
 
 
 def summary_record(findings: Findings) -> Record:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from willis import __version__
 from willis.findings import Findings
 from willis.io.derivatives import REPORT, read_derivatives
 from willis.io.records import settled
@@ -56,7 +56,11 @@ def page_of(findings: Findings) -> str:
             parts.append({"id": section.id, "title": section.title, "body": body})
     title = findings.provenance.get("title") or words.title_of(findings.task)
     return environment.get_template("report.html").render(
-        findings=findings, title=title, parts=parts, created=findings.provenance.get("created"), version=__version__
+        findings=findings,
+        title=title,
+        parts=parts,
+        created=findings.provenance.get("created"),
+        version=version("willis"),
     )
 
 

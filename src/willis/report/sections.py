@@ -14,7 +14,8 @@ from functools import partial
 from typing import Any
 
 from willis.findings import Figure, Findings, Measurement
-from willis.io.derivatives import LESION_LABELS, output_names
+from willis.io.derivatives import output_names
+from willis.io.records import seeks_lesions
 from willis.report.words import doi_of, flat, is_number, title_of
 
 KEY_NUMBERS = 4  # measurements shown large, the first of the findings' order
@@ -99,8 +100,7 @@ def table(findings: Findings, name: str) -> Context | None:
 
 def lesions(findings: Findings) -> Context | None:
     """The lesions by falling volume; that there are none is said, too, of a task that looks for them."""
-    sought = any(mask.label in LESION_LABELS for mask in findings.masks)
-    return folded(findings.lesions) if findings.lesions or sought else None
+    return folded(findings.lesions) if seeks_lesions(findings) else None
 
 
 def methods(findings: Findings) -> Context | None:

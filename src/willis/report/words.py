@@ -16,7 +16,7 @@ NOT_DEFINED = "–"
 SIGNIFICANT = 3
 MINUS = "\N{MINUS SIGN}"
 
-_DOI = re.compile(r"\bdoi:\s*(10\.\d{4,9}/[^\s,;]+[^\s,;.])", re.IGNORECASE)
+_DOI = re.compile(r"\bdoi:\s*(10\.\d{4,9}/[^\s,;]*[^\s,;.])", re.IGNORECASE)
 
 
 def number(value: Any, unit: str = "") -> str:
@@ -116,4 +116,8 @@ def doi_of(citation: str) -> tuple[str, str]:
     found = _DOI.search(citation)
     if not found:
         return citation, ""
-    return (citation[: found.start()] + citation[found.end() :]).strip(" .,") + ".", found.group(1)
+    doi = found.group(1)
+    if doi.endswith(")") and doi.count(")") > doi.count("("):
+        doi = doi[:-1]
+    text = citation[: found.start()] + citation[found.start(1) + len(doi) :]
+    return text.replace("()", "").strip(" .,") + ".", doi
