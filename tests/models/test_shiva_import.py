@@ -212,6 +212,11 @@ def whole_numbers(file):
     file["model_weights/conv3d_3/conv3d_3/kernel"] = np.ones((3, 3, 3, 3, 3), np.int32)
 
 
+def enormous(file):
+    del file["model_weights/conv3d_3/conv3d_3/kernel"]
+    file["model_weights/conv3d_3/conv3d_3"].create_dataset("kernel", (3, 3, 3, 10**5, 10**5), np.float32, chunks=True)
+
+
 def elsewhere(file):
     del file["model_weights/conv3d_3/conv3d_3/kernel"]
     file["model_weights/conv3d_3/conv3d_3/kernel"] = h5py.ExternalLink("other.h5", "/kernel")
@@ -226,6 +231,7 @@ def elsewhere(file):
         (not_a_number, "not finite"),
         (whole_numbers, "int32"),
         (elsewhere, "another file"),
+        (enormous, "too large"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(keras_file, change, word):
@@ -236,6 +242,18 @@ def test_arrays_that_do_not_fit_are_named(keras_file, change, word):
         change(file)
     with pytest.raises(BadInputError, match=word):
         read_fold(path)
+
+
+def test_names_that_keras_cut_into_pieces(keras_file):
+    path = keras_file("t1_flair_keras3")
+    before = read_fold(path).weights
+    with h5py.File(path, "r+") as file:
+        attributes = file["model_weights"].attrs
+        names = list(attributes["layer_names"])
+        del attributes["layer_names"]
+        attributes["layer_names0"], attributes["layer_names1"] = names[:20], names[20:]
+    after = read_fold(path).weights
+    assert all(np.array_equal(before[key], after[key]) for key in before)
 
 
 def test_files_that_are_no_keras_model(tmp_path):

@@ -94,7 +94,7 @@ def shiva(
     half: Annotated[bool, Switch] = False,
     replace: Annotated[bool, Switch] = False,
 ) -> None:
-    """Import the published SHIVA models of white matter hyperintensities (H5, versions 0 and 1).
+    """Import the published SHIVA models of white matter hyperintensities (H5 files).
 
     Nothing in the files is executed. Where their model_info*.json is, each file's md5 is checked.
 

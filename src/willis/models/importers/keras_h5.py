@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError, MissingExtraError
 
+LARGEST_ARRAY = 100_000_000  # values; the largest published kernel has 12 million
 _ROLES_BY_SIZE = {
     1: ("kernel",),
     2: ("kernel", "bias"),
@@ -118,13 +119,17 @@ def _array(group: Any, name: str, path: Path) -> npt.NDArray[np.float32]:
         raise BadInputError(f"{path}: the array {group.name}/{name} is absent.")
     if data.file.id != group.file.id or data.external or data.is_virtual:
         raise BadInputError(f"{path}: the array {group.name}/{name} lies in another file, which is not followed.")
+    if data.size > LARGEST_ARRAY:
+        raise BadInputError(
+            f"{path}: the array {group.name}/{name} has the shape {data.shape}, too large to be a kernel."
+        )
     if data.dtype.kind != "f":
         raise BadInputError(f"{path}: the array {group.name}/{name} is of type {data.dtype}; floating point is needed.")
     return np.asarray(data, dtype=np.float32)
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
 def _with_graph(path: Path, config: str, arrays: Mapping[str, Mapping[str, npt.NDArray[np.float32]]]) -> KerasModel:
