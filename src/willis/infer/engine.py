@@ -36,6 +36,15 @@ class Engine(Protocol):
     def __call__(self, x: Float32) -> Float32:
         """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""
 
+    def needed_bytes(self, shape: tuple[int, ...]) -> int:
+        """Estimate of what a call with an image (N, C, I, J, K) adds to the process' memory at its peak.
+
+        Raises
+        ------
+        BadInputError
+            When the network can't take that shape.
+        """
+
 
 def is_onnx(bundle: Bundle) -> bool:
     """Whether the bundle's members are ONNX files rather than weights for a network of willis."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from willis.errors import BadInputError, BundleError
 from willis.infer.engine import Engine, EngineChoice, open_engine
+from willis.infer.memory import Shape3, estimate_peak_gb, fitting_window
 from willis.infer.precision import PrecisionChoice
-from willis.infer.windows import predict_sliding, predict_whole
+from willis.infer.windows import predict_sliding, predict_whole, whole_shape
 
 if TYPE_CHECKING:
     from willis.models.manifest import Calibration
@@ -91,33 +93,108 @@ def predict(
         When the image doesn't fit the bundle, or the limit can't be kept.
     """
     start = time.perf_counter()
-    manifest = bundle.manifest
-    names = manifest.members
-    found: list[npt.NDArray[np.float16]] = []
-    mean = np.zeros((1,), np.float32)
-    squares = mean
-    used: Engine | None = None
+    _check(bundle, x, mask)
+    names = bundle.manifest.members
+    runner: Engine | None = open_engine(bundle, 0, engine=engine, precision=precision, threads=threads)
+    plan = _plan(bundle, runner, x.shape[1:], memory_limit_gb)
+    if progress:
+        progress(0.0, f"up to about {plan.peak_gb:.1f} GB of memory")
+    members: list[npt.NDArray[np.float16]] = []
+    mean = np.zeros((len(bundle.manifest.outputs), *x.shape[1:]), np.float32)
+    squares = np.zeros_like(mean)
     for index in range(len(names)):
-        used = open_engine(bundle, index, engine=engine, precision=precision, threads=threads)
-        window = manifest.window
-        if window.shape is None or window.mode == "whole":
-            logits = predict_whole(used, x, manifest.multiple_of)
-            seen = np.ones(x.shape[1:], bool)
-        else:
-            logits, seen = predict_sliding(used, x, window.shape, window.overlap, mask=mask)
-        p = probabilities(logits, manifest.activation, manifest.calibration)
-        p *= seen if mask is None else (mask & seen)
-        found.append(p.astype(np.float16))
-        if index == 0:
-            mean, squares = np.zeros_like(p), np.zeros_like(p)
+        runner = runner or open_engine(bundle, index, engine=engine, precision=precision, threads=threads)
+        p = _member(bundle, runner, plan.window, x, mask, _within(progress, index, len(names)))
+        runner = None  # its memory is given back before the next one is opened
+        members.append(p.astype(np.float16))
         delta = p - mean  # Welford 1962, doi:10.1080/00401706.1962.10490022
-        mean += delta / (index + 1)
+        mean += delta / np.float32(index + 1)
         squares += delta * (p - mean)
         if progress:
             progress((index + 1) / len(names), f"member {index + 1} of {len(names)}")
-    spread = np.sqrt(squares / len(names))
-    assert used is not None
-    return Prediction(mean, tuple(found), spread, used.name, used.precision, 0.0, time.perf_counter() - start)
+    spread = np.sqrt(squares / np.float32(len(names)))
+    return Prediction(
+        mean, tuple(members), spread, plan.engine, plan.precision, plan.peak_gb, time.perf_counter() - start,
+        plan.window, plan.notes,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Plan:
+    engine: str
+    precision: str
+    window: Shape3 | None
+    peak_gb: float
+    notes: tuple[str, ...] = ()
+
+
+def _plan(bundle: Bundle, runner: Engine, shape: Shape3, limit_gb: float | None) -> _Plan:
+    """Settle the window, and estimate the peak of memory, before anything is run."""
+    manifest = bundle.manifest
+
+    def estimate(window: Shape3) -> float:
+        needed = runner.needed_bytes((1, len(manifest.channels), *window))
+        return estimate_peak_gb(needed, len(manifest.outputs), len(manifest.members), shape)
+
+    sliding = manifest.window.shape if manifest.window.mode == "sliding" else None
+    wanted = sliding or whole_shape(shape, manifest.multiple_of)
+    if limit_gb is None:
+        return _Plan(runner.name, runner.precision, sliding, estimate(wanted))
+    window, peak = fitting_window(estimate, wanted, manifest.multiple_of, limit_gb, may_cut=sliding is None)
+    if window == wanted:
+        return _Plan(runner.name, runner.precision, sliding, peak)
+    sides = " × ".join(str(side) for side in window)
+    note = (
+        f"To keep the memory limit of {limit_gb:g} GB the network saw windows of {sides} voxels rather than the whole "
+        "volume, which it was trained on; probabilities may differ slightly."
+    )
+    return _Plan(runner.name, runner.precision, window, peak, (note,))
+
+
+def _member(
+    bundle: Bundle,
+    runner: Engine,
+    window: Shape3 | None,
+    x: Float32,
+    mask: npt.NDArray[np.bool_] | None,
+    progress: Callable[[int, int], None] | None,
+) -> Float32:
+    """Probabilities (L, I, J, K) of one member, 0 outside the mask and where no window lay."""
+    manifest = bundle.manifest
+    if window is None:
+        logits = predict_whole(runner, x, manifest.multiple_of)
+        p = probabilities(logits, manifest.activation, manifest.calibration)
+    else:
+        logits, seen = predict_sliding(runner, x, window, manifest.window.overlap, mask=mask, progress=progress)
+        p = probabilities(logits, manifest.activation, manifest.calibration)
+        p *= seen
+    if p.shape[0] != len(manifest.outputs):
+        raise BundleError(f"{bundle.name} names {len(manifest.outputs)} outputs; its network gives {p.shape[0]}.")
+    if mask is not None:
+        p *= mask
+    return p
+
+
+def _check(bundle: Bundle, x: Float32, mask: npt.NDArray[np.bool_] | None) -> None:
+    channels = bundle.manifest.channels
+    if x.ndim != 4 or x.shape[0] != len(channels):
+        raise BadInputError(
+            f"{bundle.name} takes an image (C, I, J, K) with {len(channels)} channels, {', '.join(channels)}; "
+            f"found shape {x.shape}."
+        )
+    if mask is not None and mask.shape != x.shape[1:]:
+        raise BadInputError(f"the mask has shape {mask.shape} and the image {x.shape[1:]}; they must agree.")
+
+
+def _within(progress: Progress | None, member: int, members: int) -> Callable[[int, int], None] | None:
+    """Progress over windows of one member as progress over all."""
+    if progress is None:
+        return None
+
+    def tell(done: int, todo: int) -> None:
+        progress((member + done / todo) / members, f"member {member + 1} of {members}, window {done} of {todo}")
+
+    return tell
 
 
 def probabilities(logits: Float32, activation: str, calibration: Calibration | None = None) -> Float32:

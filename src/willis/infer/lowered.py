@@ -8,6 +8,7 @@ input channel, and neither the upsampled map nor its concatenation with the skip
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,15 @@ class LoweredUNet3d(nn.Module):
 
     def __init__(self, network: UNet3d) -> None:
         super().__init__()
-        self.encoder = nn.ModuleList(folded_sequence(level) for level in network.encoder)
+        encoder, decoder = [_units(level) for level in network.encoder], [_units(level) for level in network.decoder]
+        self.encoder = nn.ModuleList(folded_sequence(units) for units in encoder)
         self.joins = nn.ModuleList(
-            UpJoin(level[0], level[0].conv.in_channels - skip[-1].conv.out_channels)
-            for level, skip in zip(network.decoder, network.encoder, strict=True)
+            UpJoin(units[0], units[0].conv.in_channels - skip[-1].conv.out_channels)
+            for units, skip in zip(decoder, encoder, strict=True)
         )
-        self.decoder = nn.ModuleList(folded_sequence(level[1:]) for level in network.decoder)
-        self.final = folded_sequence(network.final)
-        self.head = network.head
+        self.decoder = nn.ModuleList(folded_sequence(units[1:]) for units in decoder)
+        self.final = folded_sequence(_units(network.final))
+        self.head = deepcopy(network.head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K)."""
@@ -71,16 +73,21 @@ class UpJoin(nn.Module):
         """(N, above, i, j, k) and (N, C, I, J, K) to (N, out, I, J, K), where I is 2·i or 2·i + 1."""
         more = [want - 2 * have for have, want in zip(x.shape[2:], skip.shape[2:], strict=True)]
         y = functional.conv3d(skip, self.skip, self.bias, padding=1)
-        return functional.silu(y + functional.conv_transpose3d(x, self.up, None, 2, 1, more), inplace=True)
+        y += functional.conv_transpose3d(x, self.up, None, 2, 1, more)
+        return functional.silu(y, inplace=True)
+
+
+def _units(level: nn.Module) -> list[ConvNormSwish]:
+    return [unit for unit in level.children() if isinstance(unit, ConvNormSwish)]
 
 
 def folded(unit: ConvNormSwish) -> tuple[Tensor, Tensor]:
     """Weight (out, in, 3, 3, 3) and bias (out,) of a convolution that does its normalisation too."""
     norm = unit.norm
     scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    weight = unit.conv.weight.double() * scale.view(-1, 1, 1, 1, 1)
+    weight = unit.conv.weight.detach() * scale.float().view(-1, 1, 1, 1, 1)
     bias = norm.bias.double() - norm.running_mean.double() * scale
-    return weight.detach().float(), bias.detach().float()
+    return weight, bias.detach().float()
 
 
 def folded_sequence(units: Sequence[ConvNormSwish]) -> nn.Sequential:
@@ -88,8 +95,8 @@ def folded_sequence(units: Sequence[ConvNormSwish]) -> nn.Sequential:
     steps: list[nn.Module] = []
     for unit in units:
         weight, bias = folded(unit)
-        conv = nn.Conv3d(weight.shape[1], weight.shape[0], 3, padding=1)
-        conv.load_state_dict({"weight": weight, "bias": bias})
+        conv = nn.Conv3d(weight.shape[1], weight.shape[0], 3, padding=1, device="meta")
+        conv.load_state_dict({"weight": weight, "bias": bias}, assign=True)
         steps += [conv, nn.SiLU(inplace=True)]
     return nn.Sequential(*steps)
 
@@ -99,8 +106,6 @@ def upsampling_kernel(weight: Tensor) -> Tensor:
 
     Along one axis, input i is seen by outputs 2i - 1 … 2i + 2, through the taps w2, w1 + w2, w0 + w1, w0.
     """
-    wide = weight.double()
-    for axis in (2, 3, 4):
-        w0, w1, w2 = wide.unbind(axis)
-        wide = torch.stack([w2, w1 + w2, w0 + w1, w0], dim=axis)
-    return wide.to(weight.dtype)
+    taps = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    cube = torch.kron(taps, torch.kron(taps, taps))
+    return (weight.flatten(2) @ cube.T).reshape(*weight.shape[:2], 4, 4, 4)

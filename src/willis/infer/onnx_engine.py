@@ -26,6 +26,7 @@ class OnnxEngine:
         options.intra_op_num_threads = threads or 0
         options.enable_cpu_mem_arena = False
         self.precision = "float32"
+        self._content = content
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
@@ -41,6 +42,12 @@ class OnnxEngine:
         if precision != "float32":
             raise BadInputError(f"ONNX Runtime runs in float32 here; {precision} was asked for. Use openvino.")
         return cls(bundle.member_bytes(member), threads=threads)
+
+    def needed_bytes(self, shape: tuple[int, ...]) -> int:
+        """The weights and the peak of the maps that are alive together, by the shapes that ONNX infers."""
+        from willis.infer.onnx_memory import onnx_bytes
+
+        return onnx_bytes(self._content, shape)
 
     def __call__(self, x: Float32) -> Float32:
         """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""

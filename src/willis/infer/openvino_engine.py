@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -16,7 +18,10 @@ import numpy as np
 import openvino as ov
 import platformdirs
 
+from willis.errors import BadInputError, WillisError
 from willis.infer.engine import Float32, is_onnx
+from willis.infer.graph_memory import COMPILED_BYTES, graph_bytes, weight_values
+from willis.infer.memory import BYTES_FLOAT16, BYTES_FLOAT32
 from willis.infer.precision import Precision
 
 if TYPE_CHECKING:
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "WILLIS_CACHE"
 NETWORK_FILE = "network.xml"
+BAD_INPUT = 2  # exit code of the conversion when the network can't take the shape
 HINTS = {"float32": ov.Type.f32, "float16": ov.Type.f16, "bfloat16": ov.Type.bf16}
 
 
@@ -55,12 +61,10 @@ def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Pat
 
 
 def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -> None:
-    from willis.infer.torch_export import export
-
     final.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
     try:
-        export(bundle, member, shape, building / NETWORK_FILE)
+        _export(bundle, member, shape, building / NETWORK_FILE)
         try:
             building.rename(final)
         except OSError:  # another process was first; what it wrote is the same
@@ -68,6 +72,17 @@ def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -
                 raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _export(bundle: Bundle, member: int, shape: tuple[int, ...], path: Path) -> None:
+    sides = ",".join(str(side) for side in shape)
+    command = [sys.executable, "-m", "willis.infer.torch_export", str(bundle.folder), str(member), sides, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == BAD_INPUT:
+        raise BadInputError(done.stderr.strip().splitlines()[-1])
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise WillisError(f"{bundle.name} could not be converted for OpenVINO: {reason}. Use --engine torch.")
 
 
 class OpenVinoEngine:
@@ -115,6 +130,13 @@ class OpenVinoEngine:
             return foreign
 
         return cls(model, precision=precision, threads=threads)
+
+    def needed_bytes(self, shape: tuple[int, ...]) -> int:
+        """The weights as stored and as packed, the plugin, and the peak of the maps that are alive together."""
+        model = self._model(shape)
+        value = BYTES_FLOAT32 if self.precision == "float32" else BYTES_FLOAT16
+        weights = weight_values(model)
+        return weights * (BYTES_FLOAT32 + value) + COMPILED_BYTES + graph_bytes(model, value)
 
     def __call__(self, x: Float32) -> Float32:
         """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""

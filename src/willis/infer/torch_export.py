@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import openvino as ov
 import torch
 from torch import nn
 
+from willis.errors import WillisError
 from willis.infer.lowered import lower
 from willis.infer.torch_engine import member_network
+from willis.models.bundle import Bundle, read_bundle
 
-if TYPE_CHECKING:
-    from willis.models.store import Bundle
+BAD_INPUT = 2  # exit code
 
 
 def convert(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
@@ -28,3 +30,30 @@ def convert(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
 def export(bundle: Bundle, member: int, shape: tuple[int, ...], path: Path) -> None:
     """Write one member as OpenVINO's ``.xml`` and ``.bin``, its numbers unrounded."""
     ov.save_model(convert(member_network(bundle, member), shape), path, compress_to_fp16=False)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write one member as :func:`export` does.
+
+    Run as a process of its own, so that torch and its copies of the weights are gone when the prediction starts.
+
+    Parameters
+    ----------
+    arguments
+        Folder of the bundle, index of the member, shape as ``1,2,160,214,176``, path of the ``.xml``.
+
+    Returns
+    -------
+    0; or 2 after a sentence on standard error, when the network can't take that shape.
+    """
+    folder, member, sides, path = arguments
+    try:
+        export(read_bundle(Path(folder)), int(member), tuple(int(side) for side in sides.split(",")), Path(path))
+    except WillisError as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
