@@ -23,7 +23,8 @@ from willis.draw.slices import bounds_of, choose_slices
 from willis.volume.volume import Volume
 
 EDGE_SCALE_MM = 1.6  # width of the edges that are looked for: tissue borders, not noise
-EDGE_SHARE = 72.0  # percentile of the gradient inside the head from which a border is drawn
+EDGE_SHARE = 72.0  # percentile of the gradient inside the brain from which a border is drawn
+BRIGHTEST = 98.0  # percentile shown white: fat and vessels may saturate where borders are compared
 TILE_MM = 22.0  # side of a checkerboard's fields
 COLOUR_BAR_PX = 120
 FLOOR = 0.05  # of the range: below it nothing is laid over the scan
@@ -60,13 +61,13 @@ def registration_overlay(
     still, moved = displayed(fixed), displayed_on(fixed, moving)
     bounds, size = bounds_of(extent, still.grid.spacing_mm), pixel_mm(still.grid, "axial")
     chosen = choose_slices(extent, None, slices + 2)[1:-1]
-    windows = window_of(still.data, extent), window_of(moved.data, extent)
+    windows = window_of(still.data, extent, BRIGHTEST), window_of(moved.data, extent, BRIGHTEST)
     sheet = Sheet(2 * len(chosen), len(chosen), panel_mm(bounds, "axial", size), title)
     for number, index in enumerate(chosen):
         below, above = (crop(v.data, "axial", index, bounds) for v in (still, moved))
         edge_axes, board_axes = sheet.panel(number), sheet.panel(number + len(chosen))
         draw_slice(edge_axes, above, size, windows[1])
-        _draw_tissue_edges(edge_axes, below, size)
+        _draw_tissue_edges(edge_axes, below, crop(extent, "axial", index, bounds), size)
         draw_slice(
             board_axes, _checkerboard(_scaled(below, windows[0]), _scaled(above, windows[1]), size), size, (0, 1)
         )
@@ -121,16 +122,15 @@ def heat_mosaic(
     return encode_png(sheet.figure)
 
 
-def _draw_tissue_edges(axes: Axes, picture: Array, size: tuple[float, float]) -> None:
-    """Zero crossings of the Laplacian of Gaussian where the gradient is steep.
+def _draw_tissue_edges(axes: Axes, picture: Array, extent: Array, size: tuple[float, float]) -> None:
+    """Zero crossings of the Laplacian of Gaussian where the gradient is steep, by what is steep inside ``extent``.
 
     Marr and Hildreth 1980, doi:10.1098/rspb.1980.0020
     """
     image = np.nan_to_num(np.asarray(picture, dtype=np.float32))
     sigma = [EDGE_SCALE_MM / side for side in size]
     steep = gaussian_gradient_magnitude(image, sigma)
-    inside = steep[steep > 0.02 * steep.max()] if steep.max() > 0 else steep
-    faint = steep < np.percentile(inside, EDGE_SHARE)
+    faint = steep < np.percentile(steep[extent] if extent.any() else steep, EDGE_SHARE)
     curve = np.ma.masked_array(gaussian_laplace(image, sigma), faint)
     if faint.all() or not (curve.min() < 0 < curve.max()):
         return

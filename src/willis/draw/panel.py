@@ -52,13 +52,13 @@ class Edge:
     dashed: bool = False
 
 
-def window_of(data: Array, within: Array | None = None) -> Window:
-    """Low and high value to show: 0.5th and 99.9th percentile of the finite values inside ``within``."""
+def window_of(data: Array, within: Array | None = None, brightest: float = 99.9) -> Window:
+    """Low and high value to show: 0.5th and ``brightest`` percentile of the finite values inside ``within``."""
     values = np.asarray(data if within is None or not within.any() else data[within], dtype=np.float32)
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0
-    low, high = np.percentile(values, (0.5, 99.9))
+    low, high = np.percentile(values, (0.5, brightest))
     return (float(low), float(high)) if high > low else (float(low), float(low) + 1.0)
 
 

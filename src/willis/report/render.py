@@ -28,9 +28,7 @@ def render(findings: Findings, folder: Path | str) -> Path:
     Path
         Of the report.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return _write_whole(page_of(findings), folder / REPORT)
+    return write_page(page_of(findings), folder)
 
 
 def render_folder(folder: Path | str) -> Path:
@@ -77,11 +75,14 @@ def _environment() -> Environment:
     return environment
 
 
-def _write_whole(text: str, path: Path) -> Path:
+def write_page(page: str, folder: Path | str) -> Path:
+    """Write a report into a folder, made when absent; it appears under its name only when complete."""
+    path = Path(folder) / REPORT
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+            stream.write(page)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:

@@ -118,7 +118,7 @@ def provenance(findings: Findings) -> Context | None:
     said = dict(findings.provenance)
     if not said:
         return None
-    for told_elsewhere in ("task", "title", "methods", "citation", "intended_use", "licence"):
+    for told_elsewhere in ("task", "title", "created", "methods", "citation", "intended_use", "licence"):
         said.pop(told_elsewhere, None)
     inputs, bundles, timings = said.pop("inputs", {}), said.pop("bundles", []), said.pop("timings", [])
     total = sum(stage["wall_s"] for stage in timings)
@@ -127,8 +127,8 @@ def provenance(findings: Findings) -> Context | None:
         "bundles": bundles,
         "timings": [{**stage, "share": 100 * stage["wall_s"] / total if total else 0} for stage in timings],
         "total_s": total,
-        "created": said.pop("created", None),
-        "groups": _groups(said),
+        "found": _groups({key: said.pop(key) for key in ("registrations", "prediction") if said.get(key)}),
+        "folded": _groups(said),
     }
 
 

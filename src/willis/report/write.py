@@ -6,7 +6,7 @@ from pathlib import Path
 
 from willis.findings import Findings
 from willis.io.derivatives import write_derivatives
-from willis.report.render import render
+from willis.report.render import page_of, write_page
 
 
 def write(findings: Findings, out: Path | str) -> Path:
@@ -24,5 +24,6 @@ def write(findings: Findings, out: Path | str) -> Path:
     BadInputError
         When the folder can't take these results; see :func:`willis.io.derivatives.write_derivatives`.
     """
+    page = page_of(findings)  # first, so that nothing is written when it can't be made
     write_derivatives(findings, out)
-    return render(findings, out)
+    return write_page(page, out)

@@ -42,7 +42,8 @@ def make(
     ]
     chart = _regions(measurements)
     if chart is not None:
-        figures.append(Figure("regions", "Volume of the lesions of each region, by side.", "result", chart))
+        caption = "Volume of the lesions of each region, by side."
+        figures.append(Figure("regions", caption, "regions", chart, kind="chart"))
     figures.append(
         Figure(
             "brain",
