@@ -101,7 +101,7 @@ def write_derivatives(findings: Findings, out: Path | str) -> list[Path]:
     """
     out = Path(out)
     names = output_names(findings)
-    earlier = _earlier_outputs(findings, out)
+    earlier = earlier_outputs(findings.prefix, findings.task, out)
     if DESCRIPTION not in earlier and (out / DESCRIPTION).exists():
         names.remove(DESCRIPTION)
     _refuse_to_overwrite(findings, out, [*names, REPORT], earlier)
@@ -188,7 +188,7 @@ def _move_into(findings: Findings, staging: Path, out: Path, names: list[str], e
         (staging / name).replace(target)
 
 
-def _earlier_outputs(findings: Findings, out: Path) -> set[str]:
+def earlier_outputs(prefix: str, task: str, out: Path) -> set[str]:
     """Names of the files of an earlier run of the same subject and task, its report included; none when there is none.
 
     Raises
@@ -201,17 +201,15 @@ def _earlier_outputs(findings: Findings, out: Path) -> set[str]:
     if not (out / PROVENANCE).exists():
         return set()
     found = _read_json(out / PROVENANCE, "the provenance of an earlier run")
-    mine = (findings.prefix, findings.task)
+    mine = (prefix, task)
     if not isinstance(found, dict) or (found.get("prefix"), found.get("task")) != mine:
         other = f"{found.get('prefix')}, task {found.get('task')}" if isinstance(found, dict) else "something else"
         raise BadInputError(
             f"{out} holds the results of {other}; these are of {mine[0]}, task {mine[1]}. Give another folder."
         )
-    described = f"{findings.prefix}_desc-{findings.task}_"
+    described = f"{prefix}_desc-{task}_"
     return {REPORT} | {
-        name
-        for name in found.get("outputs", [])
-        if isinstance(name, str) and _is_ours(name, findings.prefix, described)
+        name for name in found.get("outputs", []) if isinstance(name, str) and _is_ours(name, prefix, described)
     }
 
 

@@ -112,6 +112,7 @@ def analyse(
     check_output(output)
 
     from willis.app.cli.progress import ProgressReport
+    from willis.io.derivatives import earlier_outputs
     from willis.io.study import read_study
     from willis.report.write import write
 
@@ -119,6 +120,7 @@ def analyse(
         progress(0, "reading the images")
         paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
         study = read_study(subject=subject, session=session, index=index, **paths)
+        earlier_outputs(study.prefix, spec.name, output)  # refuses another's folder before the work
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
         progress(1, "writing the results")
         report = write(findings, output)
