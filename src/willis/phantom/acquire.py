@@ -32,12 +32,15 @@ def _gaussian_matrix(n: int, sigma: float) -> Matrix:
     return np.asarray(kernel / kernel.sum(1, keepdims=True), dtype=np.float32)
 
 
-def sampling_matrices(n: int, voxel_mm: float, axis: AxisSampling, interpolation: str) -> tuple[Matrix, Matrix]:
-    """(m, n) from ``n`` voxels to the scanner's samples, and (n, m) back by the given interpolation."""
-    m = max(int(np.floor(n * voxel_mm / axis.spacing_mm)), 2)
-    centres = (np.arange(m) + axis.offset) * axis.spacing_mm / voxel_mm  # voxels
-    x = np.arange(n)[None]
-    distance_mm = (x - centres[:, None]) * voxel_mm
+def profile_matrix(n: int, voxel_mm: float, centres_mm: npt.NDArray[np.floating], axis: AxisSampling) -> Matrix:
+    """(len(centres), n) what each of the scanner's samples sees of ``n`` voxels; rows sum to 1.
+
+    Parameters
+    ----------
+    centres_mm
+        Middles of the samples, measured from the middle of the first voxel.
+    """
+    distance_mm = np.arange(n)[None] * voxel_mm - np.asarray(centres_mm)[:, None]
     if axis.kernel == "slice":
         edge = max(0.15 * axis.width_mm, 0.3)
         rows = 1 / (1 + np.exp(np.clip((np.abs(distance_mm) - axis.width_mm / 2) / (edge / 2), -30, 30)))
@@ -46,12 +49,16 @@ def sampling_matrices(n: int, voxel_mm: float, axis: AxisSampling, interpolation
         window = (1 - axis.apodise) + axis.apodise * np.cos(np.pi * np.clip(u / (2 * SINC_REACH), -0.5, 0.5)) ** 2
         rows = np.where(np.abs(u) < SINC_REACH, np.sinc(u) * window, 0)
     sums = rows.sum(1, keepdims=True)
-    down = (rows / np.where(np.abs(sums) < 1e-6, 1, sums)).astype(np.float32)
-    down = down @ _gaussian_matrix(n, axis.blur_mm / voxel_mm)
-    up = interpolation_matrix(
-        (np.arange(n) * voxel_mm + axis.misplaced_mm) / axis.spacing_mm - axis.offset, m, interpolation
-    )
-    return down, up
+    rows = (rows / np.where(np.abs(sums) < 1e-6, 1, sums)).astype(np.float32)
+    return np.asarray(rows @ _gaussian_matrix(n, axis.blur_mm / voxel_mm), dtype=np.float32)
+
+
+def sampling_matrices(n: int, voxel_mm: float, axis: AxisSampling, interpolation: str) -> tuple[Matrix, Matrix]:
+    """(m, n) from ``n`` voxels to the scanner's samples, and (n, m) back by the given interpolation."""
+    m = max(int(np.floor(n * voxel_mm / axis.spacing_mm)), 2)
+    down = profile_matrix(n, voxel_mm, (np.arange(m) + axis.offset) * axis.spacing_mm, axis)
+    wanted = (np.arange(n) * voxel_mm + axis.misplaced_mm) / axis.spacing_mm - axis.offset
+    return down, interpolation_matrix(wanted, m, interpolation)
 
 
 def interpolation_matrix(positions: npt.NDArray[np.floating], n: int, kind: str) -> Matrix:
@@ -128,6 +135,7 @@ def draw_acquisition(
     thick_axis: int | None,
     thickness_mm: tuple[float, float] = (2.0, 6.0),
     in_plane_mm: tuple[float, float] = (0.8, 1.2),
+    kspace: bool = True,
     misplaced_mm: float = 0.0,
 ) -> Acquisition:
     """Draw one acquisition: 3D when ``thick_axis`` is None, else slices across that axis."""
@@ -140,15 +148,12 @@ def draw_acquisition(
         if axis == thick_axis:
             spacing = float(rng.uniform(*thickness_mm))
             gap = float(rng.choice([0.0, rng.uniform(0, 0.25)]))
-            axes.append(
-                AxisSampling(
-                    spacing, spacing * (1 - gap), "slice", float(rng.uniform(0, 1)), 1.0, blur, float(wrong[axis])
-                )
-            )
+            width, kernel, window = spacing * (1 - gap), "slice", 1.0
         else:
-            axes.append(
-                AxisSampling(in_plane, in_plane, "kspace", float(rng.uniform(0, 1)), apodise, blur, float(wrong[axis]))
-            )
+            spacing = width = in_plane
+            kernel, window = "kspace" if kspace else "slice", apodise
+        offset = float(rng.uniform(0, 1))
+        axes.append(AxisSampling(spacing, width, kernel, offset, window, blur, float(wrong[axis])))
     ghost = float(rng.uniform(0.3, 2.0)) if rng.random() < 0.08 else 0.0
     return Acquisition(
         (axes[0], axes[1], axes[2]),

@@ -73,7 +73,8 @@ class Anatomy:
         step = 4
         inside = lookup(VENTRICLES)[self.codes].astype(np.float32)
         inside = ndimage.uniform_filter(inside, step)[::step, ::step, ::step]
-        field = np.stack(np.gradient(ndimage.gaussian_filter(inside, 2.0)))
+        smooth = ndimage.gaussian_filter(inside, 2.0)
+        field = np.stack([np.gradient(smooth, axis=axis) for axis in range(3)])
         return (field / max(float(np.abs(field).max()), 1e-6)).astype(np.float32), step
 
     def _distance(self, inside: npt.NDArray[np.bool_]) -> Codes:

@@ -167,7 +167,9 @@ def distort(
 def scan(rng: np.random.Generator, image: Field, contrast: str) -> Field:
     """The image through a scanner; CT has normal noise, no bias and no sign lost."""
     thick = int(rng.choice([2, 1, 0], p=[0.85, 0.08, 0.07])) if rng.random() < 0.55 else None
-    acquisition = draw_acquisition(rng, thick_axis=thick, thickness_mm=(3.0, 7.0), in_plane_mm=(1.8, 2.6))
+    acquisition = draw_acquisition(
+        rng, thick_axis=thick, thickness_mm=(3.0, 7.0), in_plane_mm=(1.8, 2.6), kspace=contrast != "ct"
+    )
     if contrast == "ct":
         offset = np.float32(2000.0)
         shifted = acquire(rng, image + offset, acquisition.without_bias(), SPACING_MM, 0.0)

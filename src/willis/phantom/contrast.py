@@ -125,3 +125,12 @@ def random_palette(rng: np.random.Generator) -> Palette:
     Billot 2023, doi:10.1016/j.media.2023.102789.
     """
     return Palette("random", rng.uniform(0.05, 2.0, len(NAMES)), {})
+
+
+def random_pair(rng: np.random.Generator) -> dict[str, Palette]:
+    """A T1 and a FLAIR beyond physics; only what makes lesions visible is kept: brighter on FLAIR, darker on T1."""
+    pair = {"t1": random_palette(rng), "flair": random_palette(rng)}
+    lesion, white = NAMES.index("wmh"), NAMES.index("white")
+    pair["flair"].signal[lesion] = pair["flair"].signal[white] * rng.uniform(1.3, 2.5)
+    pair["t1"].signal[lesion] = pair["t1"].signal[white] * rng.uniform(0.4, 0.95)
+    return {role: scaled(role, palette.signal, {}) for role, palette in pair.items()}

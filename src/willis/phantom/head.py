@@ -61,8 +61,14 @@ class Head:
     pose: Pose
 
 
-def draw_pose(rng: np.random.Generator, *, rotation_deg: float = 8.0, shift_mm: float = 3.0) -> Pose:
-    """Draw a head's pose, size, deformation and atrophy."""
+def draw_pose(
+    rng: np.random.Generator,
+    *,
+    rotation_deg: float = 8.0,
+    shift_mm: float = 3.0,
+    middle_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Pose:
+    """Draw a head's pose, size, deformation and atrophy; the brain's centre lies about ``middle_mm`` off the grid's."""
     size = rng.normal(0.97, 0.04)
     scales = np.clip(size * (1 + rng.normal(0, 0.03, 3)), 0.85, 1.1)
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * rotation_deg * np.array([1.4, 0.5, 0.6]))
@@ -70,22 +76,28 @@ def draw_pose(rng: np.random.Generator, *, rotation_deg: float = 8.0, shift_mm: 
         bool(rng.random() < 0.5),
         tuple(angles.tolist()),
         tuple(scales.tolist()),
-        tuple((rng.uniform(-1, 1, 3) * shift_mm).tolist()),
+        tuple((rng.uniform(-1, 1, 3) * shift_mm - np.array(middle_mm)).tolist()),
         (float(rng.uniform(0.3, 1.3)), float(rng.uniform(1.0, 4.0))),
         float(rng.uniform(-1.0, 4.5)),
         float(rng.uniform(0, 1) if rng.random() < 0.6 else 0.0),
     )
 
 
+def _shape3(values: npt.NDArray[np.floating]) -> Shape3:
+    i, j, k = (int(v) for v in values)
+    return i, j, k
+
+
 def source_nodes(rng: np.random.Generator, anatomy: Anatomy, pose: Pose, shape: Shape3, spacing_mm: float) -> Field:
     """(3, i, j, k) positions in the anatomy's voxels of coarse nodes that span the output grid."""
     extent = (np.array(shape) - 1) * spacing_mm
-    nodes = tuple(int(np.ceil(e / NODE_MM)) + 1 for e in extent)
+    nodes = _shape3(np.ceil(extent / NODE_MM) + 1)
     step = extent / (np.array(nodes) - 1)
     mm = np.stack(np.meshgrid(*[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(nodes, step, strict=True)],
                               indexing="ij")).astype(np.float32)  # fmt: skip
     fine, coarse = pose.velocity_mm
-    velocity = random_velocity(rng, nodes, fine / NODE_MM, 0.9) + random_velocity(rng, nodes, coarse / NODE_MM, 2.5)
+    velocity = random_velocity(rng, nodes, fine / NODE_MM, 0.9)
+    velocity += random_velocity(rng, nodes, coarse / NODE_MM, 2.5)
     moved = mm + integrate(velocity) * step[:, None, None, None].astype(np.float32)
     matrix = rotation(pose.angles_rad) @ np.diag(1 / np.array(pose.scales))
     flat = (matrix @ moved.reshape(3, -1)).reshape(moved.shape)

@@ -15,25 +15,21 @@ from willis.phantom.acquire import acquire, draw_acquisition
 from willis.phantom.anatomy import Anatomy, builtin_anatomy
 from willis.phantom.brain_training import BrainCase, brain_case
 from willis.phantom.contrast import (
-    Palette,
     draw_person,
     fat_saturated,
     flair_palette,
-    lookup_table_of,
     loosened,
     t1_palette,
 )
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.head import draw_head, draw_pose
-from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
-from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, draw_lesions
+from willis.phantom.labels import BRAIN, lookup
+from willis.phantom.lesions import LesionScene, draw_lesions
+from willis.phantom.painting import TRUTH_FRACTION, paint, regions
 
 __all__ = ["BrainCase", "WmhCase", "brain_case", "training_case", "wmh_case"]
 
 WMH_SHAPE = (160, 214, 176)
-TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
-PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles
-JUXTACORTICAL_MM = 3.0  # from the cortex
 
 
 @dataclass(frozen=True)
@@ -130,52 +126,3 @@ def wrong_mask(rng: np.random.Generator, brain: npt.NDArray[np.bool_], most_mm: 
     return np.asarray(upsample(soft + noise, brain.shape) > np.clip(level, 0.2, 0.75)) & (
         upsample(soft, brain.shape) > 0.08
     )
-
-
-def regions(codes: npt.NDArray[np.uint8], ventricle_mm: Field, cortex_mm: Field) -> npt.NDArray[np.uint8]:
-    """(I, J, K) codes of :class:`Region`, right side + ``RIGHT_REGION``."""
-    tissue = codes & SIDE_MASK
-    out = np.zeros(codes.shape, dtype=np.uint8)
-    out[lookup(BRAIN)[codes]] = Region.GREY_OR_CSF
-    white = tissue == Tissue.WHITE_MATTER
-    out[white] = Region.DEEP
-    out[white & (cortex_mm < JUXTACORTICAL_MM)] = Region.JUXTACORTICAL
-    out[white & (ventricle_mm < PERIVENTRICULAR_MM)] = Region.PERIVENTRICULAR
-    out[lookup((Tissue.CEREBELLAR_WHITE_MATTER, Tissue.CEREBELLAR_CORTEX))[codes]] = Region.CEREBELLAR
-    out[tissue == Tissue.BRAINSTEM] = Region.BRAINSTEM
-    right = (codes & RIGHT_SIDE).astype(bool)
-    out[right & (out > 0)] += RIGHT_REGION
-    return out
-
-
-def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palette, lesions: Lesions) -> Field:
-    """The ideal image: each tissue's value and texture, then lesions and their look-alikes by fraction."""
-    table = lookup_table_of(palette)
-    for tissue in Tissue:
-        wobble = 1 + (0.03 if tissue in SIDED else 0.08) * rng.standard_normal()
-        table[[tissue, tissue | RIGHT_SIDE]] *= wobble
-    image = table[codes]
-    texture = float(rng.uniform(0.005, 0.05))
-    image *= 1 + 0.03 * smooth_noise(rng, codes.shape, 6) + texture * smooth_noise(rng, codes.shape, 2.2)
-    uneven = float(rng.uniform(0, 0.1)) * smooth_noise(rng, codes.shape, 12)
-    image *= 1 + lookup((Tissue.CORTEX, Tissue.HIPPOCAMPUS, Tissue.AMYGDALA))[codes] * uneven
-    fluid_value, lesion_value, white = palette["csf"], palette["wmh"], palette["white"]
-    if palette.sequence == "flair":
-        _csf_flow(rng, image, codes, palette)
-    rough = lesions.dirty * (lesion_value - white)
-    image += rough
-    f = lesions.wmh
-    image += f * (lesions.contrast * (lesion_value - white) + white - image)
-    image += lesions.gliosis * (0.8 * (lesion_value - white) + white - image)
-    image += lesions.fluid * (fluid_value - image)
-    return np.maximum(image, 0, out=image)
-
-
-def _csf_flow(rng: np.random.Generator, image: Field, codes: npt.NDArray[np.uint8], palette: Palette) -> None:
-    """Bright inflowing CSF in ventricles and cisterns; ``image`` is changed."""
-    if rng.random() < 0.5:
-        return
-    csf = lookup((*VENTRICLES, Tissue.CSF, Tissue.OUTER_CSF))[codes]
-    blob = np.clip(smooth_noise(rng, codes.shape, 10) - 0.8, 0, 1.2)
-    low = np.linspace(1.0, float(rng.uniform(0, 0.5)), codes.shape[2], dtype=np.float32)
-    image += csf * blob * low * float(rng.uniform(0.1, 0.8))
