@@ -23,7 +23,8 @@ from willis.volume.volume import Volume
 
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 WORLD_AXES: dict[Plane, str] = {"axial": "z", "coronal": "y", "sagittal": "x"}
-MARGIN_MM = 12.0  # around what is shown, room for the letters
+MARGIN_MM = 12.0  # around the brain, room for the letters
+BOX_MARGIN_MM = 20.0  # around the box, room for the letters and the position
 
 
 def plane_views(
@@ -102,7 +103,7 @@ def _limits(
     corners = np.array(list(product(*[(side.start - 0.5, side.stop - 0.5) for side in frame])))
     shown = _to_picture(grid, plane, corners)
     if hull is not None:
-        shown = np.concatenate([shown, hull - MARGIN_MM, hull + MARGIN_MM])
+        shown = np.concatenate([shown, hull - BOX_MARGIN_MM, hull + BOX_MARGIN_MM])
     low, high = shown.min(axis=0), shown.max(axis=0)
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
