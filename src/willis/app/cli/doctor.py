@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from willis.errors import BundleError
-from willis.infer.precision import cpu_flags, multiplies_natively
+from willis.infer.precision import choose_precision, cpu_flags, multiplies_natively
 from willis.models.bundle import read_bundle
 from willis.models.store import list_bundles, search_folders
 
@@ -156,14 +156,14 @@ def _bundles() -> list[dict[str, Any]]:
     """Every bundle of the store, each file checked against its SHA-256."""
     found = []
     for shelf in list_bundles():
-        problem, precisions = shelf.problem, list[str]()
+        problem, precision = shelf.problem, None
         if shelf.manifest is not None:
-            precisions = [f"{m.precision} on {m.engine}: Dice {m.dice:.4f}" for m in shelf.manifest.precision]
+            precision = choose_precision("auto", shelf.manifest.precision)
             try:
                 read_bundle(shelf.folder).verify()
             except BundleError as error:
                 problem = str(error)
-        found.append({"name": shelf.folder.name, "place": shelf.place, "problem": problem, "measured": precisions})
+        found.append({"name": shelf.folder.name, "place": shelf.place, "problem": problem, "precision": precision})
     return found
 
 
@@ -171,7 +171,7 @@ def _precision(bundles: list[dict[str, Any]]) -> dict[str, str]:
     """What ``--precision auto`` does on this machine, and why."""
     if not multiplies_natively("float16"):
         return {"choice": "float32", "reason": "this processor doesn't multiply float16 itself"}
-    proven = [b["name"] for b in bundles if any(m.startswith("float16") for m in b["measured"])]
+    proven = [b["name"] for b in bundles if b["precision"] == "float16"]
     if not proven:
         return {
             "choice": "float32",
