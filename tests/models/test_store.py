@@ -111,6 +111,12 @@ def test_names_are_searched_in_order(user_store, tmp_path, monkeypatch):
     assert found == ["environment", "environment", "user"]
 
 
+def test_the_environment_may_name_a_bundle_itself(tmp_path, monkeypatch):
+    bundle = store.write_bundle(tmp_path / "tiny", manifest_of(), [WEIGHTS])
+    monkeypatch.setenv(store.BUNDLES_VARIABLE, str(bundle.folder))
+    assert store.open_bundle("tiny") == bundle
+
+
 def test_an_unknown_name_lists_the_known(user_store):
     store.write_bundle(user_store / "tiny", manifest_of(), [WEIGHTS])
     with pytest.raises(BundleError, match=r"no bundle 'huge'; known are:.*tiny"):

@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 BUNDLES_VARIABLE = "WILLIS_BUNDLES"
-"""Environment variable with more folders of bundles, separated as in PATH."""
+"""Environment variable with more folders of bundles, or bundles themselves, separated as in PATH."""
 
 Place = Literal["environment", "user", "shipped"]
 _SHIPPED = Path(__file__).parent / "bundles"
@@ -129,7 +129,9 @@ def _find(reference: str | os.PathLike[str]) -> Path:
 
 
 def _bundle_folders(root: Path) -> Iterator[Path]:
-    if root.is_dir():
+    if (root / MANIFEST_FILE).is_file():
+        yield root
+    elif root.is_dir():
         yield from sorted(p.parent for p in root.glob(f"[!.]*/{MANIFEST_FILE}"))
 
 
