@@ -91,6 +91,14 @@ def test_a_mask_on_another_grid_fails_and_one_turned_does_not(cohort, tmp_path: 
     assert "Reoriented from SPR to LAS" in (turned["notes"] or "")
 
 
+def test_what_was_made_of_a_reference_is_noted(cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    p, r = cohort
+    write(mask(1, 0.2).with_data(mask(1, 0.2).data * 255), r, "sub-01_label-wmh_dseg.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    assert read_table(tmp_path / "m.tsv")[1]["notes"] == "255 was taken as 1."
+    assert "sub-01: 255 was taken as 1." in capsys.readouterr().err
+
+
 def test_a_missing_prediction_fails_or_counts_as_empty(cohort, tmp_path: Path) -> None:
     p, r = cohort
     (p / "sub-02_space-flair_label-wmh_mask.nii.gz").unlink()

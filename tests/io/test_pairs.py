@@ -73,6 +73,13 @@ def test_of_several_masks_label_counts_before_space(folders) -> None:
     assert pairs[0].prediction.name == "sub-01_space-flair_label-wmh_mask.nii"
 
 
+def test_the_same_label_in_another_space_is_nearer_than_another_label(folders) -> None:
+    predictions = ["sub-01_space-t1_label-wmh_mask.nii", "sub-01_space-flair_label-brain_mask.nii"]
+    pairs = pair_files(*folders(predictions, ["sub-01_space-flair_label-wmh_dseg.nii"]))
+    assert pairs[0].prediction is not None
+    assert pairs[0].prediction.name == "sub-01_space-t1_label-wmh_mask.nii"
+
+
 def test_several_masks_that_could_be_meant_are_a_problem_of_that_case(folders) -> None:
     predictions = ["sub-01_label-brain_mask.nii", "sub-01_label-wmh_mask.nii", "sub-02_mask.nii"]
     first, second = pair_files(*folders(predictions, ["sub-01_dseg.nii", "sub-02_dseg.nii"]))

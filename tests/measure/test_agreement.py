@@ -69,8 +69,9 @@ def test_a_bias_lowers_agreement_but_not_consistency() -> None:
 
 def test_perfect_agreement_is_one_whatever_the_rounding() -> None:
     for icc in (icc_agreement, icc_consistency):
-        found = icc([[1.3, 1.3], [49.769, 49.769], [0.1, 0.1]])
-        assert (found.value, found.interval) == (pytest.approx(1), pytest.approx((1, 1)))
+        for values in ([1.3, 49.769], [1.3, 49.769, 0.1], [0.1, 0.2, 0.3, 0.7]):
+            found = icc([[value, value] for value in values])
+            assert (found.value, found.interval) == (1, (1, 1))
 
 
 def test_icc_finds_the_correlation_that_ratings_were_made_with() -> None:

@@ -57,6 +57,19 @@ def test_separable_classes_give_a_finite_fit() -> None:
     assert fit_calibration(-logits, logits > 0).slope == pytest.approx(-slope)
 
 
+@pytest.mark.parametrize("seed", [2918, 1, 2])
+def test_logits_with_outliers_are_fitted_too(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = rng.integers(10, 400)
+    logits = rng.standard_cauchy(n) if seed % 3 else rng.normal(size=n)
+    labels = rng.random(n) < expit(rng.normal() * 3 * logits + rng.normal() * 3)
+    positives = labels.sum()
+    targets = np.where(labels, (positives + 1) / (positives + 2), 1 / (n - positives + 2))
+    residual = fit_calibration(logits, labels).probability(logits) - targets
+    assert residual.mean() == pytest.approx(0, abs=1e-7)  # the two conditions of the maximum of the likelihood
+    assert (residual * logits).mean() == pytest.approx(0, abs=1e-5)
+
+
 def test_rare_lesions_far_from_the_threshold() -> None:
     rng = np.random.default_rng(4)
     true = rng.normal(-9, 2, size=200_000)
