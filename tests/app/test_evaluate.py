@@ -144,6 +144,14 @@ def test_when_no_case_can_be_evaluated_nothing_is_written(cohort, tmp_path: Path
     assert not (tmp_path / "m.tsv").exists()
 
 
+def test_a_damaged_file_is_named_once(cohort, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    p, r = cohort
+    path = p / "sub-01_space-flair_label-wmh_mask.nii.gz"
+    path.write_bytes(path.read_bytes()[:60])
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 3
+    assert capsys.readouterr().err.count(path.name) == 1
+
+
 def test_an_output_is_not_replaced_unasked(cohort, tmp_path: Path) -> None:
     output = tmp_path / "m.tsv"
     evaluate(*cohort, output=output)

@@ -126,7 +126,8 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
             prediction = onto_axes_of(reference.grid, mask_of(read_nifti(path, allow_empty=True), label))
         return CaseResult(pair, evaluate_case(prediction, reference), prediction.notes + reference.notes)
     except WillisError as error:
-        return CaseResult(pair, problem=f"{path.name}: {error}", status="failed")
+        named = str(path) in str(error)
+        return CaseResult(pair, problem=str(error) if named else f"{path.name}: {error}", status="failed")
 
 
 def _row(result: CaseResult) -> dict[str, Any]:
