@@ -163,7 +163,7 @@ def t1_protocol(rng: np.random.Generator, base: Grid) -> Protocol:
         base.centre_mm + rng.uniform(-3, 3, 3),
         np.deg2rad(rng.normal(0, 2.0, 3)),
     )
-    return _drawn_protocol(rng, grid, None, 1.0, np.eye(4))
+    return _drawn_protocol(rng, grid, None, spacing[0], np.eye(4))
 
 
 def flair_protocol(rng: np.random.Generator, base: Grid, *, volumetric: bool) -> Protocol:

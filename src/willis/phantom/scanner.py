@@ -52,6 +52,7 @@ class Protocol:
             "shape": self.grid.shape,
             "spacing_mm": tuple(round(s, 4) for s in self.grid.spacing_mm),
             "orientation": self.grid.orientation,
+            "slice_axis": self.slice_axis,
             "slice_mm": self.slice_mm,
             "noise": self.noise,
             "bias": self.bias,
