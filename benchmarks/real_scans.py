@@ -1,0 +1,117 @@
+"""What the default bundles find in the real scans of ../shared/data, as figures for their cards.
+
+    .venv/bin/python benchmarks/real_scans.py [--data ../shared/data] [--brain-bundle FOLDER] [--wmh-bundle FOLDER]
+
+Prints the brain mask's Dice against deepbet's (tests/golden/brain), the share of every real lesion mask inside the
+brain mask, and the WMH mask's Dice against the raters' on two patients.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+import willis
+from willis.io.nifti import read_nifti
+from willis.measure.case import evaluate_case
+from willis.measure.overlap import dice
+from willis.models.store import open_bundle
+from willis.tasks.brain.find import Brain, find_brain
+from willis.tasks.registry import run_task
+from willis.tasks.settings import RunSettings
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests/golden/brain/deepbet.npz"
+LESIONS = {
+    "WMH patient07 in the T1's brain": ("wmh_openms/patient07/t1.nii.gz", "wmh_openms/patient07/lesion_mask.nii.gz"),
+    "WMH patient07 in the FLAIR's": ("wmh_openms/patient07/flair.nii.gz", "wmh_openms/patient07/lesion_mask.nii.gz"),
+    "WMH patient19 in the T1's brain": ("wmh_openms/patient19/t1.nii.gz", "wmh_openms/patient19/lesion_mask.nii.gz"),
+    "WMH patient19 in the FLAIR's": ("wmh_openms/patient19/flair.nii.gz", "wmh_openms/patient19/lesion_mask.nii.gz"),
+    "acute infarct in the DWI's brain": (
+        "acute_isles22/sub-strokecase0009_ses-0001_dwi.nii.gz",
+        "acute_isles22/sub-strokecase0009_ses-0001_msk.nii.gz",
+    ),
+    "chronic stroke in the T2's brain": ("chronic_t2/t2.nii.gz", "chronic_t2/lesion_mask.nii.gz"),
+}
+
+
+def judged_masks() -> dict[str, tuple[str, npt.NDArray[np.bool_]]]:
+    """deepbet's masks by name: the scan's path below the data folder, and the mask."""
+    golden = np.load(GOLDEN)
+    found = {}
+    for name in sorted({key.split("|")[0] for key in golden.files}):
+        shape = tuple(golden[f"{name}|shape"])
+        bits = np.unpackbits(golden[f"{name}|bits"], count=int(np.prod(shape)))
+        found[name] = (str(golden[f"{name}|file"]), bits.reshape(shape) > 0)
+    return found
+
+
+def brain_of(path: Path, bundle: str, cache: dict[Path, tuple[Volume, Brain]]) -> tuple[Volume, Brain]:
+    if path not in cache:
+        image = read_nifti(path, "image")
+        cache[path] = (image, find_brain(image, bundle=open_bundle(bundle, "brain")))
+    return cache[path]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
+    parser.add_argument("--brain-bundle", default="brain")
+    parser.add_argument("--wmh-bundle", default="wmh")
+    parser.add_argument("--only", choices=("brain", "wmh"))
+    asked = parser.parse_args()
+    if asked.only != "wmh":
+        report_brain(asked.data, asked.brain_bundle)
+    if asked.only != "brain":
+        report_wmh(asked.data, asked.wmh_bundle)
+
+
+def report_brain(data: Path, bundle: str) -> None:
+    cache: dict[Path, tuple[Volume, Brain]] = {}
+    print("Brain mask against deepbet's")
+    for name, (file, judged) in judged_masks().items():
+        image, brain = brain_of(data / file, bundle, cache)
+        mask = brain.mask_on(image.grid)
+        judged_ml = float(judged.sum()) * image.grid.voxel_ml
+        print(
+            f"  {name:18s} Dice {dice(mask.data, judged):.3f}   {mask.volume_ml:5.0f} ml, deepbet {judged_ml:5.0f} ml"
+        )
+    print("Share of real lesion masks inside the brain mask")
+    for name, (scan, lesion) in LESIONS.items():
+        image, brain = brain_of(data / scan, bundle, cache)
+        truth = read_nifti(data / lesion, "lesion", allow_empty=True)
+        inside = brain.mask_on(truth.grid).data > 0
+        print(f"  {name:34s} {100 * (inside & (truth.data > 0)).sum() / (truth.data > 0).sum():.2f} %")
+    ch2 = read_nifti(data / "chronic_lesions_ch2/ch2.nii.gz", "t1")
+    _, brain = brain_of(data / "chronic_lesions_ch2/ch2.nii.gz", bundle, cache)
+    shares = []
+    for path in sorted((data / "chronic_lesions_ch2").glob("Subject_*.nii.gz")):
+        mask = read_nifti(path, "lesion", allow_empty=True)
+        moved = resample_to(mask.with_data((mask.data > 0).astype(np.float32)), ch2.grid).data >= 0.5
+        shares.append(float((brain.mask_on(ch2.grid).data[moved] > 0).mean()) if moved.any() else 1.0)
+    print(f"  131 chronic lesions in ch2's brain: least {100 * min(shares):.1f} %, mean {100 * np.mean(shares):.2f} %")
+
+
+def report_wmh(data: Path, bundle: str) -> None:
+    print("WMH against the raters' consensus")
+    for patient in ("patient19", "patient07"):
+        folder = data / "wmh_openms" / patient
+        truth = read_nifti(folder / "lesion_mask.nii.gz", "lesion", allow_empty=True)
+        for images in (("t1", "flair"), ("flair",)):
+            study = willis.read_study(**{role: folder / f"{role}.nii.gz" for role in images})
+            findings = run_task("wmh", study, settings=RunSettings(bundle=bundle))
+            found = next(m.volume for m in findings.masks if (m.label, m.space) == ("wmh", "flair"))
+            scores = evaluate_case(found, truth)
+            print(
+                f"  {patient} {' + '.join(images):10s} Dice {scores['dice']:.3f}  sensitivity {scores['sensitivity']:.2f}"
+                f"  precision {scores['precision']:.2f}  {found.volume_ml:.1f} ml, raters {truth.volume_ml:.1f} ml"
+            )
+
+
+if __name__ == "__main__":
+    main()
