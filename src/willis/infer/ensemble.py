@@ -95,8 +95,10 @@ def predict(
     start = time.perf_counter()
     _check(bundle, x, mask)
     names = bundle.manifest.members
-    runner: Engine | None = open_engine(bundle, 0, engine=engine, precision=precision, threads=threads)
-    plan = _plan(bundle, runner, x.shape[1:], memory_limit_gb)
+    first = open_engine(bundle, 0, engine=engine, precision=precision, threads=threads)
+    plan = _plan(bundle, first, x.shape[1:], memory_limit_gb)
+    runner: Engine | None = first
+    del first
     if progress:
         progress(0.0, f"up to about {plan.peak_gb:.1f} GB of memory")
     members: list[npt.NDArray[np.float16]] = []

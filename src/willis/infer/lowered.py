@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from willis.nets.blocks.conv import ConvNormSwish
-from willis.nets.unet3d import UNet3d
+from willis.nets.unet3d import UNet3d, check_input
 
 
 def lower(network: nn.Module) -> nn.Module:
@@ -28,6 +28,7 @@ class LoweredUNet3d(nn.Module):
 
     def __init__(self, network: UNet3d) -> None:
         super().__init__()
+        self.config = network.config
         encoder, decoder = [_units(level) for level in network.encoder], [_units(level) for level in network.decoder]
         self.encoder = nn.ModuleList(folded_sequence(units) for units in encoder)
         self.joins = nn.ModuleList(
@@ -40,6 +41,7 @@ class LoweredUNet3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K)."""
+        check_input(x.shape, self.config)
         skips = []
         for level in self.encoder:
             x = level(x)

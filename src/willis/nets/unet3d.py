@@ -130,7 +130,7 @@ class UNet3d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K)."""
-        self._check(x.shape)
+        check_input(x.shape, self.config)
         skips = []
         for level, rate in zip(self.encoder, self.config.dropout_rates, strict=True):
             x = level(x)
@@ -143,13 +143,15 @@ class UNet3d(nn.Module):
         out: Tensor = self.head(self.final(x))
         return out
 
-    def _check(self, shape: Sequence[int]) -> None:
-        least = self.config.smallest_side
-        if len(shape) != 5 or shape[1] != self.config.inputs or min(shape[2:]) < least:
-            raise BadInputError(
-                f"this network takes (N, {self.config.inputs}, I, J, K) with sides of at least {least} voxels; "
-                f"found {tuple(shape)}. Pad the input, or use a network with fewer levels."
-            )
+
+def check_input(shape: Sequence[int], config: UNet3dConfig) -> None:
+    """Raise BadInputError when a network of this configuration can't take (N, C, I, J, K)."""
+    least = config.smallest_side
+    if len(shape) != 5 or shape[1] != config.inputs or min(shape[2:]) < least:
+        raise BadInputError(
+            f"this network takes (N, {config.inputs}, I, J, K) with sides of at least {least} voxels; "
+            f"found {tuple(shape)}. Pad the input, or use a network with fewer levels."
+        )
 
 
 def pad_to(x: Tensor, shape: Sequence[int]) -> Tensor:
