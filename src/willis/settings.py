@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -50,7 +50,11 @@ def _clause(model: type[BaseModel], error: Any) -> str:
 def _allowed(model: type[BaseModel], path: list[str]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
-        nested = field.annotation if field is not None else None
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            model = nested
+        model = _model_within(field.annotation if field is not None else None) or model
     return sorted(model.model_fields)
+
+
+def _model_within(annotation: Any) -> type[BaseModel] | None:
+    """The settings that an annotation holds: ``Inner``, ``Inner | None``, ``tuple[Inner, ...]``."""
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

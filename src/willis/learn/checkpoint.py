@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from willis.errors import BadInputError
@@ -19,7 +19,7 @@ def save_state(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, A
     """Write tensors and JSON-ready values; the file appears under its name only when complete."""
     hidden = path.with_name(f".{path.name}.part")
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(plain, hidden, metadata={"state": json.dumps(dict(values))})
+    hidden.write_bytes(save(plain, metadata={"state": json.dumps(dict(values))}))
     hidden.replace(path)
 
 

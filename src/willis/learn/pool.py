@@ -69,9 +69,8 @@ class CasePool:
         self._ahead = ahead
         self._makes = makes
         self._open: dict[int, StoredCase] = {}
-        self._asked = 0
+        self._asked: set[int] = set()
         self._processes: list[Any] = []
-        self.waited_s = 0.0
         folder.mkdir(parents=True, exist_ok=True)
         if makes and workers > 0:
             self._start(workers)
@@ -99,10 +98,8 @@ class CasePool:
         stop = indices.stop + self._ahead
         if self._count is not None and self._count <= self._window:
             stop = min(stop, self._count)
-        for index in range(max(self._asked, indices.start), stop):
-            if not self._path(index).exists():
-                self._orders.put(index)
-        self._asked = max(self._asked, stop)
+        for index in range(indices.start, stop):
+            self._ask(index)
 
     def get(self, index: int) -> StoredCase:
         """Case ``index``; waits until it is made.
@@ -113,9 +110,7 @@ class CasePool:
             When making it failed, with the reason, or when its worker died.
         """
         if index not in self._open:
-            start = time.perf_counter()
             self._await(index)
-            self.waited_s += time.perf_counter() - start
             self._open[index] = open_case(self._path(index))
         return self._open[index]
 
@@ -124,6 +119,7 @@ class CasePool:
         oldest = self.indices(step).start
         for index in [i for i in self._open if i < oldest]:
             del self._open[index]
+        self._asked = {index for index in self._asked if index >= oldest}
         if self._makes:
             for path in self._folder.glob("case-*"):
                 if int(path.name.removeprefix("case-")) < oldest:
@@ -152,8 +148,14 @@ class CasePool:
                 process.start()
                 self._processes.append(process)
 
+    def _ask(self, index: int) -> None:
+        if self._processes and index not in self._asked and not self._path(index).exists():
+            self._orders.put(index)
+            self._asked.add(index)
+
     def _await(self, index: int) -> None:
         path = self._path(index)
+        self._ask(index)
         if self._makes and not self._processes and not path.exists():
             _make(self._source, self._count, index, path)
         while not path.exists():

@@ -154,6 +154,15 @@ class LossSettings(Settings):
     labels: tuple[float, ...] = ()
     masked: bool = False
 
+    @model_validator(mode="after")
+    def _check(self) -> LossSettings:
+        right, wrong = ("bce", "ce") if self.activation == "sigmoid" else ("ce", "bce")
+        if any(term.name == wrong for term in self.terms):
+            raise ValueError(f"a {self.activation} output has no {wrong!r} loss; use {right!r}")
+        if any(w < 0 for w in self.labels) or (self.labels and not sum(self.labels)):
+            raise ValueError("weights of labels must not be negative, and not all 0")
+        return self
+
 
 class OptimiserSettings(Settings):
     """``[optimiser]``: weight decay is not applied to biases and normalisation."""

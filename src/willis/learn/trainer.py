@@ -162,6 +162,7 @@ class _Run:
             learner.plateau_factor = self.state.plateau_factor
         self.log = RunLog(folder, upto=self.state.step if resumed else None) if self.world.leads else None
         self.began = time.monotonic()
+        self.waited_s = 0.0  # time in which the loop stood still for want of cases
 
     def go(self) -> None:
         """Run until a reason to end."""
@@ -169,8 +170,11 @@ class _Run:
         with ThreadPoolExecutor(1) as ahead:
             coming = self._order(ahead)
             while not self.state.reason and self.state.step < steps:
+                start = time.perf_counter()
                 batch = coming.result()
-                coming = self._order(ahead, 1)
+                self.waited_s += time.perf_counter() - start
+                if self.state.step + 1 < steps:
+                    coming = self._order(ahead, 1)
                 self._step(batch)
                 self.state.reason = self._reason()
             coming.cancel()
@@ -182,7 +186,7 @@ class _Run:
         self.world.barrier()
 
     def _order(self, ahead: ThreadPoolExecutor, offset: int = 0) -> Future[Batch]:
-        step = min(self.state.step + offset, self.recipe.training.steps - 1)
+        step = self.state.step + offset
         self.pool.advance(step)
         return ahead.submit(make_batch, self.recipe, self.pool, step, self.world.share(self.recipe.training.batch))
 
@@ -194,7 +198,7 @@ class _Run:
         self.state.seconds += values["seconds"]
         self.state.step = done = step + 1
         if self.log is not None and (done % training.log_every == 0 or done in (1, training.steps)):
-            values["waited"] = self.pool.waited_s
+            values["waited"] = self.waited_s
             self.log.add("train", done, values)
         if self.progress is not None and self.world.leads:
             self.progress(done, training.steps, values)
@@ -215,6 +219,7 @@ class _Run:
                 figures = {name: float(v) for name, v in self.validate(self.learner.result.eval()).items()}
             if self.log is not None:
                 self.log.add("validation", self.state.step, {**figures, "seconds": time.perf_counter() - start})
+                self.log.finish()
         self._judge(self.world.tell(figures))
 
     def _judge(self, figures: Mapping[str, float]) -> None:
@@ -259,8 +264,6 @@ class _Run:
         if self.world.leads:
             save_state(self.folder / LAST_FILE, self.learner.tensors(), asdict(self.state))
             self.pool.release(self.state.step)
-            if self.log is not None:
-                self.log.finish()
 
     def members(self) -> tuple[dict[str, Tensor], ...]:
         """Weights for the bundle, as the recipe chooses them."""

@@ -1,0 +1,44 @@
+"""Folds by patient: all cases of one patient lie in one fold, and the same seed gives the same folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from willis.errors import BadInputError
+from willis.learn.recipe import FoldSettings
+
+
+def fold_of_subjects(subjects: Sequence[str], count: int, seed: int) -> dict[str, int]:
+    """The fold (0 … count − 1) of each patient; sizes differ by at most one patient.
+
+    The order in which patients are named, and how often, makes no difference.
+
+    Raises
+    ------
+    BadInputError
+        When there are fewer patients than folds.
+    """
+    patients = sorted(set(subjects))
+    if len(patients) < count:
+        raise BadInputError(f"{len(patients)} patients can't be shared out into {count} folds; ask for fewer folds.")
+    order = np.random.default_rng(seed).permutation(len(patients))
+    return {patients[int(index)]: place % count for place, index in enumerate(order)}
+
+
+def keep(subjects: Sequence[str], folds: FoldSettings | None, part: Literal["training", "validation"]) -> list[int]:
+    """Indices of the cases of one part: the fold that is left out is for validation. Without folds: all are training.
+
+    Parameters
+    ----------
+    subjects
+        Patient of each case.
+    folds
+        The recipe's ``[folds]``.
+    """
+    if folds is None:
+        return list(range(len(subjects))) if part == "training" else []
+    fold = fold_of_subjects(subjects, folds.count, folds.seed)
+    return [i for i, subject in enumerate(subjects) if (fold[subject] == folds.index) == (part == "validation")]

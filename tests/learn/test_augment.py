@@ -1,0 +1,117 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from willis.learn.augment import Params, apply, make_params, source_shape
+from willis.learn.recipe import AugmentationSettings
+
+EVERYTHING = {
+    "flip_axes": [0, 1, 2],
+    **dict.fromkeys(["affine", "gamma", "contrast", "brightness", "noise", "blur", "bias", "channel_dropout"], 1.0),
+    "shear": 0.1,
+}
+
+
+def settings(**values: object) -> AugmentationSettings:
+    return AugmentationSettings.parse(values, "test")
+
+
+def ball(shape: tuple[int, int, int] = (21, 23, 25)) -> tuple[torch.Tensor, torch.Tensor]:
+    axes = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in shape], indexing="ij")
+    distance = np.sqrt(((np.stack(axes, -1) - [3, 1, -2]) ** 2).sum(-1))
+    image = torch.from_numpy(np.exp(-((distance / 6) ** 2)).astype(np.float32))
+    return torch.stack([image, image * 0.5]), torch.from_numpy((distance < 5).astype(np.uint8))[None]
+
+
+def test_no_change_is_the_identity() -> None:
+    image, labels = ball()
+    got, moved = apply(Params(), image, labels, (21, 23, 25))
+    assert torch.equal(got, image) and torch.equal(moved, labels)
+
+
+def test_the_same_parameters_give_the_same_patch_and_can_be_written_down() -> None:
+    image, labels = ball((40, 40, 40))
+    params = make_params(settings(**EVERYTHING), 2, np.random.default_rng(3))
+    again = make_params(settings(**EVERYTHING), 2, np.random.default_rng(3))
+    assert params == again != make_params(settings(**EVERYTHING), 2, np.random.default_rng(4))
+    assert json.loads(json.dumps(params.to_json()))["noise_seed"] == params.noise_seed
+    first, second = (apply(p, image.clone(), labels, (16, 16, 16)) for p in (params, again))
+    assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
+    assert first[0].shape == (2, 16, 16, 16) and first[1].shape == (1, 16, 16, 16)
+
+
+def test_apply_leaves_its_input_alone() -> None:
+    image, labels = ball()
+    before = image.clone()
+    apply(Params(contrast=(2.0, 2.0), noise_std=(0.1, 0.1), dropped=0), image, labels, (21, 23, 25))
+    assert torch.equal(image, before)
+
+
+def test_flips_move_image_and_labels_alike() -> None:
+    image, labels = ball()
+    got, moved = apply(Params(flips=(0, 2)), image, labels, (21, 23, 25))
+    assert torch.equal(got, image.flip([1, 3])) and torch.equal(moved, labels.flip([1, 3]))
+
+
+def test_affine_is_scipy_s() -> None:
+    image, labels = ball((31, 29, 27))
+    matrix = np.array([[0.913, 0.117, 0.003], [-0.109, 1.087, 0.051], [0.023, 0.007, 0.957]])
+    params = Params(affine=tuple(map(tuple, matrix.tolist())))
+    patch = (15, 17, 13)
+    got, moved = apply(params, image, labels, patch)
+    have, want = (np.array(image.shape[1:]) - 1) / 2, (np.array(patch) - 1) / 2
+    offset = have - matrix @ want
+    theirs = ndimage.affine_transform(image[0].numpy(), matrix, offset, output_shape=patch, order=1)
+    assert np.abs(got[0].numpy() - theirs).max() < 1e-4
+    nearest = ndimage.affine_transform(labels[0].numpy(), matrix, offset, output_shape=patch, order=0)
+    assert (moved[0].numpy() != nearest).mean() < 0.002
+
+
+def test_source_shape_reaches_every_corner() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        params = make_params(settings(affine=1.0, rotation_deg=30, shear=0.2, scale=(0.7, 1.3)), 1, rng)
+        patch = (12, 16, 10)
+        shape = source_shape(params, patch)
+        got, _ = apply(params, torch.ones(1, *shape), torch.ones(1, *shape, dtype=torch.uint8), patch)
+        assert got.min() > 0.999
+        assert all((s - p) % 2 == 0 or s >= p for s, p in zip(shape, patch, strict=True))
+
+
+def test_zero_stays_zero_and_dropped_channels_are_empty() -> None:
+    image, labels = ball()
+    image[:, :5] = 0
+    params = Params(noise_std=(0.1, 0.1), brightness=(1.2, 0.9), bias=((0.1,) * 64, (-0.1,) * 64), dropped=1)
+    got, _ = apply(params, image, labels, (21, 23, 25))
+    assert not got[:, :5].any() and not got[1].any() and got[0, 5:].any()
+    free, _ = apply(Params(noise_std=(0.1, 0.1)), image, labels, (21, 23, 25), keep_zero=False)
+    assert free[:, :5].any()
+
+
+def test_intensity_changes_by_their_definitions() -> None:
+    image, labels = ball()
+    shape = (21, 23, 25)
+    bright, _ = apply(Params(brightness=(1.5, 2.0)), image, labels, shape)
+    assert torch.allclose(bright, image * torch.tensor([1.5, 2.0]).view(2, 1, 1, 1))
+    gamma, _ = apply(Params(gamma=(2.0, 0.5)), image, labels, shape)
+    top = image.amax((1, 2, 3))
+    assert torch.allclose(gamma[0], image[0] ** 2 / top[0], atol=1e-6)
+    assert torch.allclose(gamma[1], (image[1] * top[1]).sqrt(), atol=1e-6)
+    biased, _ = apply(Params(bias=((0.3,) * 64, (0.0,) * 64)), image, labels, shape)
+    assert torch.allclose(biased[0], image[0] * math.exp(0.3)) and torch.allclose(biased[1], image[1])
+    blurred, _ = apply(Params(blur_voxels=(1.0, 0.0)), image, labels, shape, keep_zero=False)
+    theirs = ndimage.gaussian_filter(image[0].numpy(), 1.0, mode="constant", truncate=3.0)
+    assert np.abs(blurred[0].numpy() - theirs).max() < 1e-5 and torch.equal(blurred[1], image[1])
+    noisy, _ = apply(Params(noise_std=(0.05, 0.0), noise_seed=1), image, labels, shape)
+    assert float((noisy - image)[0].std()) == pytest.approx(0.05, rel=0.05) and torch.equal(noisy[1], image[1])
+
+
+def test_only_allowed_channels_are_dropped_and_never_the_only_one() -> None:
+    rng = np.random.default_rng(0)
+    drops = {make_params(settings(channel_dropout=0.5, droppable=[0, 2]), 3, rng).dropped for _ in range(100)}
+    assert drops == {None, 0, 2}
+    assert make_params(settings(channel_dropout=1.0), 1, rng).dropped is None

@@ -1,0 +1,131 @@
+import pytest
+import torch
+from monai.losses import DiceLoss, FocalLoss, TverskyLoss
+from torch.nn import functional
+
+from willis.learn.losses import Loss, binary_voxel_loss, softmax_voxel_loss, tversky_loss
+from willis.learn.recipe import LossSettings
+
+
+def pair(seed: int = 0, labels: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(3, labels, 5, 6, 7, generator=generator) * 2
+    target = (torch.rand(logits.shape, generator=generator) < 0.3).float()
+    mask = (torch.rand(3, 1, 5, 6, 7, generator=generator) < 0.7).float()
+    return logits, target, mask
+
+
+def loss_of(*terms: dict[str, object], **settings: object) -> Loss:
+    return Loss(LossSettings.parse({"terms": terms, **settings}, "test"))
+
+
+def test_dice_is_monai_s() -> None:
+    logits, target, mask = pair()
+    ours = loss_of({"name": "dice", "smooth": 1e-5})(logits, target, mask)[0]
+    theirs = DiceLoss(sigmoid=True, smooth_nr=2e-5, smooth_dr=2e-5)(logits, target)
+    assert torch.isclose(ours, theirs, atol=1e-6)
+
+
+def test_dice_per_batch_is_monai_s() -> None:
+    logits, target, mask = pair()
+    ours = loss_of({"name": "dice", "per_batch": True})(logits, target, mask)[0]
+    theirs = DiceLoss(sigmoid=True, batch=True, smooth_nr=2e-5, smooth_dr=2e-5)(logits, target)
+    assert torch.isclose(ours, theirs, atol=1e-6)
+
+
+def test_softmax_dice_is_monai_s() -> None:
+    logits, _, mask = pair(labels=3)
+    target = functional.one_hot(logits.flip(0).argmax(1), 3).movedim(-1, 1).float()
+    ours = loss_of({"name": "dice"}, activation="softmax")(logits, target, mask)[0]
+    assert torch.isclose(ours, DiceLoss(softmax=True, smooth_nr=2e-5, smooth_dr=2e-5)(logits, target), atol=1e-6)
+
+
+def test_tversky_is_monai_s() -> None:
+    logits, target, mask = pair()
+    ours = loss_of({"name": "tversky", "alpha": 0.3, "beta": 0.7})(logits, target, mask)[0]
+    theirs = TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7, smooth_nr=1e-5, smooth_dr=1e-5)(logits, target)
+    assert torch.isclose(ours, theirs, atol=1e-6)
+
+
+def test_focal_tversky_is_a_power_of_tversky() -> None:
+    logits, target, _ = pair()
+    plain = tversky_loss(logits.sigmoid(), target, alpha=0.3, beta=0.7)
+    assert torch.allclose(tversky_loss(logits.sigmoid(), target, alpha=0.3, beta=0.7, gamma=0.75), plain**0.75)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_is_monai_s(gamma: float) -> None:
+    logits, target, mask = pair()
+    ours = loss_of({"name": "focal", "gamma": gamma})(logits, target, mask)[0]
+    assert torch.isclose(ours, FocalLoss(gamma=gamma)(logits, target), atol=1e-6)
+
+
+def test_focal_softmax_is_monai_s() -> None:
+    logits, _, _ = pair(labels=3)
+    target = functional.one_hot(logits.flip(0).argmax(1), 3).movedim(-1, 1).float()
+    ours = softmax_voxel_loss(logits, target, gamma=2.0).mean()
+    assert torch.isclose(ours, FocalLoss(gamma=2.0, use_softmax=True)(logits, target), atol=1e-6)
+
+
+def test_cross_entropies_are_torch_s() -> None:
+    logits, target, mask = pair(labels=3)
+    ours = loss_of({"name": "bce", "positive_weight": 3.0})(logits, target, mask)[0]
+    theirs = functional.binary_cross_entropy_with_logits(logits, target, pos_weight=torch.tensor(3.0))
+    assert torch.isclose(ours, theirs)
+    index = logits.flip(0).argmax(1)
+    onehot = functional.one_hot(index, 3).movedim(-1, 1).float()
+    ours = loss_of({"name": "ce"}, activation="softmax")(logits, onehot, mask)[0]
+    assert torch.isclose(ours, functional.cross_entropy(logits, index), atol=1e-6)
+
+
+def test_a_mask_is_the_same_as_cutting_out() -> None:
+    logits, target, _ = pair()
+    mask = torch.zeros(3, 1, 5, 6, 7)
+    mask[:, :, 1:4, 2:5, 0:6] = 1
+    inner = (slice(None), slice(None), slice(1, 4), slice(2, 5), slice(0, 6))
+    for name in ("dice", "bce", "focal", "tversky", "focal_tversky"):
+        masked = loss_of({"name": name}, masked=True)(logits, target, mask)[0]
+        cut = loss_of({"name": name})(logits[inner], target[inner], mask[inner])[0]
+        assert torch.isclose(masked, cut, atol=1e-6), name
+
+
+def test_empty_target() -> None:
+    target = torch.zeros(1, 1, 4, 4, 4)
+    nothing, everything = torch.full_like(target, -30.0), torch.full_like(target, 30.0)
+    mask = torch.ones_like(target)
+    for name in ("dice", "tversky"):
+        loss = loss_of({"name": name})
+        assert loss(nothing, target, mask)[0] < 1e-4
+        assert loss(everything, target, mask)[0] > 0.99
+        logits = torch.zeros_like(target, requires_grad=True)
+        loss(logits, target, mask)[0].backward()
+        assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_an_empty_mask_costs_nothing_and_has_finite_gradients() -> None:
+    logits, target, mask = pair()
+    logits.requires_grad_()
+    for name in ("dice", "bce", "focal", "tversky", "focal_tversky"):
+        loss = loss_of({"name": name}, masked=True)(logits, target, mask * 0)[0]
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert loss.item() < 1e-3
+        assert torch.equal(gradient, torch.zeros_like(gradient))
+
+
+def test_weighted_sum_and_label_weights() -> None:
+    logits, target, mask = pair()
+    one = loss_of({"name": "dice"}, labels=[3.0, 1.0])(logits, target, mask)[0]
+    each = [loss_of({"name": "dice"})(logits[:, [i]], target[:, [i]], mask)[0] for i in (0, 1)]
+    assert torch.isclose(one, (3 * each[0] + each[1]) / 4)
+    total, terms = loss_of({"name": "dice", "weight": 2.0}, {"name": "bce", "weight": 0.5})(logits, target, mask)
+    assert float(total) == pytest.approx(2 * terms["dice"] + 0.5 * terms["bce"], rel=1e-5)
+
+
+def test_gradients_agree_with_finite_differences() -> None:
+    logits, target, _ = pair()
+    logits = logits[:1, :, :2, :2, :2].double().requires_grad_()
+    target = target[:1, :, :2, :2, :2].double()
+    assert torch.autograd.gradcheck(
+        lambda x: tversky_loss(x.sigmoid(), target, alpha=0.3, beta=0.7, gamma=0.75), logits
+    )
+    assert torch.autograd.gradcheck(lambda x: binary_voxel_loss(x, target, gamma=2.0), logits)
