@@ -79,6 +79,7 @@ def draw_slice(axes: Axes, picture: Array, pixel_mm: tuple[float, float], window
         cmap="gray", vmin=window[0], vmax=window[1], extent=(0, width, height, 0),
         interpolation="bicubic", aspect="auto",
     )  # fmt: skip
+    axes.set_autoscale_on(False)  # a contour would widen the panel by its own margin
 
 
 def draw_edges(axes: Axes, edges: Sequence[Edge], pixel_mm: tuple[float, float]) -> None:
