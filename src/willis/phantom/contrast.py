@@ -61,7 +61,7 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     ti = mr.null_inversion_time(csf, tr=tr, train_ms=train) * float(rng.normal(1.0, 0.04))
     p = {"tr": tr, "te": te, "ti": ti, "train_ms": train}
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
-    stretch = float(rng.uniform(1.0, 1.5))
+    stretch = float(rng.uniform(1.0, 1.35))
     signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
     return scaled("flair", signal, p | {"t2_stretch": stretch})
 
@@ -79,7 +79,7 @@ def fat_saturated(rng: np.random.Generator, palette: Palette) -> Palette:
     return Palette(palette.sequence, signal, palette.parameters | {"fat": weaker}, palette.air)
 
 
-def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.12) -> Palette:
+def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.07) -> Palette:
     """The palette with contrasts stretched and each tissue's value moved, kept in a plausible order."""
     gamma = float(np.exp(rng.normal(0, 0.18)))
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
@@ -103,7 +103,7 @@ def lookup_table_of(palette: Palette) -> npt.NDArray[np.float32]:
 
 HU = {  # rough means of CT numbers; Kak & Slaney's scale, values as radiology texts give them
     "white": 28, "cortex": 38, "deep grey": 38, "pallidum": 38, "hippocampus": 36, "brainstem": 31,
-    "cerebellar cortex": 36, "csf": 6, "choroid plexus": 45, "wmh": 20, "infarct core": 22, "skin": 30, "fat": -90,
+    "cerebellar cortex": 36, "csf": 6, "choroid plexus": 45, "wmh": 20, "skin": 30, "fat": -90,
     "muscle": 55, "bone": 1100, "marrow": 450, "venous blood": 52, "arterial blood": 45, "vitreous": 8,
     "optic nerve": 32, "mucosa": 35, "dura": 55,
 }  # fmt: skip

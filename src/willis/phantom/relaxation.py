@@ -14,9 +14,12 @@ FieldStrength = Literal["1.5T", "3T"]
 Values = npt.NDArray[np.float64]
 
 
+PD_SHARE = 0.4  # proton density varies by this share of how much T2 does
+
+
 @dataclass(frozen=True)
 class TissueRow:
-    """MR properties of one tissue: means over people; times in ms, ADC in 1e-3 mm²/s."""
+    """MR properties of one tissue: rounded means over people; times in ms, ADC in 1e-3 mm²/s."""
 
     proton_density: float  # of water
     t1_ms: tuple[float, float]  # at 1.5 T, at 3 T
@@ -24,32 +27,51 @@ class TissueRow:
     t2star_ms: tuple[float, float]
     adc: float
     source: str
-    spread: float = 0.06  # standard deviation of the logarithm of T1 and T2 between people
+    spread: float = 0.06  # standard deviation of the logarithm of T2 and ADC between people
+    t1_spread: float | None = None  # likewise of T1; that of T2 when None
 
+
+WHITTALL = "water: Whittall 1997, doi:10.1002/mrm.1910370107"
+WRIGHT = "T1: Wright 2008, doi:10.1007/s10334-008-0104-8"
+STANISZ = "Stanisz 2005, doi:10.1002/mrm.20605"
+PETERS = "T2*: Peters 2007, doi:10.1016/j.mri.2007.02.014"
+PIERPAOLI = "ADC: Pierpaoli 1996, doi:10.1148/radiology.201.3.8939209"
+ROONEY = "T1: Rooney 2007, doi:10.1002/mrm.21122"
+GOLD = "T1, T2: Gold 2004, doi:10.2214/ajr.183.2.1830343"
+CSF_T2 = "T2: Spijkerman 2018, doi:10.1007/s10334-017-0659-3"
+WMH = "Larsson 1989, doi:10.1002/mrm.1910110308; water raised: Anderson 2014, doi:10.1186/2045-8118-11-24"
+ASSUMED = "assumed"  # no measurement at hand: chosen so that the tissue looks as it does on scans
 
 ROWS: dict[str, TissueRow] = {
-    "white": TissueRow(0.70, (650, 860), (75, 70), (66, 53), 0.72, "x"),
-    "cortex": TissueRow(0.82, (1150, 1450), (96, 95), (84, 66), 0.85, "x"),
-    "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, "x"),
-    "pallidum": TissueRow(0.74, (800, 1020), (68, 60), (45, 32), 0.74, "x"),
-    "hippocampus": TissueRow(0.84, (1180, 1480), (102, 100), (84, 66), 0.88, "x"),
-    "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, "x"),
-    "cerebellar cortex": TissueRow(0.81, (1080, 1350), (92, 90), (80, 62), 0.80, "x"),
-    "csf": TissueRow(1.00, (4100, 4300), (2000, 1700), (1500, 1000), 3.0, "x", 0.08),
-    "choroid plexus": TissueRow(0.86, (1450, 1800), (140, 130), (80, 60), 1.8, "x", 0.15),
-    "wmh": TissueRow(0.83, (1050, 1350), (140, 130), (110, 90), 1.10, "x", 0.14),
-    "infarct core": TissueRow(0.78, (1000, 1280), (115, 105), (90, 70), 0.45, "x", 0.12),
-    "skin": TissueRow(0.60, (800, 950), (45, 40), (15, 12), 0.9, "x", 0.15),
-    "fat": TissueRow(0.90, (288, 370), (110, 100), (40, 30), 0.05, "x", 0.10),
-    "muscle": TissueRow(0.75, (1050, 1400), (38, 33), (30, 24), 1.4, "x", 0.08),
-    "bone": TissueRow(0.12, (250, 300), (3, 3), (0.6, 0.5), 0.1, "x", 0.2),
-    "marrow": TissueRow(0.70, (320, 400), (80, 72), (15, 10), 0.2, "x", 0.15),
-    "venous blood": TissueRow(0.80, (1441, 1700), (60, 35), (40, 20), 1.5, "x", 0.25),
-    "arterial blood": TissueRow(0.15, (1441, 1900), (120, 90), (60, 40), 1.5, "x", 0.25),
-    "vitreous": TissueRow(1.00, (4000, 4300), (1500, 1300), (900, 700), 2.9, "x", 0.08),
-    "optic nerve": TissueRow(0.75, (850, 1080), (85, 78), (60, 45), 1.0, "x", 0.10),
-    "mucosa": TissueRow(0.85, (1200, 1500), (100, 90), (25, 15), 1.6, "x", 0.2),
-    "dura": TissueRow(0.50, (900, 1100), (35, 30), (15, 10), 0.8, "x", 0.2),
+    "white": TissueRow(
+        0.70, (650, 860), (75, 70), (66, 53), 0.72, f"{WHITTALL}; {WRIGHT}; T2: {STANISZ}; {PETERS}; {PIERPAOLI}"
+    ),
+    "cortex": TissueRow(
+        0.82, (1150, 1450), (96, 95), (84, 66), 0.85, f"{WHITTALL}; {WRIGHT}; T2: {STANISZ}; {PETERS}; {PIERPAOLI}"
+    ),
+    "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, f"{ROONEY}; {PETERS}; T2 {ASSUMED}"),
+    "pallidum": TissueRow(0.74, (800, 1020), (68, 60), (45, 32), 0.74, f"{ROONEY}; T2, T2* {ASSUMED}: iron"),
+    "hippocampus": TissueRow(0.84, (1180, 1480), (102, 100), (84, 66), 0.88, f"as cortex, brighter: {ASSUMED}"),
+    "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, f"between grey and white matter: {ASSUMED}"),
+    "cerebellar cortex": TissueRow(0.81, (1080, 1350), (92, 90), (80, 62), 0.80, f"{ROONEY}; the rest {ASSUMED}"),
+    "csf": TissueRow(
+        1.00, (4300, 4300), (2000, 1800), (1500, 1000), 3.0, f"{ROONEY}; {CSF_T2}; {PIERPAOLI}; T2* {ASSUMED}", 0.08
+    ),
+    "choroid plexus": TissueRow(0.86, (1450, 1800), (140, 130), (80, 60), 1.8, ASSUMED, 0.15),
+    "wmh": TissueRow(0.83, (1050, 1350), (140, 130), (110, 90), 1.10, f"{WMH}; ADC, T2* {ASSUMED}", 0.14, 0.25),
+    "skin": TissueRow(0.60, (800, 950), (45, 40), (15, 12), 0.9, ASSUMED, 0.15),
+    "fat": TissueRow(0.90, (288, 370), (165, 133), (40, 30), 0.05, f"{GOLD}; the rest {ASSUMED}", 0.10),
+    "muscle": TissueRow(0.75, (1130, 1420), (35, 32), (30, 24), 1.4, f"{GOLD}; the rest {ASSUMED}", 0.08),
+    "bone": TissueRow(0.12, (250, 300), (3, 3), (0.6, 0.5), 0.1, "T2*: Robson 2006, doi:10.1002/nbm.1100", 0.2),
+    "marrow": TissueRow(0.70, (288, 365), (165, 133), (15, 10), 0.2, f"{GOLD}; the rest {ASSUMED}", 0.15),
+    "venous blood": TissueRow(
+        0.80, (1441, 1932), (60, 35), (40, 20), 1.5, f"T1: {STANISZ}; T2: Zhao 2007, doi:10.1002/mrm.21342", 0.25
+    ),
+    "arterial blood": TissueRow(0.15, (1441, 1932), (120, 90), (60, 40), 1.5, f"T1: {STANISZ}; flow void", 0.25),
+    "vitreous": TissueRow(1.00, (4000, 4300), (1500, 1300), (900, 700), 2.9, f"as CSF: {ASSUMED}", 0.08),
+    "optic nerve": TissueRow(0.75, (815, 1083), (77, 78), (60, 45), 1.0, f"T1, T2: {STANISZ}", 0.10),
+    "mucosa": TissueRow(0.85, (1200, 1500), (100, 90), (25, 15), 1.6, ASSUMED, 0.2),
+    "dura": TissueRow(0.50, (900, 1100), (35, 30), (15, 10), 0.8, ASSUMED, 0.2),
 }
 
 ROW_OF: dict[Tissue, str] = {
@@ -111,20 +133,21 @@ def draw_relaxation(rng: np.random.Generator | None, field: FieldStrength, sprea
     rows = [ROWS[n] for n in names]
     at = 0 if field == "1.5T" else 1
 
-    def drawn(means: list[float], scale: float) -> Values:
+    def drawn(means: list[float], spreads: list[float]) -> Values:
         values = np.array(means, dtype=np.float64)
         if rng is None:
             return values
-        spreads = np.array([r.spread for r in rows]) * scale * spread
-        return np.asarray(values * np.exp(spreads * np.clip(rng.standard_normal(len(rows)), -2.5, 2.5)))
+        return np.asarray(values * np.exp(np.array(spreads) * np.clip(rng.standard_normal(len(rows)), -2.5, 2.5)))
 
-    t2 = drawn([r.t2_ms[at] for r in rows], 1.0)
+    spreads = [r.spread * spread for r in rows]
+    t1_spreads = [(r.spread if r.t1_spread is None else r.t1_spread) * spread for r in rows]
+    t2 = drawn([r.t2_ms[at] for r in rows], spreads)
     ratio = np.array([r.t2star_ms[at] / r.t2_ms[at] for r in rows])
     return Relaxation(
         names,
-        np.minimum(drawn([r.proton_density for r in rows], 0.4), 1.0),
-        drawn([r.t1_ms[at] for r in rows], 1.0),
+        np.minimum(drawn([r.proton_density for r in rows], [PD_SHARE * s for s in spreads]), 1.0),
+        drawn([r.t1_ms[at] for r in rows], t1_spreads),
         t2,
         t2 * ratio,
-        drawn([r.adc for r in rows], 1.0),
+        drawn([r.adc for r in rows], spreads),
     )
