@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, WillisError
 from willis.learn.recipe import Recipe
 from willis.learn.runlog import read_log
 from willis.learn.trainer import train
@@ -73,3 +73,103 @@ def test_a_run_is_not_overwritten(tmp_path: Path, sources: ModuleType) -> None:
     train(recipe(steps=1), sources.Balls(), out=tmp_path)
     with pytest.raises(BadInputError, match="already holds a run"):
         train(recipe(steps=1), sources.Balls(), out=tmp_path)
+
+
+def figures(*values: float) -> tuple[list[int], Any]:
+    """A validation that gives these figures one after the other, and the list of when it was asked."""
+    left, seen = list(values), []
+
+    def validate(network: torch.nn.Module) -> dict[str, float]:
+        assert not network.training
+        seen.append(1)
+        return {"dice": left.pop(0)}
+
+    return seen, validate
+
+
+def test_early_stopping_is_honoured_and_the_best_weights_are_the_bundle_s(tmp_path: Path, sources: ModuleType) -> None:
+    seen, validate = figures(0.1, 0.5, 0.4, 0.3, 0.9)
+    early = recipe(steps=20, validate_every=2, patience=2).changed("bundle", members="best")
+    result = train(early, sources.Balls(), validate, tmp_path / "early")
+    assert (result.state.reason, result.state.step, result.state.best_step, len(seen)) == ("patience", 8, 4, 4)
+    _, again = figures(0.1, 0.5)
+    upto = early.changed("training", steps=20, patience=0)
+    short = train(upto, sources.Balls(), again, tmp_path / "short", stop=stop_after(4))
+    assert same(result.members[0], short.members[0])
+
+
+def stop_after(step: int) -> Any:
+    calls = iter(range(1, 1000))
+    return lambda: next(calls) >= step
+
+
+def test_less_can_be_better_and_an_unknown_figure_is_refused(tmp_path: Path, sources: ModuleType) -> None:
+    _, validate = figures(0.3, 0.2, 0.4)
+    less = recipe(steps=3, validate_every=1, monitor_mode="min")
+    assert train(less, sources.Balls(), validate, tmp_path / "less").state.best_step == 2
+    _, validate = figures(0.3)
+    with pytest.raises(BadInputError, match="monitor is 'f1', which the validation doesn't measure; it measures dice"):
+        train(recipe(steps=1, validate_every=1, monitor="f1"), sources.Balls(), validate, tmp_path / "f1")
+
+
+def test_plateau_lowers_the_rate_and_survives_resuming(tmp_path: Path, sources: ModuleType) -> None:
+    plateau = recipe(steps=6, validate_every=1, checkpoint_every=1).changed(
+        "schedule", name="plateau", patience=2, factor=0.1
+    )
+    _, validate = figures(0.5, 0.4, 0.4, 0.4)
+    train(plateau, sources.Balls(), validate, tmp_path, stop=stop_after(4))
+    _, validate = figures(0.4, 0.4)
+    train(plateau, sources.Balls(), validate, tmp_path, resume=True)
+    rates = [row["rate"] for row in read_log(tmp_path) if row["kind"] == "train"]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.001, 0.001, 0.0001])
+
+
+def test_snapshots_become_members(tmp_path: Path, sources: ModuleType) -> None:
+    cyclic = recipe(steps=6).changed("schedule", name="cyclic", cycles=3).changed("bundle", members="snapshots")
+    result = train(cyclic, sources.Balls(), out=tmp_path)
+    assert result.state.snapshots == [2, 4, 6] and len(result.members) == 3
+    assert not same(result.members[0], result.members[1])
+    assert same(result.members[2], train(cyclic, sources.Balls(), out=tmp_path, resume=True).members[2])
+
+
+def test_time_limit_stops_cleanly(tmp_path: Path, sources: ModuleType) -> None:
+    result = train(recipe(time_limit_minutes=1e-9), sources.Balls(), out=tmp_path)
+    assert (result.state.reason, result.state.step) == ("time limit", 1)
+    assert train(recipe(), sources.Balls(), out=tmp_path, resume=True).state.step == 8
+
+
+def test_accumulation_is_the_whole_batch(tmp_path: Path, sources: ModuleType) -> None:
+    """Without batch statistics in play (they are of each part), the mean of the parts' gradients is the batch's."""
+    losses = {}
+    for parts in (1, 2):
+        exact = recipe(steps=1, batch=4, accumulate=parts, precision="float32", ema=0)
+        frozen = exact.changed("network", config={**exact.network.config, "norm_eps": 1e6, "dropout": [0.0]})
+        train(frozen, sources.Balls(), out=tmp_path / f"{parts}")
+        losses[parts] = read_log(tmp_path / f"{parts}")[0]
+    assert losses[1]["loss"] == pytest.approx(losses[2]["loss"], rel=1e-4)
+    assert losses[1]["gradient"] == pytest.approx(losses[2]["gradient"], rel=1e-2)
+
+
+def test_workers_or_none_make_no_difference(tmp_path: Path, sources: ModuleType) -> None:
+    alone = train(recipe(steps=4), sources.Balls(), out=tmp_path / "alone")
+    helped = train(recipe(steps=4).changed("sampling", workers=2), sources.Balls(), out=tmp_path / "helped")
+    assert same(alone.members[0], helped.members[0])
+
+
+def test_batch_must_be_a_multiple_of_the_parts(tmp_path: Path, sources: ModuleType) -> None:
+    with pytest.raises(BadInputError, match=r"training.batch is 2 and must be a multiple of .* here 4"):
+        train(recipe(batch=2, accumulate=4), sources.Balls(), out=tmp_path)
+
+
+def test_a_diverging_run_ends_with_an_error(tmp_path: Path, sources: ModuleType) -> None:
+    wild = recipe(steps=30, clip=0, precision="float32").changed("optimiser", name="sgd", rate=1e30)
+    with pytest.raises(WillisError, match=r"training can't go on. Lower optimiser.rate"):
+        train(wild, sources.Balls(), out=tmp_path)
+
+
+def test_starting_weights_are_used(tmp_path: Path, sources: ModuleType) -> None:
+    first = train(recipe(steps=3, ema=0), sources.Balls(), out=tmp_path / "first")
+    start = {name: tensor.clone() for name, tensor in first.members[0].items()}
+    still = recipe(steps=1, ema=0).changed("optimiser", name="sgd", rate=1e-30, weight_decay=0.0)
+    second = train(still, sources.Balls(), out=tmp_path / "second", start=start)
+    assert torch.equal(second.members[0]["head.weight"], start["head.weight"])
