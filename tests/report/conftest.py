@@ -71,8 +71,8 @@ def example_findings() -> Findings:
     return Findings(
         task="wmh",
         prefix="sub-01",
-        summary="White matter hyperintensities of 10.6 ml (interval 9.4 to 11.9 ml) in 18 lesions, 1.0 % of the brain. "
-        "Most lie around the ventricles.",
+        summary=f"White matter hyperintensities of {mask.volume_ml:.1f} ml in {len(lesions)} lesions, "
+        f"{100 * mask.volume_ml / brain.volume_ml:.1f} % of the brain. Most lie around the ventricles.",
         masks=[Mask("wmh", "flair", mask), Mask("brain", "flair", brain)],
         probabilities=[Mask("wmh", "flair", probability)],
         measurements=made_up_measurements(mask, brain, lesions, regions),
