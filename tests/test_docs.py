@@ -1,0 +1,54 @@
+"""The documentation: every link leads somewhere, every page can be found, every command shown exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from willis.app.cli.main import VERBS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+COMMAND = re.compile(r"^(?:\$ | {4})(?:\.venv/bin/|env/bin/)?willis ([a-z-]+)", re.MULTILINE)
+
+
+def links(page: Path) -> list[Path]:
+    found = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if "://" not in target]
+    return [(page.parent / target).resolve() for target in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    dead = [str(target.relative_to(ROOT)) for target in links(page) if not target.exists()]
+    assert not dead
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    seen: set[Path] = set()
+    todo = [ROOT / "docs" / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page.suffix == ".md" and page not in seen:
+            seen.add(page)
+            todo += [target for target in links(page) if target.is_file()]
+    decisions = set((ROOT / "docs" / "decisions").glob("*.md"))
+    assert set((ROOT / "docs").rglob("*.md")) - decisions <= seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    assert set(COMMAND.findall(page.read_text(encoding="utf-8"))) <= set(VERBS)
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    shown = set(re.findall(r"^ {4}make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert shown == {"demo", "test"}
+    assert shown <= targets
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")]
+    assert all(number.isdigit() for number in numbers)
+    assert len(numbers) == len(set(numbers))
