@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+import willis
 from willis.app.cli.main import VERBS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^(?:\$ | {4})(?:\.venv/bin/|env/bin/)?willis ([a-z-]+)", re.MULTILINE)
 
 
@@ -39,6 +41,13 @@ def test_every_page_is_linked_from_the_index() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_exist(page: Path) -> None:
     assert set(COMMAND.findall(page.read_text(encoding="utf-8"))) <= set(VERBS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_names_of_the_public_api_exist(page: Path) -> None:
+    named = set(re.findall(r"\bwillis\.([A-Za-z_]+)", "".join(BLOCK.findall(page.read_text(encoding="utf-8")))))
+    rooms = {path.stem for path in (ROOT / "src" / "willis").iterdir()}
+    assert named <= {*willis.__all__, *rooms}
 
 
 def test_make_targets_of_the_readme_exist() -> None:

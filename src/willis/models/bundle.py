@@ -1,15 +1,17 @@
 """A bundle as a folder: `bundle.json`, the members' files, the card; every file checked by its SHA-256."""
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from willis.errors import BundleError
 from willis.models.manifest import ONNX_NETWORK, Manifest, parse_manifest
-from willis.models.weights import unpack_weights
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 MANIFEST_FILE = "bundle.json"
 CARD_FILE = "README.md"
@@ -68,6 +70,8 @@ class Bundle:
         """
         if self.manifest.network.name == ONNX_NETWORK:
             raise BundleError(f"{self.name} holds ONNX graphs, which have no weights to load one by one.")
+        from willis.models.weights import unpack_weights  # numpy and safetensors, which listing bundles doesn't need
+
         return unpack_weights(self.member_bytes(index), where=str(self.member_path(index)))
 
     def verify(self) -> None:

@@ -1,17 +1,21 @@
 """Bundles are written whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from willis.errors import BundleError
 from willis.models.bundle import CARD_FILE, MANIFEST_FILE, Bundle, read_bundle, sha256_of
 from willis.models.manifest import ONNX_NETWORK, Manifest
-from willis.models.weights import Weights, pack_weights
+
+if TYPE_CHECKING:
+    from willis.models.weights import Weights
 
 
 def write_bundle(
@@ -44,6 +48,8 @@ def write_bundle(
     BundleError
         When the folder exists, there is no member, or a weight is not finite or too large for float16.
     """
+    from willis.models.weights import pack_weights  # numpy and safetensors, which listing bundles doesn't need
+
     suffix = "onnx" if manifest.network.name == ONNX_NETWORK else "safetensors"
     with _draft_of(Path(folder).absolute(), replace) as draft:
         names = []
