@@ -89,11 +89,12 @@ def report_brain(data: Path, bundle: str) -> None:
         print(f"  {name:34s} {100 * (inside & (truth.data > 0)).sum() / (truth.data > 0).sum():.2f} %")
     ch2 = read_nifti(data / "chronic_lesions_ch2/ch2.nii.gz", "t1")
     _, brain = brain_of(data / "chronic_lesions_ch2/ch2.nii.gz", bundle, cache)
+    inside = brain.mask_on(ch2.grid).data > 0
     shares = []
     for path in sorted((data / "chronic_lesions_ch2").glob("Subject_*.nii.gz")):
         mask = read_nifti(path, "lesion", allow_empty=True)
         moved = resample_to(mask.with_data((mask.data > 0).astype(np.float32)), ch2.grid).data >= 0.5
-        shares.append(float((brain.mask_on(ch2.grid).data[moved] > 0).mean()) if moved.any() else 1.0)
+        shares.append(float(inside[moved].mean()) if moved.any() else 1.0)
     print(f"  131 chronic lesions in ch2's brain: least {100 * min(shares):.1f} %, mean {100 * np.mean(shares):.2f} %")
 
 
@@ -108,8 +109,9 @@ def report_wmh(data: Path, bundle: str) -> None:
             found = next(m.volume for m in findings.masks if (m.label, m.space) == ("wmh", "flair"))
             scores = evaluate_case(found, truth)
             print(
-                f"  {patient} {' + '.join(images):10s} Dice {scores['dice']:.3f}  sensitivity {scores['sensitivity']:.2f}"
-                f"  precision {scores['precision']:.2f}  {found.volume_ml:.1f} ml, raters {truth.volume_ml:.1f} ml"
+                f"  {patient} {' + '.join(images):10s} Dice {scores['dice']:.3f}"
+                f"  sensitivity {scores['sensitivity']:.2f}  precision {scores['precision']:.2f}"
+                f"  {found.volume_ml:.1f} ml, raters {truth.volume_ml:.1f} ml"
             )
 
 

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+
+from willis.tasks.wmh.interpret import (
+    ClusterRules,
+    RegionMaps,
+    assign_regions,
+    describe_lesions,
+    find_lesions,
+    measure,
+    region_table,
+    summarise,
+)
+from willis.tasks.wmh.spec import REGIONS
+from willis.volume.grid import Grid
+
+SHAPE = (40, 40, 20)
+GRID = Grid(SHAPE, np.diag([1.0, 1.0, 3.0, 1.0]))
+BRAIN = np.ones(SHAPE, dtype=bool)
+RULES = ClusterRules(threshold=0.5, min_mm3=3.0, connectivity=26, max_outside_brain=0.25)
+
+
+def blob(start, size, value=0.9):
+    probability = np.zeros(SHAPE, dtype=np.float32)
+    probability[tuple(slice(s, s + n) for s, n in zip(start, size, strict=True))] = value
+    return probability
+
+
+def test_lesions_are_numbered_by_falling_size_and_measured_in_ml():
+    probability = blob((2, 2, 2), (2, 2, 2)) + blob((20, 20, 10), (4, 4, 4), 0.6)
+    labels, count = find_lesions(probability, BRAIN, GRID, RULES)
+    lesions = describe_lesions(labels, count, probability, GRID, [])
+    assert [lesion.volume_ml for lesion in lesions] == pytest.approx([64 * 0.003, 8 * 0.003])
+    assert lesions[0].centroid_mm == pytest.approx((21.5, 21.5, 34.5))
+    assert [lesion.probability for lesion in lesions] == pytest.approx([0.6, 0.9])
+
+
+def test_threshold_is_the_least_probability_that_counts():
+    at, below = blob((5, 5, 5), (2, 2, 2), 0.5), blob((5, 5, 5), (2, 2, 2), 0.4999)
+    assert find_lesions(at, BRAIN, GRID, RULES)[1] == 1
+    assert find_lesions(below, BRAIN, GRID, RULES)[1] == 0
+
+
+def test_a_cluster_below_the_least_size_is_dropped_by_volume_not_by_voxels():
+    probability = blob((5, 5, 5), (1, 1, 1)) + blob((20, 20, 10), (1, 1, 2))
+    assert find_lesions(probability, BRAIN, GRID, RULES)[1] == 2
+    stricter = ClusterRules(0.5, 3.5, 26, 0.25)
+    labels, count = find_lesions(probability, BRAIN, GRID, stricter)
+    assert count == 1
+    assert labels[20, 20, 10] == 1
+    assert labels[5, 5, 5] == 0
+
+
+def test_a_cluster_mostly_outside_the_brain_is_dropped():
+    brain = BRAIN.copy()
+    brain[:7] = False
+    probability = blob((5, 5, 5), (4, 2, 2))
+    assert find_lesions(probability, brain, GRID, RULES)[1] == 0
+    assert find_lesions(probability, brain, GRID, ClusterRules(0.5, 3.0, 26, 0.5))[1] == 1
+
+
+def region_maps():
+    empty = np.zeros(SHAPE, dtype=bool)
+    ventricles, cortex, cerebellum, brainstem, left = (empty.copy() for _ in range(5))
+    ventricles[18:22, 18:22] = True
+    cortex[:, 36:] = True
+    cerebellum[:, :8, :6] = True
+    brainstem[18:22, 8:12, :6] = True
+    left[:20] = True
+    return RegionMaps(ventricles, cortex, cerebellum, brainstem, left)
+
+
+@pytest.mark.parametrize(
+    ("start", "region"),
+    [
+        ((14, 18, 10), "periventricular left"),
+        ((23, 18, 10), "periventricular right"),
+        ((5, 20, 10), "deep left"),
+        ((32, 20, 10), "deep right"),
+        ((5, 33, 10), "juxtacortical left"),
+        ((32, 33, 10), "juxtacortical right"),
+        ((5, 2, 2), "cerebellar left"),
+        ((30, 2, 2), "cerebellar right"),
+        ((19, 9, 2), "brainstem"),
+    ],
+)
+def test_region_of_a_lesion_by_its_place(start, region):
+    labels, count = find_lesions(blob(start, (2, 2, 2)), BRAIN, GRID, RULES)
+    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == [region]
+
+
+def test_a_large_lesion_that_touches_the_ventricle_is_periventricular():
+    labels, count = find_lesions(blob((2, 19, 10), (15, 3, 2)), BRAIN, GRID, RULES)
+    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == ["periventricular left"]
+
+
+def test_distance_to_the_ventricle_is_in_mm_across_thick_slices():
+    maps = region_maps()
+    maps.ventricles[:] = False
+    maps.ventricles[19:21, 19:21, 5] = True
+    labels, count = find_lesions(blob((19, 19, 7), (2, 2, 1)), BRAIN, GRID, RULES)
+    assert assign_regions(labels, count, maps, GRID.spacing_mm) == ["deep left"]
+    assert assign_regions(labels, count, maps, (1.0, 1.0, 1.0)) == ["periventricular left"]
+
+
+def test_no_lesion_is_a_finding_with_zeros():
+    labels, count = find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)
+    assert count == 0
+    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == []
+    measurements = measure([], 1200.0, [0.0, 0.2], with_regions=True)
+    assert measurements["wmh_volume"].value == 0
+    assert measurements["wmh_volume"].interval == (0.0, 0.2)
+    assert measurements["wmh_count"].value == 0
+    assert summarise([], measurements) == "No white matter hyperintensity was found."
+    assert [row["volume_ml"] for row in region_table(measurements)] == [0] * len(REGIONS)
+
+
+def test_regions_add_up_to_the_total():
+    probability = blob((14, 18, 10), (3, 3, 3)) + blob((32, 33, 10), (2, 2, 2)) + blob((5, 2, 2), (2, 2, 1))
+    labels, count = find_lesions(probability, BRAIN, GRID, RULES)
+    regions = assign_regions(labels, count, region_maps(), GRID.spacing_mm)
+    lesions = describe_lesions(labels, count, probability, GRID, regions)
+    measurements = measure(lesions, 1000.0, [], with_regions=True)
+    rows = region_table(measurements)
+    assert sum(row["volume_ml"] for row in rows) == pytest.approx(measurements["wmh_volume"].value)
+    assert sum(row["count"] for row in rows) == measurements["wmh_count"].value == 3
+    assert measurements["wmh_volume"].interval is None
+    assert measurements["wmh_brain_share"].value == pytest.approx(measurements["wmh_volume"].value / 10)
+
+
+def test_interval_spans_members_and_ensemble():
+    probability = blob((5, 20, 10), (5, 5, 5))
+    labels, count = find_lesions(probability, BRAIN, GRID, RULES)
+    lesions = describe_lesions(labels, count, probability, GRID, [])
+    found = measure(lesions, 1000.0, [0.4, 0.5], with_regions=False)["wmh_volume"]
+    assert found.value == pytest.approx(0.375)
+    assert found.interval == pytest.approx((0.375, 0.5))
