@@ -221,11 +221,11 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(capsys: Captured) ->
     with ProgressReport() as progress:
         progress(0, "reading")
         for step in range(5):
-            progress(step / 5, "predicting")
+            progress(step / 5, f"predicting: window {step}")
         progress(1, "writing")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == ["  0% reading", "  0% predicting", "100% writing"]
+    assert captured.err.splitlines() == ["  0% reading", "  0% predicting: window 0", "100% writing"]
 
 
 def test_progress_is_a_bar_in_a_terminal(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,6 @@ def test_no_option_hides_one_of_the_command_line(name: str) -> None:
         "bundle",
         "engine",
         "precision",
-        "device",
         "memory_limit",
         "threads",
     }
@@ -184,7 +183,6 @@ def test_unknown_task_is_refused() -> None:
     [
         ({"engine": "keras"}, "--engine is 'keras'"),
         ({"precision": "int8"}, "--precision is 'int8'"),
-        ({"device": "tpu"}, "--device is 'tpu'"),
         ({"memory_limit_gb": 0.0}, "--memory-limit is 0.0 GB"),
         ({"memory_limit_gb": float("nan")}, "--memory-limit is nan GB"),
         ({"threads": 0}, "--threads is 0"),

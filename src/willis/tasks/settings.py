@@ -10,7 +10,6 @@ from willis.errors import BadInputError, invalid_option
 
 EngineName = Literal["auto", "torch", "openvino", "onnx"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
-Device = Literal["auto", "cpu", "cuda"]
 
 Progress = Callable[[float, str], None]
 """Told the fraction of the work that is done, 0 to 1, and in words what is being done now."""
@@ -28,8 +27,6 @@ class RunSettings:
         What runs the network.
     precision
         Of the network's arithmetic; ``auto`` as measured in the manifest.
-    device
-        ``cuda`` needs the torch engine.
     memory_limit_gb
         Most memory that the prediction may take, 10⁹ bytes; None for no limit but the machine's own.
     threads
@@ -44,7 +41,6 @@ class RunSettings:
     bundle: str | None = None
     engine: EngineName = "auto"
     precision: Precision = "auto"
-    device: Device = "auto"
     memory_limit_gb: float | None = None
     threads: int | None = None
 
@@ -52,7 +48,6 @@ class RunSettings:
         for name, value, allowed in (
             ("--engine", self.engine, get_args(EngineName)),
             ("--precision", self.precision, get_args(Precision)),
-            ("--device", self.device, get_args(Device)),
         ):
             if value not in allowed:
                 raise invalid_option(name, value, allowed)
@@ -64,3 +59,16 @@ class RunSettings:
 
 def silent(fraction: float, stage: str) -> None:
     """Progress for when nobody listens."""
+
+
+def part_of(whole: Progress, start: float, end: float, step: str) -> Progress:
+    """Progress of one step, told as progress of the whole between two fractions of it.
+
+    >>> part_of(lambda fraction, stage: print(fraction, stage), 0.5, 0.75, "predicting")(0.5, "member 2 of 4")
+    0.625 predicting: member 2 of 4
+    """
+
+    def tell(fraction: float, stage: str) -> None:
+        whole(start + fraction * (end - start), f"{step}: {stage}")
+
+    return tell

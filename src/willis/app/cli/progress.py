@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-LINE_INTERVAL_S = 10.0  # least time between two plain lines about one stage
+LINE_INTERVAL_S = 10.0  # least time between two plain lines about one step
 
 
 class ProgressReport:
@@ -47,13 +47,17 @@ class ProgressReport:
             self._bar.stop()
 
     def __call__(self, fraction: float, stage: str) -> None:
-        """Show that ``fraction`` (0 to 1) of the work is done, and what is being done now."""
+        """Show that ``fraction`` (0 to 1) of the work is done, and what is being done now.
+
+        What stands before a colon is the step: plain lines tell of each at once, and then only now and then.
+        """
         if self._bar is not None and self._row is not None:
             self._bar.update(self._row, completed=fraction, description=stage)
             return
         now = time.monotonic()
-        stage_said, when = self._said
-        if stage == stage_said and now - when < LINE_INTERVAL_S:
+        step = stage.partition(":")[0]
+        step_said, when = self._said
+        if step == step_said and now - when < LINE_INTERVAL_S:
             return
-        self._said = (stage, now)
+        self._said = (step, now)
         print(f"{fraction:4.0%} {stage}", file=sys.stderr, flush=True)

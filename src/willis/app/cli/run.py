@@ -13,7 +13,7 @@ from cyclopts import App, Group, Parameter
 
 from willis.errors import BadInputError
 from willis.tasks.registry import TASKS, get_spec, run_task
-from willis.tasks.settings import Device, EngineName, Precision, RunSettings
+from willis.tasks.settings import EngineName, Precision, RunSettings
 from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -37,14 +37,13 @@ _COMMON: tuple[tuple[str, Any, Any, Parameter], ...] = (
     ("subject", str | None, None, Parameter(help="BIDS label; else from the file names, else 01.", group=OUTPUT)),
     ("session", str | None, None, Parameter(help="BIDS label; else from the file names.", group=OUTPUT)),
     ("bundle", str | None, None, Parameter(help="Name or folder of a model, instead of the default.", group=ENGINE)),
-    ("engine", EngineName, "auto", Parameter(help="What runs the network.", group=ENGINE)),
+    ("engine", EngineName, "auto", Parameter(help="What runs the network; torch takes a graphics card.", group=ENGINE)),
     (
         "precision",
         Precision,
         "auto",
         Parameter(help="Of the arithmetic; auto: fast where the model was measured to stay the same.", group=ENGINE),
     ),
-    ("device", Device, "auto", Parameter(help="Where torch runs.", group=ENGINE)),
     (
         "memory_limit",
         float | None,

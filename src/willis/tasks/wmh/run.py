@@ -18,7 +18,7 @@ from willis.study import Study
 from willis.tasks.brain.find import Brain, find_brain
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
-from willis.tasks.settings import Progress, RunSettings, silent
+from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.wmh import figures, interpret
 from willis.tasks.wmh.prepare import prepare
@@ -78,7 +78,6 @@ def run(
     tell(1 / STEPS, "preparing")
     with watch.stage("prepare"):
         prepared = prepare(study, bundle.manifest, options, lambda image: _found_mask(brain, image))
-    tell(2 / STEPS, "predicting")
     with watch.stage("predict"):
         prediction = predict(
             bundle,
@@ -88,6 +87,7 @@ def run(
             precision=settings.precision,
             memory_limit_gb=settings.memory_limit_gb,
             threads=settings.threads,
+            progress=part_of(tell, 2 / STEPS, 3 / STEPS, "predicting"),
         )
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
