@@ -1,0 +1,137 @@
+"""The WMH task on phantoms that were never trained on: whole heads, scanners' grids, from files' worth of images.
+
+    .venv/bin/python benchmarks/phantom_wmh.py --anatomies ../shared/data/head_labels --plot wmh-phantoms.png
+
+Prints Dice and volume error by lesion load, Bland-Altman limits, the calibration by bins and the accuracy of the
+regions, and draws found against true volume and the calibration plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from willis.measure.agreement import bland_altman
+from willis.measure.calibration import reliability
+from willis.measure.case import evaluate_case
+from willis.phantom.patient import make_patient
+from willis.study import Study
+from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.registry import run_task
+from willis.tasks.settings import RunSettings
+from willis.tasks.wmh.spec import REGIONS
+
+SEED = 900_001
+HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
+LOADS_ML = ((0.0, 0.0), (0.0, 1.0), (1.0, 5.0), (5.0, 20.0), (20.0, np.inf))  # (low, high]
+
+
+def analysed(index: int, heads: Any, bundle: str, flair_only: bool) -> dict[str, Any]:
+    patient = make_patient("wmh", SEED, index, heads)
+    volumes = {"flair": patient.study["flair"]} if flair_only else dict(patient.study.volumes)
+    findings = run_task("wmh", Study(volumes, subject=patient.study.subject), settings=RunSettings(bundle=bundle))
+    on_flair = {m.label: m.volume for m in findings.masks if m.space == "flair"}
+    truth, brain = patient.truth["wmh"], patient.truth["brain"]
+    rng = np.random.default_rng(index)
+    inside = rng.choice(np.flatnonzero(brain.data), 50_000)
+    return {
+        "true_ml": truth.volume_ml,
+        "found_ml": on_flair["wmh"].volume_ml,
+        "scores": evaluate_case(on_flair["wmh"], truth),
+        "brain": evaluate_case(on_flair["brain"], brain)["dice"],
+        "probability": findings.probabilities[0].volume.data.ravel()[inside],
+        "label": truth.data.ravel()[inside],
+        "regions": region_volumes(findings, truth, patient.truth["regions"].data),
+    }
+
+
+def region_volumes(findings: Any, truth: Any, codes: npt.NDArray[np.integer]) -> dict[str, tuple[float, float]]:
+    """By region, true ml by voxel and found ml by lesion."""
+    names = {1: "periventricular", 2: "deep", 3: "juxtacortical", 4: "cerebellar", 5: "brainstem"}
+    found: dict[str, tuple[float, float]] = {}
+    for region in REGIONS:
+        place, _, side = region.partition(" ")
+        wanted = [
+            c + 10 * r for c, n in names.items() for r in (0, 1) if n == place and side in ("", ("left", "right")[r])
+        ]
+        true_ml = float((np.isin(codes, wanted) & (truth.data > 0)).sum()) * truth.grid.voxel_ml
+        found[region] = (true_ml, float(findings.measurements[f"wmh_{region.replace(' ', '_')}_volume"].value))
+    return found
+
+
+def draw(cases: list[dict[str, Any]], path: Path) -> None:
+    figure = Figure(figsize=(11, 5), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    true, found = (np.array([c[k] for c in cases]) for k in ("true_ml", "found_ml"))
+    left.plot(np.sqrt(true), np.sqrt(found), "o", color="#0072B2")
+    ticks = np.array([0, 1, 5, 10, 20, 40, 80])
+    top = np.sqrt(max(true.max(), found.max()) * 1.05)
+    left.plot([0, top], [0, top], color="#999999", lw=1)
+    for axis in (left.xaxis, left.yaxis):
+        axis.set_ticks(np.sqrt(ticks), [str(t) for t in ticks])
+    left.set(xlabel="true WMH volume, ml (square-root scale)", ylabel="found, ml", xlim=(0, top), ylim=(0, top))
+    bins = reliability(np.concatenate([c["probability"] for c in cases]), np.concatenate([c["label"] for c in cases]))
+    right.plot([0, 1], [0, 1], color="#999999", lw=1)
+    right.plot(bins.promised, bins.observed, "o-", color="#D55E00")
+    right.set(xlabel="probability said", ylabel="share that was lesion", xlim=(0, 1), ylim=(0, 1))
+    figure.savefig(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--anatomies", required=True)
+    parser.add_argument("--bundle", default="wmh")
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--flair-only", action="store_true")
+    parser.add_argument("--plot", type=Path)
+    asked = parser.parse_args()
+    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, held_out=HELD_OUT), validation=True)
+    cases = []
+    for index in range(asked.count):
+        cases.append(analysed(index, heads, asked.bundle, asked.flair_only))
+        case = cases[-1]
+        print(
+            f"{index:3d}  true {case['true_ml']:6.2f} ml  found {case['found_ml']:6.2f} ml"
+            f"  Dice {case['scores']['dice']:.3f}  brain Dice {case['brain']:.3f}",
+            flush=True,
+        )
+    summarise(cases)
+    if asked.plot:
+        draw(cases, asked.plot)
+
+
+def summarise(cases: list[dict[str, Any]]) -> None:
+    true, found = (np.array([c[k] for c in cases]) for k in ("true_ml", "found_ml"))
+    scores = np.array([c["scores"]["dice"] for c in cases])
+    f1 = np.array([c["scores"]["lesion_f1"] for c in cases])
+    print("load, ml       cases  mean Dice  mean lesion F1  mean found - true, ml")
+    for low, high in LOADS_ML:
+        group = (true > low) & (true <= high) if high else true == 0
+        if group.any():
+            name = "none" if not high else f"{low:g} to {high:g}"
+            print(
+                f"{name:14s} {group.sum():5d}  {scores[group].mean():9.3f}  {np.nanmean(f1[group]):14.3f}"
+                f"  {np.mean((found - true)[group]):+.2f}"
+            )
+    bearing = true > 0
+    print(f"all with lesions: mean Dice {scores[bearing].mean():.3f}")
+    print(f"brain: mean Dice {np.mean([c['brain'] for c in cases]):.3f}")
+    limits = bland_altman(found, true)
+    print(f"volume: {limits}")
+    bins = reliability(np.concatenate([c["probability"] for c in cases]), np.concatenate([c["label"] for c in cases]))
+    print(f"calibration: expected error {bins.expected_error:.5f}")
+    for said, came, count in zip(bins.promised, bins.observed, bins.count, strict=True):
+        print(f"  said {said:.3f}  came true {came:.3f}  ({count} voxels)")
+    print("region                true ml  found ml, all cases together")
+    for region in REGIONS:
+        both = np.sum([c["regions"][region] for c in cases], axis=0)
+        print(f"  {region:20s} {both[0]:7.2f}  {both[1]:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
