@@ -118,7 +118,7 @@ def test_weighted_sum_and_label_weights() -> None:
     each = [loss_of({"name": "dice"})(logits[:, [i]], target[:, [i]], mask)[0] for i in (0, 1)]
     assert torch.isclose(one, (3 * each[0] + each[1]) / 4)
     total, terms = loss_of({"name": "dice", "weight": 2.0}, {"name": "bce", "weight": 0.5})(logits, target, mask)
-    assert float(total) == pytest.approx(2 * terms["dice"] + 0.5 * terms["bce"], rel=1e-5)
+    assert float(total) == pytest.approx(2 * terms["dice_loss"] + 0.5 * terms["bce_loss"], rel=1e-5)
 
 
 def test_gradients_agree_with_finite_differences() -> None:

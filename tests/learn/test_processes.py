@@ -39,7 +39,7 @@ def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType) ->
     train(asked, sources.Balls(), lambda _network: {"dice": 0.5}, tmp_path / "one")
     one, two = (read_log(tmp_path / name) for name in ("one", "two"))
     assert [row["kind"] for row in one] == [row["kind"] for row in two]
-    for name in ("loss", "dice", "bce", "gradient"):
+    for name in ("loss", "dice_loss", "bce_loss", "gradient"):
         a, b = ([row[name] for row in rows if row["kind"] == "train"] for rows in (one, two))
         assert a == pytest.approx(b, rel=2e-4), name
     a, b = (load_state(tmp_path / name / "last.safetensors")[0] for name in ("one", "two"))

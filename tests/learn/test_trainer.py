@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -7,8 +8,12 @@ import pytest
 import torch
 
 from willis.errors import BadInputError, WillisError
+from willis.learn.augment import Params, apply, source_shape
+from willis.learn.batches import make_batch
+from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
-from willis.learn.runlog import read_log
+from willis.learn.runlog import read_log, read_rows
+from willis.learn.sampling import cut
 from willis.learn.trainer import train
 
 
@@ -173,3 +178,23 @@ def test_starting_weights_are_used(tmp_path: Path, sources: ModuleType) -> None:
     still = recipe(steps=1, ema=0).changed("optimiser", name="sgd", rate=1e-30, weight_decay=0.0)
     second = train(still, sources.Balls(), out=tmp_path / "second", start=start)
     assert torch.equal(second.members[0]["head.weight"], start["head.weight"])
+
+
+def test_recorded_patches_can_be_made_again(tmp_path: Path, sources: ModuleType) -> None:
+    recorded = recipe(steps=4, record_patches=True, checkpoint_every=2).changed("sampling", window=20)
+    train(recorded, sources.Balls(), out=tmp_path, stop=stop_after(3))
+    train(recorded, sources.Balls(), out=tmp_path, resume=True)
+    rows = read_rows(tmp_path / "patches.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    pool = CasePool(sources.Balls(), tmp_path / "again", window=20, first=3, per_step=0.5, workers=0)
+    for row in rows:
+        again = make_batch(recorded, pool, row["step"] - 1, range(2))
+        assert json.loads(json.dumps(again.drawn)) == row["patches"]
+    drawn = rows[0]["patches"][0]
+    params = Params(**{name: value for name, value in drawn.items() if name not in ("case", "start")})
+    first = make_batch(recorded, pool, 0, range(1))
+    shape = source_shape(params, (12, 12, 12))
+    start = tuple(a - (s - 12) // 2 for a, s in zip(drawn["start"], shape, strict=True))
+    piece = cut(pool.get(drawn["case"]), start, shape)
+    image, labels = apply(params, torch.from_numpy(piece.image), torch.from_numpy(piece.target), (12, 12, 12))
+    assert torch.equal(image, first.image[0]) and torch.equal(labels, first.target[0])

@@ -108,7 +108,7 @@ class Loss:
         self.reduce = reduce
 
     def __call__(self, logits: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, float]]:
-        """Total, and each unweighted term by name.
+        """Total, and each unweighted term as ``name_loss``.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class Loss:
         terms: dict[str, float] = {}
         for term in self.settings.terms:
             value = self._term(term, logits, target, weight)
-            terms[term.name] = float(value.detach())
+            terms[f"{term.name}_loss"] = float(value.detach())
             total = total + term.weight * value
         return total, terms
 

@@ -223,6 +223,8 @@ class TrainingSettings(Settings):
         Decay of the moving average of weights and batch-norm statistics, which validation and bundle use; 0: none.
     validate_every, checkpoint_every, log_every
         Steps; 0: never (a checkpoint is always written at the end).
+    record_patches
+        Write case, place and augmentation of every patch to ``patches.jsonl`` (about 1 kB a patch).
     monitor, monitor_mode
         Which figure of the validation chooses the best weights, and whether more or less is better.
     patience
@@ -244,6 +246,7 @@ class TrainingSettings(Settings):
     validate_every: int = Field(0, ge=0)
     checkpoint_every: int = Field(200, ge=0)
     log_every: int = Field(10, ge=1)
+    record_patches: bool = False
     monitor: str = "dice"
     monitor_mode: Literal["max", "min"] = "max"
     patience: int = Field(0, ge=0)

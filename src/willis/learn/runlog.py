@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 LOG_FILE = "log.jsonl"
+PATCHES_FILE = "patches.jsonl"
 
 
 class RunLog:
@@ -18,14 +19,24 @@ class RunLog:
         """Begin a log, or with ``upto`` go on with one, less the rows of later steps."""
         self.folder = folder
         self.path = folder / LOG_FILE
-        kept = [] if upto is None or not self.path.exists() else [r for r in read_log(folder) if r["step"] <= upto]
-        self.path.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+        for path in (self.path, folder / PATCHES_FILE):
+            rows = read_rows(path) if upto is not None else []
+            kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= (upto or 0)]
+            if kept or path == self.path:
+                path.write_text("".join(kept), encoding="utf-8")
+            else:
+                path.unlink(missing_ok=True)
 
     def add(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Write one row at once."""
         row = {"kind": kind, "step": step, **{k: _short(v) for k, v in values.items()}}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+
+    def add_patches(self, step: int, drawn: Sequence[Mapping[str, Any]]) -> None:
+        """Write what was drawn for each patch of a step: case, place, augmentation."""
+        with (self.folder / PATCHES_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "patches": list(drawn)}) + "\n")
 
     def finish(self) -> None:
         """Write ``log.csv`` and ``curves.png``."""
@@ -35,9 +46,14 @@ class RunLog:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Rows of ``log.jsonl``; a last line cut off by a crash is left out."""
-    rows = []
-    for line in (folder / LOG_FILE).read_text(encoding="utf-8").splitlines():
+    """Rows of a run folder's ``log.jsonl``."""
+    return read_rows(folder / LOG_FILE)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """One mapping for each line; a last line cut off by a crash is left out. Empty when there is no file."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
@@ -64,7 +80,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(8, 7), layout="constrained")
     FigureCanvasAgg(figure)
     top, bottom = figure.subplots(2, 1, sharex=True)
-    for name in [n for n in ("loss", "dice", "bce", "ce", "focal", "tversky", "focal_tversky") if _has(train, n)]:
+    for name in dict.fromkeys(n for r in train for n in r if n.endswith("loss")):
         top.plot([r["step"] for r in train], [r.get(name) for r in train], label=name, linewidth=1)
     top.set_ylabel("training loss")
     for name in dict.fromkeys(n for r in checks for n, v in r.items() if n not in ("step", "kind", "seconds")):
@@ -76,10 +92,6 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize="small")
     figure.savefig(path, dpi=100)
-
-
-def _has(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    return any(name in row for row in rows)
 
 
 def _short(value: Any) -> Any:

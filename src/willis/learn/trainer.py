@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from willis.learn.learner import Learner
 from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
 from willis.learn.runlog import RunLog
+from willis.learn.runstate import RunState, TrainingResult
 from willis.learn.schedule import ends_cycle
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -30,61 +31,7 @@ Progress = Callable[[int, int, Mapping[str, Any]], None]  # step (1 for the firs
 RECIPE_FILE = "recipe.json"
 LAST_FILE = "last.safetensors"
 BEST_FILE = "best.safetensors"
-
-
-@dataclass
-class RunState:
-    """What a run remembers besides tensors.
-
-    Parameters
-    ----------
-    step
-        Steps done.
-    best, best_step
-        Best value of the monitored figure and the step after which it was measured.
-    stale, plateau_stale
-        Validations since then, and since the plateau schedule last lowered the rate.
-    plateau_factor
-        That schedule's factor of the rate.
-    seconds
-        Time spent in steps, over all resumptions.
-    reason
-        Why the run ended: ``finished``, ``patience``, ``time limit``, ``interrupted``; empty while it runs.
-    snapshots
-        Steps after which a snapshot was written.
-    """
-
-    step: int = 0
-    best: float | None = None
-    best_step: int = 0
-    stale: int = 0
-    plateau_stale: int = 0
-    plateau_factor: float = 1.0
-    seconds: float = 0.0
-    reason: str = ""
-    snapshots: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a run ended.
-
-    Parameters
-    ----------
-    folder
-        The run folder.
-    state
-        Steps done, best figure, reason for the end.
-    members
-        Weights that a bundle of this run has, by name.
-    leads
-        Whether this is the process that writes, of those that trained together.
-    """
-
-    folder: Path
-    state: RunState
-    members: tuple[dict[str, Tensor], ...]
-    leads: bool = True
+CURVES_INTERVAL_S = 60.0  # least time between two drawings of the curves while a run goes on
 
 
 def train(
@@ -107,7 +54,8 @@ def train(
     cases
         Where cases come from; picklable when ``sampling.workers`` > 0.
     validate
-        Given the network to judge (the moving average, in eval mode), returns figures by name.
+        Given the network to judge (the moving average, in eval mode), returns figures by name; none when there is
+        nothing to judge it by.
     out
         Run folder.
     resume
@@ -162,6 +110,7 @@ class _Run:
             learner.plateau_factor = self.state.plateau_factor
         self.log = RunLog(folder, upto=self.state.step if resumed else None) if self.world.leads else None
         self.began = time.monotonic()
+        self.drew = self.began
         self.waited_s = 0.0  # time in which the loop stood still for want of cases
 
     def go(self) -> None:
@@ -200,6 +149,8 @@ class _Run:
         if self.log is not None and (done % training.log_every == 0 or done in (1, training.steps)):
             values["waited"] = self.waited_s
             self.log.add("train", done, values)
+        if self.log is not None and training.record_patches:
+            self.log.add_patches(done, batch.drawn)
         if self.progress is not None and self.world.leads:
             self.progress(done, training.steps, values)
         if ends_cycle(self.recipe.schedule, step, training.steps):
@@ -219,8 +170,9 @@ class _Run:
                 figures = {name: float(v) for name, v in self.validate(self.learner.result.eval()).items()}
             if self.log is not None:
                 self.log.add("validation", self.state.step, {**figures, "seconds": time.perf_counter() - start})
-                self.log.finish()
-        self._judge(self.world.tell(figures))
+        figures = self.world.tell(figures)
+        if figures:
+            self._judge(figures)
 
     def _judge(self, figures: Mapping[str, float]) -> None:
         """Keep the best weights, count stale validations, lower the rate on a plateau."""
@@ -264,6 +216,9 @@ class _Run:
         if self.world.leads:
             save_state(self.folder / LAST_FILE, self.learner.tensors(), asdict(self.state))
             self.pool.release(self.state.step)
+            if self.log is not None and time.monotonic() - self.drew > CURVES_INTERVAL_S:
+                self.log.finish()
+                self.drew = time.monotonic()
 
     def members(self) -> tuple[dict[str, Tensor], ...]:
         """Weights for the bundle, as the recipe chooses them."""

@@ -15,8 +15,11 @@ from willis.tasks.registry import get_task
 from willis.tasks.validation import make_validation
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from willis.learn.recipe import Recipe
-    from willis.learn.trainer import TrainingResult, Validate
+    from willis.learn.runstate import TrainingResult
+    from willis.learn.trainer import Validate
     from willis.models.bundle import Bundle
 
 
@@ -48,16 +51,21 @@ def task_data(task: str) -> TaskData:
 
 
 def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
-    """Where a recipe's cases come from, and how its network is judged while it trains."""
+    """Where a recipe's cases come from, and how its network is judged while it trains.
+
+    Validation cases are made when they are first needed, and in the process that validates alone.
+    """
     data = task_data(recipe.task)
-    source = data.training_cases(recipe.data)
-    if not recipe.training.validate_every:
-        return source, None
-    cases = data.validation_cases(recipe.data)
-    if not cases:
-        return source, None
     outputs = data.manifest_fields(recipe.data)["outputs"]
-    return source, make_validation(cases, outputs)
+    judges: list[Validate] = []
+
+    def validate(network: nn.Module) -> Mapping[str, float]:
+        if not judges:
+            cases = data.validation_cases(recipe.data)
+            judges.append(make_validation(cases, outputs) if cases else lambda _network: {})
+        return judges[0](network)
+
+    return data.training_cases(recipe.data), validate if recipe.training.validate_every else None
 
 
 def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_name: str, command: str) -> Bundle:

@@ -1,0 +1,63 @@
+"""What a run remembers besides tensors, and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+
+@dataclass
+class RunState:
+    """What a run remembers besides tensors.
+
+    Parameters
+    ----------
+    step
+        Steps done.
+    best, best_step
+        Best value of the monitored figure and the step after which it was measured.
+    stale, plateau_stale
+        Validations since then, and since the plateau schedule last lowered the rate.
+    plateau_factor
+        That schedule's factor of the rate.
+    seconds
+        Time spent in steps, over all resumptions.
+    reason
+        Why the run ended: ``finished``, ``patience``, ``time limit``, ``interrupted``; empty while it runs.
+    snapshots
+        Steps after which a snapshot was written.
+    """
+
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    plateau_stale: int = 0
+    plateau_factor: float = 1.0
+    seconds: float = 0.0
+    reason: str = ""
+    snapshots: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    state
+        Steps done, best figure, reason for the end.
+    members
+        Weights that a bundle of this run has, by name.
+    leads
+        Whether this is the process that writes, of those that trained together.
+    """
+
+    folder: Path
+    state: RunState
+    members: tuple[dict[str, Tensor], ...]
+    leads: bool = True
