@@ -4,9 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
+
+settings.register_profile("willis", deadline=None)  # a busy machine is no fault
+settings.load_profile("willis")
 
 REAL_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
