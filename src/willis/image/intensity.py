@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, GeometryError
+from willis.image.threads import one_thread
 from willis.volume.volume import Volume
 
 SCALE_PERCENTILE = 99.0  # SHiVAi, doi:10.1016/j.nicl.2024.103639
@@ -50,33 +51,34 @@ def scale_p99(data: npt.NDArray[Any], mask: npt.NDArray[Any], *, cap: float | No
 
 
 def correct_bias(volume: Volume, mask: Volume | None = None) -> Volume:
-    """Divide an image by its bias field, found by N4 (Tustison 2010, doi:10.1109/TMI.2010.2046908)."""
-    image = sitk.GetImageFromArray(volume.data.astype(np.float32))
-    shrink = [max(1, round(BIAS_SPACING_MM / s)) for s in reversed(volume.grid.spacing_mm)]
-    inside = (volume.data > 0) if mask is None else (mask.data > 0)
-    stencil = sitk.GetImageFromArray(inside.astype(np.uint8))
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    n4.SetNumberOfThreads(1)
-    n4.Execute(sitk.Shrink(image, shrink), sitk.Shrink(stencil, shrink))
-    field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
-    return volume.with_data((volume.data / np.exp(field)).astype(np.float32)).noted("Bias field corrected (N4).")
+    """Divide an image by its bias field, found by N4 (Tustison 2010, doi:10.1109/TMI.2010.2046908).
 
-
-def scale_range(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Scale an image of unknown contrast to [0, 1], whole head or brain alone.
-
-    The floor is the 1st percentile of all values (air, or the zeros around an extracted brain); the top is the 99.5th
-    percentile of what stands at least 2 % of the range above the floor.
+    The field is fitted to the image shrunk to about 4 mm, by one thread, and applied at full resolution.
 
     Parameters
     ----------
-    data
-        (I, J, K).
+    volume
+        The image.
+    mask
+        Where to fit, on the image's grid; by default all voxels above 0.
+
+    Raises
+    ------
+    BadInputError
+        When the mask is empty.
+    GeometryError
+        When it lies on another grid.
     """
-    values = np.asarray(data, dtype=np.float32)
-    floor, peak = float(np.percentile(values, RANGE_FLOOR_PERCENTILE)), float(values.max())
-    above = values[values > floor + FOREGROUND_SHARE * (peak - floor)]
-    top = float(np.percentile(above, RANGE_TOP_PERCENTILE)) if above.size else peak
-    if not top > floor:
-        return np.zeros_like(values)
-    return np.asarray(np.clip((values - floor) / (top - floor), 0, 1), dtype=np.float32)
+    if mask is not None and not mask.grid.same_as(volume.grid):
+        raise GeometryError("the mask for the bias field lies on another grid than the image; resample it first.")
+    inside = (volume.data > 0) & (True if mask is None else mask.data > 0)
+    if not inside.any():
+        raise BadInputError("the mask for the bias field holds no voxel above 0 of the image.")
+    shrink = [max(1, round(BIAS_SPACING_MM / spacing)) for spacing in reversed(volume.grid.spacing_mm)]
+    image = sitk.GetImageFromArray(volume.data.astype(np.float32))
+    stencil = sitk.GetImageFromArray(inside.astype(np.uint8))
+    n4 = sitk.N4BiasFieldCorrectionImageFilter()
+    with one_thread():
+        n4.Execute(sitk.Shrink(image, shrink), sitk.Shrink(stencil, shrink))
+        field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
+    return volume.with_data((volume.data / np.exp(field)).astype(np.float32)).noted("Bias field corrected (N4).")

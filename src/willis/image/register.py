@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 from willis.errors import BadInputError
 from willis.image.components import largest_component
 from willis.image.likeness import Likeness, likeness
+from willis.image.threads import one_thread
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -117,12 +118,8 @@ def register_rigid(
     BadInputError
         When an image has no foreground, or a mask is empty.
     """
-    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums of many threads differ in their last digits
-    try:
+    with one_thread():
         return _register(moving, fixed, moving_mask, fixed_mask)
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
 def _register(moving: Volume, fixed: Volume, moving_mask: Volume | None, fixed_mask: Volume | None) -> Registration:
