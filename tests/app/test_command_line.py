@@ -153,10 +153,13 @@ def test_a_verb_may_give_its_exit_code(
     assert main.call(["info"]) == code
 
 
-def test_ctrl_c_ends_with_130() -> None:
+@pytest.mark.parametrize(("sent", "code_wanted"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_verb_cleans_up(sent: signal.Signals, code_wanted: int) -> None:
     code = (
         "import time, sys, willis.app.cli.info as info, willis.app.cli.main as main\n"
-        "def slow():\n    print('started', flush=True); time.sleep(60)\n"
+        "def slow():\n"
+        "    try:\n        print('started', flush=True); time.sleep(60)\n"
+        "    finally:\n        print('cleaned', flush=True)\n"
         "info.info = slow\n"
         "main.main(['info'])\n"
     )
@@ -166,9 +169,10 @@ def test_ctrl_c_ends_with_130() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
-    assert process.returncode == 130
+        process.send_signal(sent)
+        told, said = process.communicate(timeout=30)
+    assert process.returncode == code_wanted
+    assert told == "cleaned\n"
     assert "Traceback" not in said
 
 

@@ -1,11 +1,13 @@
 """The command ``willis``: its verbs, and what becomes of an error.
 
-Exit codes: 0 done, 1 a fault of willis itself, 2 bad input or usage, 3 done but some cases failed, 130 interrupted.
+Exit codes: 0 done, 1 a fault of willis itself, 2 bad input or usage, 3 done but some cases failed, 130 interrupted,
+143 ended from outside.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ FAULT: Final = 1
 BAD_INPUT: Final = 2
 SOME_FAILED: Final = 3
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells count
+ENDED: Final = 143  # 128 + SIGTERM
 
 VERBS = {
     "run": ("willis.app.cli.run:app", "Analyse a scan: willis run TASK --help shows the images that TASK needs."),
@@ -51,7 +54,13 @@ def make_app() -> App:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(call(sys.argv[1:] if arguments is None else arguments))
+
+
+def _end(*_: object) -> None:
+    """Leave by way of every ``finally``, so that nothing unfinished stays behind."""
+    sys.exit(ENDED)
 
 
 def call(arguments: Sequence[str]) -> int:
