@@ -35,8 +35,8 @@ def test_in_place_needs_no_second_map_unless_the_first_is_read_again():
 
 def test_what_is_allocated_is_seen_in_the_resident_memory():
     before = resident_bytes()
-    block = np.ones(40_000_000, np.uint8)
-    assert resident_bytes() - before > 0.8 * block.nbytes
+    block = np.ones(300_000_000, np.uint8)
+    assert resident_bytes() - before > 0.5 * block.nbytes
 
 
 def test_results_grow_with_members_and_labels():
