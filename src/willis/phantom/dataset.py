@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from willis import __version__
 from willis.errors import BadInputError
+from willis.io.bids import SUFFIX
 from willis.io.nifti import write_nifti
 from willis.io.tables import write_json, write_table
 from willis.phantom.anatomy import Anatomy
@@ -17,7 +18,6 @@ from willis.phantom.patient import Contrast, Patient, make_patient
 from willis.volume.volume import Volume
 
 BIDS_VERSION = "1.10.0"
-SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
 MASKS = ("wmh", "brain", "ventricles")
 SIDECAR_MS = {"tr": "RepetitionTime", "te": "EchoTime", "ti": "InversionTime"}  # ms here, s in BIDS
 ABOUT = """Simulated patients with known truth, made by willis. No person's images are in here.

@@ -17,7 +17,7 @@ from willis.tasks.validation import make_validation
 if TYPE_CHECKING:
     from torch import nn
 
-    from willis.learn.recipe import Recipe
+    from willis.learn.recipe import FoldSettings, Recipe
     from willis.learn.runstate import TrainingResult
     from willis.learn.trainer import Validate
     from willis.models.bundle import Bundle
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 class TaskData(Protocol):
     """A task's ``dataset.py``, as training sees it."""
 
-    def training_cases(self, data: Mapping[str, Any]) -> CaseSource:
+    def training_cases(self, data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
         """The source that ``[data]`` of a recipe names."""
         ...
 
-    def validation_cases(self, data: Mapping[str, Any]) -> Sequence[Case]:
+    def validation_cases(self, data: Mapping[str, Any], folds: FoldSettings | None = None) -> Sequence[Case]:
         """Cases that training never sees; may be none."""
         ...
 
@@ -61,11 +61,11 @@ def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
 
     def validate(network: nn.Module) -> Mapping[str, float]:
         if not judges:
-            cases = data.validation_cases(recipe.data)
+            cases = data.validation_cases(recipe.data, recipe.folds)
             judges.append(make_validation(cases, outputs) if cases else lambda _network: {})
         return judges[0](network)
 
-    return data.training_cases(recipe.data), validate if recipe.training.validate_every else None
+    return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None
 
 
 def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_name: str, command: str) -> Bundle:
@@ -90,7 +90,7 @@ def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_nam
         "training": {
             "recipe": recipe_name,
             "command": command,
-            "data": str(recipe.data.get("source", "phantom")),
+            "data": str(recipe.data.get("folder") or "phantoms"),
             "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             "seed": recipe.training.seed,
             "steps": result.state.step,

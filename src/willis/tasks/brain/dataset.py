@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.learn.case import Case
+from willis.learn.recipe import FoldSettings
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.labels import RIGHT_SIDE, SIDED, VENTRICLES, Tissue, lookup
 from willis.phantom.training import BrainCase, training_case
@@ -69,13 +70,13 @@ def side_of(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.asarray(ndimage.gaussian_filter(sign.astype(np.float32), SIDE_REACH_VOXELS))
 
 
-def training_cases(data: Mapping[str, Any]) -> PhantomSource:
-    """The source that a recipe's ``[data]`` names."""
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> PhantomSource:
+    """The source that a recipe's ``[data]`` names; endless, so that there are no folds."""
     phantom = BrainData.parse(data, "[data] of the recipe").phantom
     return PhantomSource(anatomies_of(phantom), phantom.seed)
 
 
-def validation_cases(data: Mapping[str, Any]) -> list[Case]:
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
     """Phantoms that training never sees: of another seed, and of held-out heads where the recipe names some."""
     phantom = BrainData.parse(data, "[data] of the recipe").phantom
     source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed)

@@ -4,20 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from willis.learn.case import Case
-from willis.models.manifest import Intensity
+from willis.errors import GeometryError
+from willis.io.bids import LabelledStudy, find_labelled
+from willis.io.nifti import read_nifti
+from willis.io.study import read_study
+from willis.learn.case import Case, CaseSource
+from willis.learn.folds import keep
+from willis.learn.recipe import FoldSettings
+from willis.models.manifest import Intensity, make_manifest
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.training import WmhCase, training_case
 from willis.settings import Settings
+from willis.tasks.brain.find import find_brain
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
-from willis.tasks.wmh.prepare import SHAPE, network_channel
+from willis.tasks.wmh.prepare import SHAPE, network_channel, prepare
 from willis.tasks.wmh.spec import SPEC
+from willis.volume.resample import resample_to
 
 CHANNELS = ("t1", "flair")
+_FIELDS: dict[str, Any] = {
+    "name": "wmh",
+    "task": "wmh",
+    "network": {"name": "unet3d"},
+    "title": SPEC.title,
+    "channels": CHANNELS,
+    "missing_channels": "zero",
+    "outputs": ("wmh",),
+    "spacing_mm": (1.0, 1.0, 1.0),
+    "shape": SHAPE,
+    "threshold": {"value": 0.5, "origin": "convention; not tuned"},
+    "clusters": {
+        "connectivity": 26,
+        "min_voxels": 3,
+        "max_outside_brain": 0.25,
+        "origin": "SHIVAi's rule for voxels outside the brain; 3 mm³ against single-voxel noise",
+    },
+    "licence": "Apache-2.0",
+    "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+    "intended_use": SPEC.intended_use,
+}
 
 
 class WmhData(Settings):
@@ -25,15 +55,16 @@ class WmhData(Settings):
 
     Parameters
     ----------
-    source
-        ``phantom`` makes cases as they are needed.
+    folder
+        BIDS folder of labelled patients: FLAIR, T1 where there is one, and in ``derivatives`` the lesion mask
+        ``*_space-flair_label-wmh_mask.nii.gz``. Empty: phantoms are made as they are needed.
     phantom
         Which heads, which seed.
     intensity
         Scheme of the bundle that is to be trained.
     """
 
-    source: Literal["phantom"] = "phantom"
+    folder: str = ""
     phantom: PhantomSettings = PhantomSettings()
     intensity: Intensity = Intensity(scheme="p99")
 
@@ -59,41 +90,66 @@ def prepared_case(phantom: WmhCase, intensity: Intensity, subject: str) -> Case:
     return Case(image, target[None].astype(np.uint8), mask, subject, (1.0, 1.0, 1.0))
 
 
-def training_cases(data: Mapping[str, Any]) -> PhantomSource:
-    """The source that a recipe's ``[data]`` names."""
+@dataclass(frozen=True)
+class FolderSource:
+    """Labelled patients through the same ``prepare`` as a patient to be analysed."""
+
+    studies: tuple[LabelledStudy, ...]
+    intensity: Intensity
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def case(self, index: int) -> Case:
+        """Patient ``index`` as the network sees it."""
+        files = self.studies[index]
+        study = read_study(**files.images)
+        truth = read_nifti(files.mask, "wmh", allow_empty=True)
+        if not truth.grid.same_as(study["flair"].grid):
+            raise GeometryError(f"{files.mask.name} does not lie on the grid of {files.images['flair'].name}.")
+        options = SPEC.resolve_options({"intensity": self.intensity.scheme})
+        manifest = make_manifest({**_FIELDS, "intensity": self.intensity}, "the WMH data")
+        prepared = prepare(study, manifest, options, lambda image: find_brain(image).mask_on(image.grid))
+        registered = prepared.registrations.get("flair")
+        moved = resample_to(
+            truth.with_data((truth.data > 0).astype(np.float32)),
+            prepared.grid,
+            "linear",
+            world_transform=None if registered is None else registered.matrix,
+        )
+        target = (moved.data >= 0.5) & prepared.mask
+        return Case(prepared.image, target[None].astype(np.uint8), prepared.mask, files.subject, (1.0, 1.0, 1.0))
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
     settings = WmhData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        return _folder_source(settings, folds, "training")
     return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.intensity)
 
 
-def validation_cases(data: Mapping[str, Any]) -> list[Case]:
-    """Phantoms that training never sees: of another seed."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Cases that training never sees: the fold left out, or phantoms of another seed."""
     settings = WmhData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        left_out = _folder_source(settings, folds, "validation")
+        return [left_out.case(index) for index in range(len(left_out))]
     phantom = settings.phantom
     heads = anatomies_of(phantom, validation=True)
     source = PhantomSource(heads, phantom.validation_seed, settings.intensity)
     return [source.case(index) for index in range(phantom.validation_count)]
 
 
+def _folder_source(
+    settings: WmhData, folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    studies = find_labelled(Path(settings.folder), CHANNELS, "flair", "wmh", "flair")
+    kept = keep([study.subject for study in studies], folds, part)
+    return FolderSource(tuple(studies[index] for index in kept), settings.intensity)
+
+
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     settings = WmhData.parse(data, "[data] of the recipe")
-    return {
-        "name": "wmh",
-        "title": SPEC.title,
-        "channels": CHANNELS,
-        "missing_channels": "zero",
-        "outputs": ("wmh",),
-        "spacing_mm": (1.0, 1.0, 1.0),
-        "shape": SHAPE,
-        "intensity": settings.intensity.model_dump(),
-        "threshold": {"value": 0.5, "origin": "convention; not tuned"},
-        "clusters": {
-            "connectivity": 26,
-            "min_voxels": 3,
-            "max_outside_brain": 0.25,
-            "origin": "SHIVAi's rule for voxels outside the brain; 3 mm³ against single-voxel noise",
-        },
-        "licence": "Apache-2.0",
-        "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
-        "intended_use": SPEC.intended_use,
-    }
+    return {**_FIELDS, "intensity": settings.intensity.model_dump()}
