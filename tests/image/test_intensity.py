@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from willis.errors import BadInputError, GeometryError
-from willis.image.intensity import correct_bias, scale_p99
+from willis.image.intensity import correct_bias, scale_p99, scale_range
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -95,3 +95,20 @@ def test_a_mask_that_cannot_serve_is_refused(shaded):
         correct_bias(volume, mask.with_data(mask.data * 0))
     with pytest.raises(GeometryError, match="another grid"):
         correct_bias(volume, Volume(mask.data, Grid(mask.grid.shape, np.eye(4))))
+
+
+def test_range_scaling_ignores_how_much_air_there_is():
+    rng = np.random.default_rng(0)
+    head = rng.uniform(50, 150, (20, 20, 20))
+    padded = np.zeros((40, 40, 40))
+    padded[10:30, 10:30, 10:30] = head
+    shifted = padded * 3 - 7
+    scaled = scale_range(padded)
+    assert scaled.min() == 0
+    assert scaled.max() == 1
+    assert scaled[10:30, 10:30, 10:30].mean() == pytest.approx(100 / 149.5, rel=0.01)
+    np.testing.assert_allclose(scale_range(shifted), scaled, atol=1e-6)
+
+
+def test_range_scaling_of_a_constant_image_is_zero():
+    assert not scale_range(np.full((4, 4, 4), 5.0)).any()

@@ -82,3 +82,23 @@ def correct_bias(volume: Volume, mask: Volume | None = None) -> Volume:
         n4.Execute(sitk.Shrink(image, shrink), sitk.Shrink(stencil, shrink))
         field = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image))
     return volume.with_data((volume.data / np.exp(field)).astype(np.float32)).noted("Bias field corrected (N4).")
+
+
+def scale_range(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Scale an image of unknown contrast to [0, 1], whole head or brain alone.
+
+    The floor is the 1st percentile of all values (air, or the zeros around an extracted brain); the top is the 99.5th
+    percentile of what stands at least 2 % of the range above the floor.
+
+    Parameters
+    ----------
+    data
+        (I, J, K).
+    """
+    values = np.asarray(data, dtype=np.float32)
+    floor, peak = float(np.percentile(values, RANGE_FLOOR_PERCENTILE)), float(values.max())
+    above = values[values > floor + FOREGROUND_SHARE * (peak - floor)]
+    top = float(np.percentile(above, RANGE_TOP_PERCENTILE)) if above.size else peak
+    if not top > floor:
+        return np.zeros_like(values)
+    return np.asarray(np.clip((values - floor) / (top - floor), 0, 1), dtype=np.float32)

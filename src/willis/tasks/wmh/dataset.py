@@ -103,7 +103,7 @@ class FolderSource:
     def case(self, index: int) -> Case:
         """Patient ``index`` as the network sees it."""
         files = self.studies[index]
-        study = read_study(**files.images)
+        study = read_study(t1=files.images.get("t1"), flair=files.images["flair"])
         truth = read_nifti(files.mask, "wmh", allow_empty=True)
         if not truth.grid.same_as(study["flair"].grid):
             raise GeometryError(f"{files.mask.name} does not lie on the grid of {files.images['flair'].name}.")

@@ -106,5 +106,7 @@ def _box(study: Study, prepared: Prepared) -> Figure:
         "crop",
         "Field of view that the network was given, on the image that sets the space.",
         "quality",
-        plane_views(reference, prepared.grid.centre_mm, [Outline(prepared.brain, BRAIN, "brain")], box=prepared.grid),
+        plane_views(
+            reference, prepared.grid.centre_mm.tolist(), [Outline(prepared.brain, BRAIN, "brain")], box=prepared.grid
+        ),
     )
