@@ -2,9 +2,9 @@
 
     python scripts/make_builtin_anatomy.py FOLDER -o src/willis/phantom/data/head.nii.gz
 
-Every map is moved to the group's mean shape: affine first, then diffeomorphic demons towards the mean of the others'
-pictures, whose own mean displacement is taken out after each round. Each voxel then gets the label that most maps
-give it. Nobody's own head remains. Runs in about half an hour on one core.
+Every map is moved to the group's mean shape: its brain's centre and extent first, then diffeomorphic demons towards
+the mean of all pictures, coarse to fine; the mean displacement is taken out after each round. Each voxel then gets the
+label that most maps give it. Nobody's own head remains. Takes about four minutes of one core.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from scipy import ndimage
 
 SHAPE = (192, 240, 232)  # 1 mm voxels of the result, RAS
 CENTRE = (96, 118, 132)  # where the brain's centre lies in it
-AFFINE_MM = 5.0
-COARSE_MM = 2.5
-ROUNDS = (30, 30, 40)  # demons iterations of each round
+ROUNDS = ((5.0, 25), (3.0, 25), (2.5, 12))  # mm of the grid, demons iterations
 FIELD_SMOOTHING = 1.2  # voxels
 VOTE_SMOOTHING_MM = 0.5
 PICTURE = {  # grey levels that make the borders visible to a registration
@@ -36,24 +34,24 @@ BRAIN = (2, 3, 4, 7, 8, 10, 11, 12, 13, 16, 17, 41, 42, 43, 46, 47, 49, 50, 51, 
 Labels = npt.NDArray[np.int16]
 
 
-def read_labels(path: Path) -> sitk.Image:
-    """A label map in RAS on 1 mm voxels, its origin at the brain's centre."""
+def read_labels(path: Path) -> tuple[sitk.Image, npt.NDArray[np.float64]]:
+    """A label map in RAS on 1 mm voxels, its origin at the brain's centre; the brain's extent along each axis, mm."""
     image = nib.as_closest_canonical(nib.load(path))
     labels = np.asanyarray(image.dataobj).astype(np.int16)
-    centre = np.argwhere(np.isin(labels, BRAIN)[::2, ::2, ::2]).mean(0) * 2
+    where = np.argwhere(np.isin(labels[::2, ::2, ::2], BRAIN)) * 2
     out = sitk.GetImageFromArray(labels.transpose(2, 1, 0))
-    out.SetOrigin([float(-c) for c in centre])
-    return out
+    out.SetOrigin([float(-c) for c in where.mean(0)])
+    return out, where.std(0)
 
 
 def picture(labels: sitk.Image) -> sitk.Image:
-    """Grey levels of a label map, smoothed, on the coarse grid."""
+    """Grey levels of a label map, smoothed, on its own grid."""
     table = np.full(2000, 100, dtype=np.float32)
     for code, level in PICTURE.items():
         table[code] = level
     out = sitk.GetImageFromArray(table[sitk.GetArrayViewFromImage(labels)])
     out.CopyInformation(labels)
-    return sitk.Resample(sitk.SmoothingRecursiveGaussian(out, 0.8), frame(COARSE_MM), sitk.Transform(), sitk.sitkLinear)
+    return sitk.SmoothingRecursiveGaussian(out, 1.0)
 
 
 def frame(spacing_mm: float) -> sitk.Image:
@@ -65,41 +63,26 @@ def frame(spacing_mm: float) -> sitk.Image:
     return out
 
 
-def mean_image(pictures: list[sitk.Image], transforms: list[sitk.Transform], grid: sitk.Image) -> sitk.Image:
-    """Mean of the pictures on the grid."""
-    total = sum(
-        sitk.GetArrayFromImage(sitk.Resample(p, grid, t, sitk.sitkLinear, 0.0))
-        for p, t in zip(pictures, transforms, strict=True)
-    )
-    out = sitk.GetImageFromArray((total / len(pictures)).astype(np.float32))
-    out.CopyInformation(grid)
+def mean_image(pictures: list[sitk.Image], fields: list[sitk.Image]) -> sitk.Image:
+    """Mean of the pictures, moved by their displacements where there are any."""
+    moved = pictures
+    if fields:
+        moved = [
+            sitk.Resample(p, p, sitk.DisplacementFieldTransform(sitk.Image(f)), sitk.sitkLinear, 0.0)
+            for p, f in zip(pictures, fields, strict=True)
+        ]
+    out = sitk.GetImageFromArray(sum(sitk.GetArrayFromImage(m) for m in moved) / np.float32(len(moved)))
+    out.CopyInformation(pictures[0])
     return out
 
 
-def register_affine(fixed: sitk.Image, moving: sitk.Image, start: sitk.AffineTransform) -> sitk.AffineTransform:
-    """Affine transform of least squares, mm of fixed to mm of moving."""
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsMeanSquares()
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 60)
-    method.SetOptimizerScalesFromPhysicalShift()
-    method.SetShrinkFactorsPerLevel([1])
-    method.SetSmoothingSigmasPerLevel([1])
-    method.SetInitialTransform(sitk.AffineTransform(start), inPlace=False)
-    return sitk.AffineTransform(sitk.CompositeTransform(method.Execute(fixed, moving)).GetNthTransform(0))
-
-
-def centred(transforms: list[sitk.AffineTransform]) -> list[sitk.AffineTransform]:
-    """The transforms after their mean is taken out, so that the frame has the group's mean size."""
-    matrices = [np.array(t.GetMatrix()).reshape(3, 3) for t in transforms]
-    offsets = [np.array(t.TransformPoint((0.0, 0.0, 0.0))) for t in transforms]
-    undo = np.linalg.inv(np.mean(matrices, axis=0))
-    shift = -undo @ np.mean(offsets, axis=0)
+def to_mean_extent(extents: list[npt.NDArray[np.float64]]) -> list[sitk.AffineTransform]:
+    """Scalings that give every brain the group's mean extent along each axis."""
+    mean = np.mean(extents, axis=0)
     out = []
-    for matrix, offset in zip(matrices, offsets, strict=True):
+    for extent in extents:
         t = sitk.AffineTransform(3)
-        t.SetMatrix((matrix @ undo).ravel().tolist())
-        t.SetTranslation((matrix @ shift + offset).tolist())
+        t.SetMatrix(np.diag(extent / mean).ravel().tolist())
         out.append(t)
     return out
 
@@ -151,27 +134,29 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     arguments = parser.parse_args()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    labels = [read_labels(p) for p in sorted(arguments.folder.glob("*.nii*"))]
-    pictures = [picture(m) for m in labels]
-    coarse = frame(COARSE_MM)
-    affine: list[sitk.AffineTransform] = [sitk.AffineTransform(3) for _ in labels]
-    for n in range(2):
-        target = mean_image(pictures, affine, frame(AFFINE_MM))
-        affine = centred([register_affine(target, p, t) for p, t in zip(pictures, affine, strict=True)])
-        print(f"affine round {n + 1} done", flush=True)
-    aligned = [sitk.Resample(p, coarse, t, sitk.sitkLinear, 0.0) for p, t in zip(pictures, affine, strict=True)]
+    read = [read_labels(p) for p in sorted(arguments.folder.glob("*.nii*"))]
+    labels = [r[0] for r in read]
+    scalings = to_mean_extent([r[1] for r in read])
+    finest = frame(ROUNDS[-1][0])
+    pictures = [
+        sitk.Resample(picture(m), finest, t, sitk.sitkLinear, 0.0) for m, t in zip(labels, scalings, strict=True)
+    ]
+    print("pictures done", flush=True)
     fields: list[sitk.Image] = []
-    target = mean_image(aligned, [sitk.Transform(3, sitk.sitkIdentity)] * len(labels), coarse)
-    for n, iterations in enumerate(ROUNDS):
-        fields = [register_demons(target, a, fields[i] if fields else None, iterations) for i, a in enumerate(aligned)]
+    for spacing_mm, iterations in ROUNDS:
+        grid = frame(spacing_mm)
+        level = [sitk.Resample(sitk.SmoothingRecursiveGaussian(p, 0.5 * spacing_mm), grid) for p in pictures]
+        fields = [sitk.Resample(f, grid) for f in fields]
+        target = mean_image(level, fields)
+        fields = [
+            register_demons(target, p, fields[i] if fields else None, iterations) for i, p in enumerate(level)
+        ]
         fields = without_mean(fields)
-        steps = [sitk.DisplacementFieldTransform(sitk.Image(f)) for f in fields]
-        target = mean_image(aligned, steps, coarse)
         spread = float(np.mean([np.abs(sitk.GetArrayFromImage(f)).mean() for f in fields]))
-        print(f"demons round {n + 1} done, mean displacement {spread:.2f} mm", flush=True)
+        print(f"demons at {spacing_mm} mm done, mean displacement {spread:.2f} mm", flush=True)
     both = [
         sitk.CompositeTransform([t, sitk.DisplacementFieldTransform(sitk.Image(f))])
-        for t, f in zip(affine, fields, strict=True)
+        for t, f in zip(scalings, fields, strict=True)
     ]
     winner = vote(labels, both)
     affine_mm = np.eye(4)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from willis.phantom.anatomy import Anatomy
 from willis.phantom.deform import (
     apply_separable,
     integrate,
@@ -15,13 +16,29 @@ from willis.phantom.deform import (
     smooth_noise,
     upsample,
 )
+from willis.phantom.head import NODE_MM, draw_pose, source_nodes
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10_000), st.floats(0.05, 0.6), st.sampled_from([0.9, 2.5]))
-def test_no_fold(seed: int, spread: float, smoothing: float) -> None:
-    velocity = random_velocity(np.random.default_rng(seed), (14, 15, 13), spread, smoothing)
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_fold(seed: int) -> None:
+    """The strongest velocity that a pose draws keeps the determinant of the Jacobian above zero."""
+    rng = np.random.default_rng(seed)
+    velocity = random_velocity(rng, (14, 15, 13), 1.3 / NODE_MM, 0.9) + random_velocity(
+        rng, (14, 15, 13), 4.0 / NODE_MM, 2.5
+    )
     assert jacobian_determinant(integrate(velocity)).min() > 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whole_poses_keep_topology(toy_anatomy: Anatomy, seed: int) -> None:
+    """Affine, flow and atrophy together: the map from patient to anatomy never turns inside out."""
+    rng = np.random.default_rng(seed)
+    pose = draw_pose(rng)
+    source = source_nodes(rng, toy_anatomy, pose, (160, 214, 176), 1.0)
+    gradients = np.stack([np.stack(np.gradient(s)) for s in source])
+    determinant = np.linalg.det(np.moveaxis(gradients, (0, 1), (-2, -1))) * (-1 if pose.flip else 1)
+    assert determinant.min() > 0
 
 
 def test_velocity_without_integration_would_fold() -> None:
