@@ -148,9 +148,7 @@ def main() -> None:
         level = [sitk.Resample(sitk.SmoothingRecursiveGaussian(p, 0.5 * spacing_mm), grid) for p in pictures]
         fields = [sitk.Resample(f, grid) for f in fields]
         target = mean_image(level, fields)
-        fields = [
-            register_demons(target, p, fields[i] if fields else None, iterations) for i, p in enumerate(level)
-        ]
+        fields = [register_demons(target, p, fields[i] if fields else None, iterations) for i, p in enumerate(level)]
         fields = without_mean(fields)
         spread = float(np.mean([np.abs(sitk.GetArrayFromImage(f)).mean() for f in fields]))
         print(f"demons at {spacing_mm} mm done, mean displacement {spread:.2f} mm", flush=True)
