@@ -121,12 +121,13 @@ def test_images_that_lie_right_are_left_alone(head):
     assert "lie on each other as they are" in found.reason
 
 
+@pytest.mark.slow
 def test_the_same_bits_on_every_run_and_number_of_threads(head):
     moving = on_thick_slices(moved(inverted(head), motion((3, 2, -4), (5, -3, 2))))
     before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     try:
         matrices = []
-        for threads in (1, 2, 2):
+        for threads in (1, 2):
             sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
             matrices.append(register_rigid(moving, head).matrix)
             assert sitk.ProcessObject.GetGlobalDefaultNumberOfThreads() == threads
