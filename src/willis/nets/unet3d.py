@@ -6,7 +6,7 @@ convolution within the level, in the order in which they are applied:
 ==========================================  =========================================================
 ``encoder.L.n.conv.weight``                 (out, in, 3, 3, 3), no bias
 ``encoder.L.n.norm.weight`` / ``.bias``     (out,): Keras' gamma / beta
-``encoder.L.n.norm.running_mean/_var``      (out,): Keras' moving_mean / moving_variance
+``encoder.L.n.norm.running_mean/_var``      (out,): Keras' moving_mean / moving_variance; none for instance norm
 ``decoder.L.n.conv.weight``, ``.norm.*``    as above; the decoder runs from the deepest L to 0. Input channels of
                                             ``n`` = 0 are in the order upsampled, skip
 ``final.n.conv.weight``, ``final.n.norm.*`` as above
@@ -29,6 +29,7 @@ from torch.nn import functional
 
 from willis.errors import BadInputError
 from willis.nets.blocks.conv import conv_sequence
+from willis.nets.blocks.norm import BatchNorm, InstanceNorm
 from willis.settings import Settings
 
 
@@ -54,8 +55,10 @@ class UNet3dConfig(Settings):
         ``"slim"``: it goes straight to the level's width.
     final
         Widths of the convolutions before the head; the published are (10, 10).
+    norm
+        ``"batch"`` as published; ``"instance"`` for small batches of unlike contrasts, run on windows of its patch.
     norm_eps, norm_momentum
-        Of batch normalisation; Keras' defaults.
+        Of the normalisation; Keras' defaults.
     """
 
     inputs: int = Field(2, ge=1)
@@ -69,6 +72,7 @@ class UNet3dConfig(Settings):
     decoder_dropout: float = Field(0.5, ge=0.0, lt=1.0)
     decoder: Literal["published", "slim"] = "published"
     final: tuple[int, ...] = (10, 10)
+    norm: Literal["batch", "instance"] = "batch"
     norm_eps: float = Field(1e-3, gt=0.0)
     norm_momentum: float = Field(0.01, gt=0.0, le=1.0)
 
@@ -95,6 +99,12 @@ class UNet3dConfig(Settings):
         """Dropout after each encoder level."""
         return tuple(self.dropout[min(level, len(self.dropout) - 1)] for level in range(len(self.widths)))
 
+    def make_norm(self, channels: int) -> nn.Module:
+        """The normalisation of so many channels."""
+        if self.norm == "instance":
+            return InstanceNorm(channels, self.norm_eps)
+        return BatchNorm(channels, self.norm_eps, self.norm_momentum)
+
     @property
     def smallest_side(self) -> int:
         """Least number of voxels along each axis of an input: every level halves it."""
@@ -115,17 +125,17 @@ class UNet3d(nn.Module):
     def __init__(self, config: UNet3dConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or UNet3dConfig()  # type: ignore[call-arg]
-        widths, norm = config.widths, (config.norm_eps, config.norm_momentum)
+        widths, norm = config.widths, config.make_norm
         below = (config.inputs, *widths)
         self.encoder = nn.ModuleList(
-            conv_sequence((before, *(width,) * config.convs), *norm)
+            conv_sequence((before, *(width,) * config.convs), norm)
             for before, width in zip(below, widths, strict=False)
         )
         above = (*widths[1:], widths[-1])
         self.decoder = nn.ModuleList(
-            conv_sequence(_decoder_widths(up, width, config), *norm) for up, width in zip(above, widths, strict=True)
+            conv_sequence(_decoder_widths(up, width, config), norm) for up, width in zip(above, widths, strict=True)
         )
-        self.final = conv_sequence((widths[0], *config.final), *norm)
+        self.final = conv_sequence((widths[0], *config.final), norm)
         self.head = nn.Conv3d(config.final[-1] if config.final else widths[0], config.outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:

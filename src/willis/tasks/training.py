@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from willis.learn.case import Case, CaseSource
-from willis.models.manifest import make_manifest
+from willis.models.manifest import Window, make_manifest
 from willis.models.publish import write_bundle
 from willis.tasks.registry import get_task
 from willis.tasks.validation import make_validation
@@ -56,13 +56,14 @@ def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
     Validation cases are made when they are first needed, and in the process that validates alone.
     """
     data = task_data(recipe.task)
-    outputs = data.manifest_fields(recipe.data)["outputs"]
+    fields = {**data.manifest_fields(recipe.data), **recipe.bundle.manifest}
+    window = Window.model_validate(fields.get("window", {}))
     judges: list[Validate] = []
 
     def validate(network: nn.Module) -> Mapping[str, float]:
         if not judges:
             cases = data.validation_cases(recipe.data, recipe.folds)
-            judges.append(make_validation(cases, outputs) if cases else lambda _network: {})
+            judges.append(make_validation(cases, fields["outputs"], window) if cases else lambda _network: {})
         return judges[0](network)
 
     return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None

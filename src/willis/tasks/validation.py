@@ -6,27 +6,32 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from willis.infer.engine import Engine
 from willis.infer.ensemble import probabilities
-from willis.infer.windows import predict_whole
+from willis.infer.windows import predict_sliding, predict_whole
 from willis.learn.case import Case
 from willis.measure.overlap import dice
+from willis.models.manifest import Window
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def make_validation(
-    cases: Sequence[Case], outputs: Sequence[str], threshold: float = 0.5
+    cases: Sequence[Case], outputs: Sequence[str], window: Window, threshold: float = 0.5
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A function that gives the mean Dice of each output, and ``dice``, that of the first one.
 
     Parameters
     ----------
     cases
-        Whole cases; each is predicted in one piece.
+        Whole cases.
     outputs
         Names of the network's outputs.
+    window
+        How the bundle will be run.
     threshold
         Probability from which a voxel counts.
     """
@@ -37,9 +42,15 @@ def make_validation(
         engine = TorchEngine(network, precision="bfloat16")
         scores = []
         for case in cases:
-            found = probabilities(predict_whole(engine, case.image), "sigmoid") * case.mask >= threshold
+            found = probabilities(_logits(engine, case, window), "sigmoid") * case.mask >= threshold
             scores.append([dice(f, t > 0) for f, t in zip(found, case.target, strict=True)])
         mean = np.mean(scores, axis=0)
         return {"dice": float(mean[0])} | {f"dice_{name}": float(m) for name, m in zip(outputs, mean, strict=True)}
 
     return validate
+
+
+def _logits(engine: Engine, case: Case, window: Window) -> npt.NDArray[np.float32]:
+    if window.shape is None:
+        return predict_whole(engine, case.image)
+    return predict_sliding(engine, case.image, window.shape, window.overlap, mask=case.mask)[0]

@@ -1,4 +1,4 @@
-"""Batch normalisation that can be made to span several processes."""
+"""Batch normalisation that can be made to span several processes, and instance normalisation."""
 
 from __future__ import annotations
 
@@ -92,3 +92,40 @@ class BatchNorm(nn.Module):
     def extra_repr(self) -> str:
         """Channels, eps and momentum."""
         return f"{self.weight.numel()}, eps={self.eps}, momentum={self.momentum}"
+
+
+class InstanceNorm(nn.Module):
+    """Normalisation of each channel of each sample by its own mean and variance, with learnt scale and shift.
+
+    Parameters
+    ----------
+    channels
+        Size of axis 1.
+    eps
+        Added to the variance.
+
+    Notes
+    -----
+    State: ``weight`` and ``bias``, each (channels,). A network that has it sees another statistic when its window
+    grows, so that it is run on windows of the size that it was trained on.
+
+    References
+    ----------
+    .. [1] Ulyanov et al. 2016, arXiv:1607.08022
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-3) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, *spatial) to the same shape and type."""
+        if not torch.is_grad_enabled() and x.dtype == self.weight.dtype:
+            return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        normed = [
+            functional.batch_norm(sample, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            for sample in torch.split(x, 1)
+        ]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)
