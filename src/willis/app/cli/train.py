@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from willis.learn.recipe import Recipe
 
 LINE_INTERVAL_S = 30.0  # time between two lines about the steps
@@ -28,6 +30,7 @@ def train(
     steps: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
+    start: str | None = None,
     bundle: Annotated[bool, Parameter(negative="--no-bundle")] = True,
 ) -> None:
     """Train a model by a recipe.
@@ -50,6 +53,8 @@ def train(
         Share the patients out into this many folds and train on all but one.
     fold
         The fold that is left out, from 0.
+    start
+        Name or folder of a bundle whose first member's weights to start from, to refine or to adapt it.
     bundle
         Whether to write a bundle at the end.
     """
@@ -61,13 +66,22 @@ def train(
     cases, validate = cases_and_validation(chosen)
     lines = _Lines()
     with _stopped_by_signals() as stopped:
-        result = run(chosen, cases, validate, output, resume=resume, progress=lines, stop=lambda: bool(stopped))
+        result = run(
+            chosen,
+            cases,
+            validate,
+            output,
+            resume=resume,
+            start=_weights_of(start, chosen.task),
+            progress=lines,
+            stop=lambda: bool(stopped),
+        )
     if not result.leads:
         return
     state = result.state
     print(f"{state.reason} after step {state.step}; weights and logs are in {output}.")
     if bundle:
-        command = f"willis train {recipe.name} -o {output.name}"
+        command = f"willis train {recipe.name} -o {output.name}" + (f" --start {start}" if start else "")
         print(f"Bundle: {bundle_from(chosen, result, output / 'bundle', recipe.name, command).folder}")
 
 
@@ -85,6 +99,16 @@ def _with_flags(recipe: Recipe, data: Path | None, steps: int | None, folds: int
             raise BadInputError("--fold needs --folds, the number of folds.")
         recipe = recipe.changed("folds", index=fold)
     return recipe
+
+
+def _weights_of(bundle: str | None, task: str) -> dict[str, Tensor] | None:
+    import torch
+
+    from willis.models.store import open_bundle
+
+    if bundle is None:
+        return None
+    return {name: torch.from_numpy(value) for name, value in open_bundle(bundle, task).member_weights(0).items()}
 
 
 @contextmanager
