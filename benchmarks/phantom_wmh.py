@@ -9,6 +9,7 @@ regions, and draws found against true volume and the calibration plot.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--flair-only", action="store_true")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--json", type=Path, help="the figures, for scripts/write_card.py")
     asked = parser.parse_args()
     heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, held_out=HELD_OUT), validation=True)
     cases = []
@@ -100,20 +102,29 @@ def main() -> None:
             f"  Dice {case['scores']['dice']:.3f}  brain Dice {case['brain']:.3f}",
             flush=True,
         )
-    summarise(cases)
+    figures = summarise(
+        cases, f"{asked.count} phantoms never trained on, {'FLAIR' if asked.flair_only else 'T1 + FLAIR'}"
+    )
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2))
     if asked.plot:
         draw(cases, asked.plot)
 
 
-def summarise(cases: list[dict[str, Any]]) -> None:
+def summarise(cases: list[dict[str, Any]], on: str) -> list[dict[str, Any]]:
     true, found = (np.array([c[k] for c in cases]) for k in ("true_ml", "found_ml"))
     scores = np.array([c["scores"]["dice"] for c in cases])
     f1 = np.array([c["scores"]["lesion_f1"] for c in cases])
+    figures: list[dict[str, Any]] = []
     print("load, ml       cases  mean Dice  mean lesion F1  mean found - true, ml")
     for low, high in LOADS_ML:
         group = (true > low) & (true <= high) if high else true == 0
         if group.any():
             name = "none" if not high else f"{low:g} to {high:g}"
+            what = f"{on}: the {group.sum()} with a load of {name} ml"
+            figures.append({"figure": "mean Dice", "value": round(float(scores[group].mean()), 4), "on": what})
+            bias = round(float(np.mean((found - true)[group])), 3)
+            figures.append({"figure": "mean found minus true volume", "value": bias, "unit": "ml", "on": what})
             print(
                 f"{name:14s} {group.sum():5d}  {scores[group].mean():9.3f}  {np.nanmean(f1[group]):14.3f}"
                 f"  {np.mean((found - true)[group]):+.2f}"
@@ -125,12 +136,15 @@ def summarise(cases: list[dict[str, Any]]) -> None:
     print(f"volume: {limits}")
     bins = reliability(np.concatenate([c["probability"] for c in cases]), np.concatenate([c["label"] for c in cases]))
     print(f"calibration: expected error {bins.expected_error:.5f}")
+    error = round(bins.expected_error, 5)
+    figures.append({"figure": "expected calibration error of voxels in the brain", "value": error, "on": on})
     for said, came, count in zip(bins.promised, bins.observed, bins.count, strict=True):
         print(f"  said {said:.3f}  came true {came:.3f}  ({count} voxels)")
     print("region                true ml  found ml, all cases together")
     for region in REGIONS:
         both = np.sum([c["regions"][region] for c in cases], axis=0)
         print(f"  {region:20s} {both[0]:7.2f}  {both[1]:7.2f}")
+    return figures
 
 
 if __name__ == "__main__":

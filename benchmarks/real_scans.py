@@ -1,6 +1,7 @@
 """What the default bundles find in the real scans of ../shared/data, as figures for their cards.
 
     .venv/bin/python benchmarks/real_scans.py [--data ../shared/data] [--brain-bundle FOLDER] [--wmh-bundle FOLDER]
+        [--only brain|wmh] [--json FIGURES]
 
 Prints the brain mask's Dice against deepbet's (tests/golden/brain), the share of every real lesion mask inside the
 brain mask, and the WMH mask's Dice against the raters' on two patients.
@@ -9,7 +10,9 @@ brain mask, and the WMH mask's Dice against the raters' on two patients.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,15 +67,24 @@ def main() -> None:
     parser.add_argument("--brain-bundle", default="brain")
     parser.add_argument("--wmh-bundle", default="wmh")
     parser.add_argument("--only", choices=("brain", "wmh"))
+    parser.add_argument("--json", type=Path, help="the figures, for scripts/write_card.py")
     asked = parser.parse_args()
+    figures = []
     if asked.only != "wmh":
-        report_brain(asked.data, asked.brain_bundle)
+        figures += report_brain(asked.data, asked.brain_bundle)
     if asked.only != "brain":
-        report_wmh(asked.data, asked.wmh_bundle)
+        figures += report_wmh(asked.data, asked.wmh_bundle)
+    if asked.json:
+        asked.json.write_text(json.dumps(figures, indent=2))
 
 
-def report_brain(data: Path, bundle: str) -> None:
+def figure(name: str, value: float, on: str, unit: str = "") -> dict[str, Any]:
+    return {"figure": name, "value": round(value, 4), "unit": unit, "on": on}
+
+
+def report_brain(data: Path, bundle: str) -> list[dict[str, Any]]:
     cache: dict[Path, tuple[Volume, Brain]] = {}
+    figures = []
     print("Brain mask against deepbet's")
     for name, (file, judged) in judged_masks().items():
         image, brain = brain_of(data / file, bundle, cache)
@@ -86,7 +98,9 @@ def report_brain(data: Path, bundle: str) -> None:
         image, brain = brain_of(data / scan, bundle, cache)
         truth = read_nifti(data / lesion, "lesion", allow_empty=True)
         inside = brain.mask_on(truth.grid).data > 0
-        print(f"  {name:34s} {100 * (inside & (truth.data > 0)).sum() / (truth.data > 0).sum():.2f} %")
+        share = 100 * float((inside & (truth.data > 0)).sum() / (truth.data > 0).sum())
+        print(f"  {name:34s} {share:.2f} %")
+        figures.append(figure("share of a real lesion mask inside the brain mask", share, name, "%"))
     ch2 = read_nifti(data / "chronic_lesions_ch2/ch2.nii.gz", "t1")
     _, brain = brain_of(data / "chronic_lesions_ch2/ch2.nii.gz", bundle, cache)
     inside = brain.mask_on(ch2.grid).data > 0
@@ -96,9 +110,13 @@ def report_brain(data: Path, bundle: str) -> None:
         moved = resample_to(mask.with_data((mask.data > 0).astype(np.float32)), ch2.grid).data >= 0.5
         shares.append(float(inside[moved].mean()) if moved.any() else 1.0)
     print(f"  131 chronic lesions in ch2's brain: least {100 * min(shares):.1f} %, mean {100 * np.mean(shares):.2f} %")
+    on = "131 chronic lesions in the brain of ch2"
+    figures.append(figure("mean share of a real lesion mask inside the brain mask", 100 * np.mean(shares), on, "%"))
+    return figures
 
 
-def report_wmh(data: Path, bundle: str) -> None:
+def report_wmh(data: Path, bundle: str) -> list[dict[str, Any]]:
+    figures = []
     print("WMH against the raters' consensus")
     for patient in ("patient19", "patient07"):
         folder = data / "wmh_openms" / patient
@@ -113,6 +131,10 @@ def report_wmh(data: Path, bundle: str) -> None:
                 f"  sensitivity {scores['sensitivity']:.2f}  precision {scores['precision']:.2f}"
                 f"  {found.volume_ml:.1f} ml, raters {truth.volume_ml:.1f} ml"
             )
+            on = f"{patient} of the Ljubljana multiple sclerosis data, {' + '.join(images)}"
+            figures.append(figure("Dice with the raters' consensus", scores["dice"], on))
+            figures.append(figure("found minus raters' volume", found.volume_ml - truth.volume_ml, on, "ml"))
+    return figures
 
 
 if __name__ == "__main__":

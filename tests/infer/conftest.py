@@ -81,6 +81,12 @@ def make_bundle(networks, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def manifest_maker():
+    """:func:`small_manifest`, for tests that make bundles of their own."""
+    return small_manifest
+
+
+@pytest.fixture(scope="session")
 def image():
     """(2, I, J, K) float32, odd and even sides."""
     return np.random.default_rng(5).random((2, *SHAPE), dtype=np.float32)

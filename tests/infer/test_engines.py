@@ -8,6 +8,8 @@ from willis.errors import BadInputError
 from willis.infer.engine import choose_engine, open_engine
 from willis.infer.export import export_bundle
 from willis.infer.precision import multiplies_natively
+from willis.models.store import write_bundle
+from willis.nets.registry import build_network
 
 pytest.importorskip("openvino")
 
@@ -141,3 +143,18 @@ def test_without_openvino_auto_is_torch(monkeypatch):
     assert choose_engine("auto") == "torch"
     with pytest.raises(MissingExtraError, match=r"willis\[openvino\]"):
         choose_engine("openvino")
+
+
+def test_openvino_runs_instance_normalisation(tmp_path, image, manifest_maker):
+    import torch
+
+    torch.manual_seed(5)
+    config = {"inputs": 2, "outputs": 2, "filters": [4, 6, 10], "final": [4], "norm": "instance"}
+    network = build_network("unet3d", config).eval()
+    manifest = manifest_maker(network={"name": "unet3d", "config": config})
+    bundle = write_bundle(tmp_path / "instance", manifest, [network.state_dict()], half=False)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(image[None])).numpy()
+    found = open_engine(bundle, 0, engine="openvino", precision="float32")(image[None])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert expected.std() > 0.05

@@ -20,7 +20,9 @@ def test_the_kernel_upsamples_pads_and_convolves_in_one(more):
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 16), (21, 26, 17), (15, 31, 8)])
-@pytest.mark.parametrize("changes", [{}, {"decoder": "slim"}, {"convs": 1}, {"final": []}, {"convs": 3}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"decoder": "slim"}, {"convs": 1}, {"final": []}, {"convs": 3}, {"norm": "instance"}]
+)
 def test_a_lowered_network_is_the_same_network(shape, changes):
     config = {"inputs": 2, "outputs": 2, "filters": [4, 6, 10], "final": [4]} | changes
     torch.manual_seed(2)

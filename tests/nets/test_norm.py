@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from willis.nets.blocks.norm import BatchNorm
+from willis.nets.blocks.norm import BatchNorm, InstanceNorm
 
 
 def twins(channels: int) -> tuple[BatchNorm, torch.nn.BatchNorm3d]:
@@ -62,3 +62,16 @@ def test_split_batches_with_a_true_sum_equal_the_whole() -> None:
         queue = list(answers)
         one.reduce = lambda _value, queue=queue: queue.pop(0)
         assert torch.allclose(one(half), part, atol=1e-5)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("training", [False, True])
+def test_instance_norm_is_torch_s_with_and_without_gradients(samples: int, training: bool) -> None:
+    ours, theirs = InstanceNorm(4), torch.nn.InstanceNorm3d(4, eps=1e-3, affine=True)
+    with torch.no_grad():
+        for module in (ours, theirs):
+            module.weight.copy_(torch.tensor([0.5, 1.0, 1.5, 2.0]))
+            module.bias.copy_(torch.tensor([0.1, 0.2, -0.3, 0.0]))
+    x = torch.randn(samples, 4, 5, 6, 3, generator=torch.Generator().manual_seed(2)) * 4 - 1
+    with torch.set_grad_enabled(training):
+        torch.testing.assert_close(ours(x), theirs(x), atol=1e-5, rtol=1e-5)

@@ -41,10 +41,17 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
     window = manifest.window
     if window.mode == "sliding" and window.shape:
         yield f"Seen in windows of {_by(window.shape)} voxels that overlap by {window.overlap:.0%}."
+    if manifest.intensity.scheme == "range":
+        yield "Intensities: scaled to the image's own range."
+    else:
+        yield _percentile(manifest)
+    yield f"Out: {', '.join(manifest.outputs)} ({manifest.activation})."
+
+
+def _percentile(manifest: Manifest) -> str:
     scaled = f"Intensities: divided by percentile {manifest.intensity.percentile:g} in the brain"
     cap = manifest.intensity.cap
-    yield f"{scaled}, cut at {cap:g} and divided by it." if cap else f"{scaled}."
-    yield f"Out: {', '.join(manifest.outputs)} ({manifest.activation})."
+    return f"{scaled}, cut at {cap:g} and divided by it." if cap else f"{scaled}."
 
 
 def _thresholds(manifest: Manifest) -> Iterable[str]:

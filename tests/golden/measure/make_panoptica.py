@@ -2,8 +2,8 @@
 
 panoptica caps numpy and pandas, so it lives in an environment of its own:
 
-    python -m venv /tmp/panoptica && /tmp/panoptica/bin/pip install panoptica==2.1.7 connected-components-3d==3.29.0
-    /tmp/panoptica/bin/python tests/golden/measure/make_panoptica.py
+    python -m venv judge && judge/bin/pip install panoptica==2.1.7 connected-components-3d==3.29.0
+    judge/bin/python tests/golden/measure/make_panoptica.py
 
 Components are those of cc3d (26 neighbours); instances match when their IoU is above 0.5 (strict, as in the definition
 of panoptic quality; panoptica's own default also accepts 0.5 itself).
