@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError, BundleError
-from willis.infer.engine import Engine, EngineChoice, open_engine
+from willis.infer.engine import open_engine
 from willis.infer.memory import Shape3, estimate_peak_gb, fitting_window
 from willis.infer.precision import PrecisionChoice
+from willis.infer.protocol import Engine, EngineChoice
 from willis.infer.windows import predict_sliding, predict_whole, whole_shape
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError
-from willis.infer.engine import EngineChoice, Float32, choose_engine, is_onnx
+from willis.infer.engine import choose_engine
 from willis.infer.ensemble import predict
 from willis.infer.precision import Precision
+from willis.infer.protocol import EngineChoice, Float32, is_onnx
 from willis.models.manifest import Equivalence
 from willis.models.store import Bundle
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from willis.errors import BadInputError, MissingExtraError
-from willis.infer.engine import is_onnx
+from willis.infer.protocol import is_onnx
 from willis.models.manifest import ONNX_NETWORK
 from willis.models.store import CARD_FILE, MANIFEST_FILE, write_bundle
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from willis.errors import BadInputError
-from willis.infer.engine import Float32
 from willis.infer.precision import Precision
+from willis.infer.protocol import Float32
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle

@@ -19,10 +19,10 @@ import openvino as ov
 import platformdirs
 
 from willis.errors import BadInputError, WillisError
-from willis.infer.engine import Float32, is_onnx
 from willis.infer.graph_memory import COMPILED_BYTES, graph_bytes, weight_values
 from willis.infer.memory import BYTES_FLOAT16, BYTES_FLOAT32
 from willis.infer.precision import Precision
+from willis.infer.protocol import Float32, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle

@@ -12,9 +12,9 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from willis.infer.engine import Float32
 from willis.infer.lowered import lower
 from willis.infer.precision import Precision
+from willis.infer.protocol import Float32
 from willis.nets.registry import build_network
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], path: Path | str, columns: Se
         raise BadInputError(f"rows for {path} have the columns {unknown}; allowed are {names}.")
     cells: list[list[Any]] = [list(names), *([row.get(name) for name in names] for row in lines)]
     text = "".join("\t".join(_cell(value) for value in line) + "\n" for line in cells)
-    return _write_whole(text, Path(path))
+    return write_text(text, Path(path))
 
 
 def read_table(path: Path | str) -> list[dict[str, str | None]]:
@@ -81,7 +81,7 @@ def write_json(value: Any, path: Path | str) -> Path:
 
     The file appears under its name only when complete.
     """
-    return _write_whole(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", Path(path))
+    return write_text(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", Path(path))
 
 
 def _cell(value: Any) -> str:
@@ -113,7 +113,8 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _write_whole(text: str, path: Path) -> Path:
+def write_text(text: str, path: Path) -> Path:
+    """Write a text file, its folder made when absent; it appears under its name only when complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

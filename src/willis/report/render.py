@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from willis.findings import Findings
 from willis.io.derivatives import REPORT, read_derivatives
 from willis.io.records import settled
+from willis.io.tables import write_text
 from willis.report import words
 from willis.report.sections import plan
 
@@ -77,15 +76,4 @@ def _environment() -> Environment:
 
 def write_page(page: str, folder: Path | str) -> Path:
     """Write a report into a folder, made when absent; it appears under its name only when complete."""
-    path = Path(folder) / REPORT
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(page)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return write_text(page, Path(folder) / REPORT)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from willis.infer.engine import Engine
 from willis.infer.ensemble import probabilities
+from willis.infer.protocol import Engine
 from willis.infer.windows import predict_sliding, predict_whole
 from willis.learn.case import Case
 from willis.measure.overlap import dice

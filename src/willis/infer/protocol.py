@@ -1,0 +1,47 @@
+"""What every engine is: a network that is ready to be run, and the names of the kinds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from willis.models.store import Bundle
+
+EngineChoice = Literal["auto", "torch", "openvino", "onnx"]
+EngineName = Literal["torch", "openvino", "onnx"]
+Float32 = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A network that is ready to be run.
+
+    Attributes
+    ----------
+    name
+        ``torch``, ``openvino`` or ``onnx``.
+    precision
+        ``float32``, ``float16`` or ``bfloat16``: of the products inside; input and output are float32.
+    """
+
+    name: str
+    precision: str
+
+    def __call__(self, x: Float32) -> Float32:
+        """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""
+
+    def needed_bytes(self, shape: tuple[int, ...]) -> int:
+        """Estimate of what a call with an image (N, C, I, J, K) adds to the process' memory at its peak.
+
+        Raises
+        ------
+        BadInputError
+            When the network can't take that shape.
+        """
+
+
+def is_onnx(bundle: Bundle) -> bool:
+    """Whether the bundle's members are ONNX files rather than weights for a network of willis."""
+    return bundle.manifest.network.name == "onnx"
