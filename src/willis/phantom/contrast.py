@@ -63,7 +63,22 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
     stretch = float(rng.uniform(1.0, 1.35))
     signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
-    return scaled("flair", signal, p | {"t2_stretch": stretch})
+    return scaled("flair", hyperintense(signal), p | {"t2_stretch": stretch})
+
+
+LEAST_LESION_TO_WHITE = 1.25  # FLAIR signal below which a rater would not call a lesion hyperintense; assumed
+
+
+def hyperintense(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """FLAIR signals (rows of ``NAMES``) with lesions at least 1.25 times as bright as white matter.
+
+    Long T1 can cancel long T2 on FLAIR; such tissue isn't a hyperintensity, which is bright on FLAIR by definition
+    (STRIVE, Wardlaw 2013, doi:10.1016/S1474-4422(13)70124-8).
+    """
+    out = signal.copy()
+    lesion = NAMES.index("wmh")
+    out[lesion] = max(out[lesion], LEAST_LESION_TO_WHITE * out[NAMES.index("white")])
+    return out
 
 
 FAT_ROWS = ("fat", "skin", "marrow")
@@ -84,6 +99,8 @@ def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.07) -
     gamma = float(np.exp(rng.normal(0, 0.18)))
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
     signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
+    if palette.sequence == "flair":
+        signal = hyperintense(signal)
     return scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
 
 

@@ -54,7 +54,7 @@ def train(
     fold
         The fold that is left out, from 0.
     start
-        Name or folder of a bundle whose first member's weights to start from, to refine or to adapt it.
+        Name or folder of a bundle whose last member's weights to start from, to refine or to adapt it.
     bundle
         Whether to write a bundle at the end.
     """
@@ -108,7 +108,9 @@ def _weights_of(bundle: str | None, task: str) -> dict[str, Tensor] | None:
 
     if bundle is None:
         return None
-    return {name: torch.from_numpy(value) for name, value in open_bundle(bundle, task).member_weights(0).items()}
+    opened = open_bundle(bundle, task)
+    weights = opened.member_weights(len(opened.manifest.members) - 1)
+    return {name: torch.from_numpy(value) for name, value in weights.items()}
 
 
 @contextmanager
