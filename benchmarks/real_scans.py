@@ -90,9 +90,9 @@ def report_brain(data: Path, bundle: str) -> list[dict[str, Any]]:
         image, brain = brain_of(data / file, bundle, cache)
         mask = brain.mask_on(image.grid)
         judged_ml = float(judged.sum()) * image.grid.voxel_ml
-        print(
-            f"  {name:18s} Dice {dice(mask.data, judged):.3f}   {mask.volume_ml:5.0f} ml, deepbet {judged_ml:5.0f} ml"
-        )
+        score = dice(mask.data, judged)
+        print(f"  {name:18s} Dice {score:.3f}   {mask.volume_ml:5.0f} ml, deepbet {judged_ml:5.0f} ml")
+        figures.append(figure("Dice with deepbet's brain mask", score, f"one real scan: {name}"))
     print("Share of real lesion masks inside the brain mask")
     for name, (scan, lesion) in LESIONS.items():
         image, brain = brain_of(data / scan, bundle, cache)
