@@ -156,7 +156,8 @@ def test_a_verb_may_give_its_exit_code(
 @pytest.mark.parametrize(("sent", "code_wanted"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_verb_cleans_up(sent: signal.Signals, code_wanted: int) -> None:
     code = (
-        "import time, sys, willis.app.cli.info as info, willis.app.cli.main as main\n"
+        "import signal, time, sys, willis.app.cli.info as info, willis.app.cli.main as main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background\n"
         "def slow():\n"
         "    try:\n        print('started', flush=True); time.sleep(60)\n"
         "    finally:\n        print('cleaned', flush=True)\n"

@@ -60,8 +60,8 @@ def manifest_fields(data: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     dataset = SimpleNamespace(
-        training_cases=lambda data: Noise(),
-        validation_cases=lambda data: [Noise().case(99)],
+        training_cases=lambda data, folds=None: Noise(),
+        validation_cases=lambda data, folds=None: [Noise().case(99)],
         manifest_fields=manifest_fields,
     )
     monkeypatch.setitem(sys.modules, "made_up_task", SimpleNamespace(dataset=dataset))

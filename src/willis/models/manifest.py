@@ -185,10 +185,14 @@ class Manifest(_Part):
 
 
 def _short_lists_on_one_line(text: str) -> str:
-    """Join lists of plain numbers and short words, so that a shape is read at a glance."""
+    """Join lists of plain numbers and short words, so that a shape is read at a glance.
+
+    Only lists have line breaks here: those of a text are escaped.
+    """
+    item = r'(?:[^\[\]{}\s"]+|"[A-Za-z0-9._-]*")'
     return re.sub(
-        r"\[\s+((?:[^\[\]{}\s\"]+|\"[A-Za-z0-9._-]*\")(?:,\s+(?:[^\[\]{}\s\"]+|\"[A-Za-z0-9._-]*\"))*)\s+\]",
-        lambda found: "[" + re.sub(r",\s+", ", ", found.group(1)) + "]",
+        rf"\[\n\s+({item}(?:,\n\s+{item})*)\n\s*\]",
+        lambda found: "[" + re.sub(r",\n\s+", ", ", found.group(1)) + "]",
         text,
     )
 
