@@ -27,7 +27,7 @@ from willis.tasks.wmh.dataset import PhantomSource
 SEED = 500_009
 VOXELS_PER_CASE = 200_000
 LEAST_LOGIT = 9.0  # half-precision probabilities are clipped at its sigmoid
-THRESHOLDS = np.round(np.arange(0.2, 0.71, 0.05), 2)
+THRESHOLDS = np.round(np.arange(0.05, 0.71, 0.05), 2)
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
 
 
