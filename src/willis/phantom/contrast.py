@@ -63,21 +63,23 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
     stretch = float(rng.uniform(1.0, 1.35))
     signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
-    return scaled("flair", hyperintense(signal), p | {"t2_stretch": stretch})
+    return scaled("flair", hyperintense(rng, signal), p | {"t2_stretch": stretch})
 
 
-LEAST_LESION_TO_WHITE = 1.25  # FLAIR signal below which a rater would not call a lesion hyperintense; assumed
+LEAST_LESION_TO_WHITE = (1.3, 1.7)  # FLAIR signal below which a rater would not call a lesion hyperintense; assumed
+LEAST_LESION_TO_CORTEX = 1.05  # assumed: a lesion outshines the grey matter beside it
 
 
-def hyperintense(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """FLAIR signals (rows of ``NAMES``) with lesions at least 1.25 times as bright as white matter.
+def hyperintense(rng: np.random.Generator, signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """FLAIR signals (rows of ``NAMES``) with lesions clearly brighter than white matter, and brighter than cortex.
 
     Long T1 can cancel long T2 on FLAIR; such tissue isn't a hyperintensity, which is bright on FLAIR by definition
     (STRIVE, Wardlaw 2013, doi:10.1016/S1474-4422(13)70124-8).
     """
     out = signal.copy()
-    lesion = NAMES.index("wmh")
-    out[lesion] = max(out[lesion], LEAST_LESION_TO_WHITE * out[NAMES.index("white")])
+    lesion, white, cortex = (NAMES.index(name) for name in ("wmh", "white", "cortex"))
+    least = float(rng.uniform(*LEAST_LESION_TO_WHITE)) * out[white]
+    out[lesion] = max(out[lesion], least, LEAST_LESION_TO_CORTEX * out[cortex])
     return out
 
 
@@ -100,7 +102,7 @@ def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.07) -
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
     signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
     if palette.sequence == "flair":
-        signal = hyperintense(signal)
+        signal = hyperintense(rng, signal)
     return scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
 
 

@@ -15,7 +15,7 @@ from willis.phantom.labels import RIGHT_SIDE, Tissue, lookup
 Codes = npt.NDArray[np.uint8]
 
 NO_LESION_SHARE = 0.08  # of patients
-LOAD_ML = (0.2, 80.0)  # log-uniform
+LOAD_ML = (0.5, 80.0)  # log-uniform
 MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
 
@@ -89,7 +89,7 @@ def draw_lesions(rng: np.random.Generator, scene: LesionScene, load_ml: float | 
             wmh = vascular_field(rng, scene, load * field_share)
         add_foci(rng, scene, wmh, load, pattern)
     contrast = 1 + 0.18 * smooth_noise(rng, shape, 12) + 0.08 * smooth_noise(rng, shape, 3)
-    np.clip(contrast, 0.6, 1.5, out=contrast)
+    np.clip(contrast, 0.75, 1.5, out=contrast)
     dirty = draw_dirty(rng, scene, load)
     fluid = np.zeros(shape, dtype=np.float32)
     gliosis = np.zeros(shape, dtype=np.float32)
@@ -282,12 +282,12 @@ def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> 
     white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
     dirty = np.zeros(scene.codes.shape, dtype=np.float32)
     if rng.random() < 0.6:  # haze around the ventricles, wider with load
-        strength = float(rng.uniform(0.05, 0.3))
+        strength = float(rng.uniform(0.02, 0.2))
         reach = float(rng.uniform(3, 8)) * (1 + 0.01 * load_ml)
         dirty += strength * np.exp(-scene.ventricle_mm / reach)
     if rng.random() < 0.7:  # ependymal rim
         width = float(rng.uniform(0.4, 1.1))
-        dirty += float(rng.uniform(0.1, 0.5)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
+        dirty += float(rng.uniform(0.05, 0.35)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
     if rng.random() < 0.5:
         dirty += float(rng.uniform(0.02, 0.1)) * smooth_noise(rng, scene.codes.shape, 10)
     dirty *= white
