@@ -7,15 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file that a volume was read from."""
+    """What a volume was read from.
+
+    Parameters
+    ----------
+    path
+        A file, or the folder of a DICOM series.
+    sha256
+        Of the file's bytes, or of all of the folder's.
+    slices
+        Where the scanner's own slices lie, of a DICOM series; outputs can be brought back to them.
+    """
 
     path: Path
     sha256: str
+    slices: SliceStack | None = None
 
 
 @dataclass(frozen=True)

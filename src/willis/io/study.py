@@ -10,8 +10,10 @@ from typing import Literal
 import numpy as np
 
 from willis.errors import BadInputError
+from willis.io.dicom.series import read_series, sha256_of_series
 from willis.io.nifti import read_nifti, sha256_of
 from willis.study import Source, Study
+from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
@@ -45,7 +47,7 @@ def read_study(
     index
         By role, which volume of a 4D file, from 0.
     **paths
-        File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``; None is left out.
+        File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``, or the folder of one DICOM series; None is left out.
 
     Raises
     ------
@@ -61,7 +63,16 @@ def read_study(
     index = dict(index or {})
     if strange := sorted(set(index) - set(given)):
         raise BadInputError(f"an index was given for {strange[0]}, but no such image; given were {', '.join(given)}.")
-    volumes = {role: read_nifti(path, role, index=index.get(role)) for role, path in given.items()}
+    series = {role: path for role, path in given.items() if path.is_dir()}
+    if folders := sorted(set(index) & set(series)):
+        raise BadInputError(f"an index was given for {folders[0]}, which is a folder of slices: it holds one volume.")
+    stacks: dict[str, SliceStack] = {}
+    volumes = {}
+    for role, path in given.items():
+        if role in series:
+            volumes[role], stacks[role] = read_series(path, role)
+        else:
+            volumes[role] = read_nifti(path, role, index=index.get(role))
     if brain_mask is not None:
         given["brain"] = Path(brain_mask)
         volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))
@@ -72,7 +83,10 @@ def read_study(
         scalars=dict(scalars or {}),
         subject=subject or _label("subject", given.values()) or "01",
         session=session or _label("session", given.values()),
-        sources={role: Source(path, sha256_of(path)) for role, path in given.items()},
+        sources={
+            role: Source(path, sha256_of_series(path) if role in series else sha256_of(path), stacks.get(role))
+            for role, path in given.items()
+        },
     )
 
 
