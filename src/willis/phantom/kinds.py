@@ -1,0 +1,90 @@
+"""The kinds of phantoms that exist, as pure data: how a patient of each is made, and how its files are named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+from willis.errors import invalid_option
+
+if TYPE_CHECKING:
+    from willis.phantom.patient import PatientMaker
+
+
+@dataclass(frozen=True)
+class PhantomKind:
+    """One kind of simulated patient.
+
+    Parameters
+    ----------
+    title
+        What ``willis phantom KIND`` makes, one line.
+    maker
+        ``module:function`` of a :class:`willis.phantom.patient.PatientMaker`; imported only when called.
+    stream
+        Number that no other kind has: one seed draws other people for each.
+    images
+        By role, folder and end of an image's name: ``anat/T1w`` is ``sub-*/anat/sub-*_T1w.nii.gz``.
+    truth
+        By name, folder and end of the name in ``derivatives/truth``.
+    about
+        What the README of a folder of such patients says of its files.
+    contrasts
+        Ways to draw the tissues' values, the default first.
+    """
+
+    title: str
+    maker: str
+    stream: int
+    images: Mapping[str, str]
+    truth: Mapping[str, str]
+    about: str
+    contrasts: tuple[str, ...] = ("physics",)
+
+    def make(self) -> PatientMaker:
+        """The maker."""
+        module, _, name = self.maker.partition(":")
+        return cast("PatientMaker", getattr(import_module(module), name))
+
+
+KINDS: dict[str, PhantomKind] = {
+    "wmh": PhantomKind(
+        title="patients with white matter hyperintensities: T1 and FLAIR as a scanner gives them",
+        maker="willis.phantom.wmh:wmh_patient",
+        stream=3,
+        images={"t1": "anat/T1w", "flair": "anat/FLAIR"},
+        truth={
+            "fraction_anatomy": "anat/space-anatomy_label-wmh_probseg",
+            "wmh": "anat/space-flair_label-wmh_mask",
+            "wmh_anatomy": "anat/space-anatomy_label-wmh_mask",
+            "brain": "anat/space-flair_label-brain_mask",
+            "brain_anatomy": "anat/space-anatomy_label-brain_mask",
+            "ventricles": "anat/space-flair_label-ventricles_mask",
+            "ventricles_anatomy": "anat/space-anatomy_label-ventricles_mask",
+            "regions": "anat/space-flair_label-regions_dseg",
+            "regions_anatomy": "anat/space-anatomy_label-regions_dseg",
+        },
+        about="""\
+Images: sub-*/anat. Truth: derivatives/truth, on the FLAIR's own grid (space-flair) and on the 1 mm grid of the
+simulated anatomy (space-anatomy), in which the T1's head lies. True volumes: truth.tsv; wmh_volume_ml sums each voxel's
+share of lesion, the mask volumes count voxels that are at least half lesion. regions: 1 periventricular, 2 deep,
+3 juxtacortical, 4 cerebellar, 5 brainstem, 6 grey matter and CSF; + 10 on the right.
+""",
+        contrasts=("physics", "random"),
+    ),
+}
+
+
+def get_kind(name: str) -> PhantomKind:
+    """The kind of that name.
+
+    Raises
+    ------
+    BadInputError
+        When there is none.
+    """
+    if name not in KINDS:
+        raise invalid_option("task", name, KINDS)
+    return KINDS[name]
