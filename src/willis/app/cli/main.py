@@ -32,6 +32,7 @@ VERBS = {
     "info": ("willis.app.cli.info:info", "Show the tasks that exist: their images, options, outputs, citations."),
     "models": ("willis.app.cli.models:app", "List, show, verify, import and export trained models."),
     "phantom": ("willis.app.cli.phantom:app", "Make simulated patients with known truth."),
+    "dataset": ("willis.app.cli.dataset:app", "Describe labelled patients; split, fold and check them."),
     "train": ("willis.app.cli.train:train", "Train a model by a recipe."),
     "evaluate": ("willis.app.cli.evaluate:evaluate", "Compare masks with their references."),
     "doctor": ("willis.app.cli.doctor:doctor", "Check this installation and this machine."),

@@ -1,0 +1,243 @@
+"""``willis dataset``: know labelled patients, and share them out before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from willis.errors import BadInputError
+from willis.volume.plane import PLANES, Plane
+
+if TYPE_CHECKING:
+    from willis.learn.split_file import SplitFile
+
+Out = Annotated[Path, Parameter(name=("--output", "-o"))]
+Switch = Annotated[bool, Parameter(negative=())]
+
+app = App(name="dataset", help="Describe labelled patients; split, fold, batch and check them before training.")
+
+
+@app.command
+def describe(
+    source: Path,
+    *,
+    output: Out,
+    any_value: Switch = False,
+    atlas: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    """Measure every lesion of a folder of T1s with lesion masks: tables, counts in the published bins, pictures.
+
+    Parameters
+    ----------
+    source
+        Folder (ATLAS or BIDS names, or masks alone), or a table of paths: .tsv with subject, mask, and perhaps t1,
+        session and group.
+    output
+        Folder to make; it must be absent or empty.
+    any_value
+        Count every value above 0 as lesion.
+    atlas
+        Label image in the masks' space: the region that holds most of each lesion.
+    workers
+        Processes; else one for each processor.
+    """
+    from willis.app.cli.progress import ProgressReport
+    from willis.io.labelled import find_labelled_images
+    from willis.learn.description import write_description
+    from willis.measure.labelled_sizes import describe_cases
+
+    check_empty(output)
+    cases = find_labelled_images(source)
+    with ProgressReport() as progress:
+        found = describe_cases(
+            cases, any_value=any_value, atlas=atlas, workers=workers or os.cpu_count() or 1, progress=progress
+        )
+    print(write_description(found, output))
+    print(f"\nTables and pictures: {output}")
+
+
+@app.command
+def split(tables: Path, *, output: Out, test: float = 0.2, seed: int = 42) -> None:
+    """Share patients out into a training and a test part that are alike in lesion size in 3D and in every plane.
+
+    Parameters
+    ----------
+    tables
+        Folder that ``describe`` wrote, or the published tables.
+    output
+        Split file to write (.json); its balance is written beside it (.tsv).
+    test
+        Part of all patients that is kept for testing.
+    seed
+        One seed always gives the same bytes.
+    """
+    if not 0 < test < 1:
+        raise BadInputError(f"--test is {test:g}; it must lie between 0 and 1.")
+    _write(tables, output, "split", {"train": 1 - test, "test": test}, seed)
+
+
+@app.command
+def folds(
+    tables: Path, *, output: Out, count: int = 5, seed: int = 42, within: Path | None = None, part: str = "train"
+) -> None:
+    """Share patients out into folds that are alike in lesion size in 3D and in every plane.
+
+    Parameters
+    ----------
+    tables
+        Folder that ``describe`` wrote, or the published tables.
+    output
+        Split file to write (.json); its balance is written beside it (.tsv).
+    count
+        Number of folds.
+    seed
+        One seed always gives the same bytes.
+    within
+        Split file whose part alone is folded.
+    part
+        Which part of it.
+    """
+    if count < 2:
+        raise BadInputError(f"--count is {count}; there are at least 2 folds.")
+    _write(tables, output, "folds", {f"fold_{n}": 1 / count for n in range(1, count + 1)}, seed, within, part)
+
+
+@app.command
+def check(files: Annotated[list[Path], Parameter(consume_multiple=True)], *, least_p: float = 0.05) -> None:
+    """Check a split: no patient in two parts, none listed twice, parts alike in lesion size.
+
+    Parameters
+    ----------
+    files
+        One split file, or the published CSV files of all folds.
+    least_p
+        Least p of Mann and Whitney's test of a part against the rest.
+    """
+    from willis.learn.split_file import check_balance, check_parts, parts_of, read_published_folds, read_split
+
+    if len(files) == 1 and files[0].suffix == ".json":
+        found = read_split(files[0])
+        parts, groups = parts_of(found), found.groups
+        check_parts(parts, groups)
+        check_balance(found, least_p)
+    else:
+        parts, groups = read_published_folds(files), {}
+        check_parts(parts, groups)
+    print(f"{len(parts)} parts, {sum(len(p.subjects) for p in parts)} subjects: no patient lies in two parts.")
+
+
+@app.command
+def batches(
+    tables: Path, split_file: Path, *, output: Out, plane: Plane = "axial", batch: int = 32, seed: int = 42,
+    repeat: int = 1,
+) -> None:  # fmt: skip
+    """List the batches of slices of each fold: half with lesion, half without, every bin of size in each batch.
+
+    Parameters
+    ----------
+    tables
+        Folder that ``describe`` wrote.
+    split_file
+        From ``folds``.
+    output
+        Folder to make: for each fold the batches of its training and of its validation slices.
+    plane
+        Of the slices.
+    batch
+        Slices in a batch.
+    seed
+        One seed always gives the same bytes.
+    repeat
+        How often each slice with lesion is dealt out.
+    """
+    from willis.learn.batch_tables import write_batches
+    from willis.learn.description import read_subjects
+    from willis.learn.split_file import read_split
+
+    check_empty(output)
+    print(write_batches(read_subjects(tables), read_split(split_file), plane, output, batch, seed, repeat))
+
+
+@app.command
+def slices(
+    source: Path, *, output: Out, planes: tuple[Plane, ...] = PLANES, lesion_only: Switch = False, workers: int = 1
+) -> None:
+    """Export slices as NIfTI files with affines, for those who want files.
+
+    Parameters
+    ----------
+    source
+        Folder or table of paths, as for ``describe``; each session needs its T1.
+    output
+        Folder to make: plane, session, then two files for each slice.
+    planes
+        Which planes.
+    lesion_only
+        Leave out slices without lesion.
+    workers
+        Processes.
+    """
+    from willis.app.cli.progress import ProgressReport
+    from willis.io.labelled import find_labelled_images
+    from willis.measure.slice_export import export_slices
+
+    check_empty(output)
+    cases = find_labelled_images(source)
+    with ProgressReport() as progress:
+        count = export_slices(cases, output, planes, lesion_only=lesion_only, workers=workers, progress=progress)
+    print(f"{count} slices of {len(cases)} sessions: {output}")
+
+
+def check_empty(folder: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises
+    ------
+    BadInputError
+        When it exists and isn't an empty folder.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadInputError(f"{folder} exists and isn't an empty folder. Name another.")
+
+
+def _write(
+    tables: Path,
+    output: Path,
+    kind: str,
+    shares: dict[str, float],
+    seed: int,
+    within: Path | None = None,
+    part: str = "",
+) -> None:
+    from willis.io.tables import write_table
+    from willis.learn.description import read_extents, read_subjects
+    from willis.learn.split import split_subjects
+    from willis.learn.split_file import draw_normals, make_split_file, subjects_of_part, write_split
+
+    if output.suffix != ".json":
+        raise BadInputError(f"a split is written as .json; found {output.name}.")
+    subjects = read_subjects(tables)
+    if within is not None:
+        subjects = subjects_of_part(subjects, within, part)
+    parts = split_subjects(subjects, shares, seed)
+    extents = read_extents(tables)
+    normals = draw_normals(subjects, extents, seed) if extents else {}
+    made = make_split_file(kind, seed, parts, subjects, normals)  # type: ignore[arg-type]
+    write_split(made, output)
+    write_table(made.balance, output.with_suffix(".tsv"))
+    print(_told(made))
+    print(f"\nSplit: {output}\nBalance: {output.with_suffix('.tsv')}")
+
+
+def _told(made: SplitFile) -> str:
+    lines = [f"{'part':<10}{'of':<18}{'count':>8}{'worst bin':>11}{'p':>8}{'KS':>8}"]
+    lines += [
+        f"{row['part']:<10}{row['of']:<18}{row['count']:>8}{row['worst_bin_deviation']:>11.2f}"
+        f"{row['mann_whitney_p']:>8.3f}{row['ks_distance']:>8.3f}"
+        for row in made.balance
+    ]
+    return "\n".join(lines)

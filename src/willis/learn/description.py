@@ -1,0 +1,177 @@
+"""The description of labelled patients on disk: published tables, tidy tables, counts in bins, pictures; read back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from willis.draw.distributions import bin_chart, raincloud
+from willis.errors import BadInputError
+from willis.io.size_tables import SLICE_COLUMNS, VOLUME_COLUMNS, read_sizes, whole_number, write_sizes
+from willis.io.tables import read_table, write_table
+from willis.learn.split import SizedSubject
+from willis.measure.labelled_sizes import CaseSizes
+from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES, bin_names, count_in_bins
+from willis.volume.plane import PLANES, Plane
+
+VOLUME_TABLE = "lesions_3d.csv"
+SUBJECTS_TABLE = "subjects.tsv"
+LESIONS_TABLE = "lesions.tsv"
+
+
+def slice_table(plane: Plane) -> str:
+    """File name of a plane's table."""
+    return f"lesions_{plane}.csv"
+
+
+def write_description(cases: Sequence[CaseSizes], folder: Path) -> str:
+    """Write all tables and pictures; what to tell a person comes back.
+
+    ``lesions_3d.csv`` and ``lesions_<plane>.csv`` have the published columns, ``lesions.tsv`` one row a lesion,
+    ``subjects.tsv`` one row a session with its patient and the slices that show something.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    volumes = ({"subject_name": c.name, **_columns(c.volume), "sizes": c.volume.sizes} for c in cases)
+    write_sizes(volumes, folder / VOLUME_TABLE, VOLUME_COLUMNS)
+    for plane in PLANES:
+        rows = (
+            {"subject_name": case.name, "slide": index, **_columns(sizes), "sizes": sizes.sizes}
+            for case in cases
+            for index, sizes in sorted(case.slices[plane].items())
+        )
+        write_sizes(rows, folder / slice_table(plane), SLICE_COLUMNS)
+    write_table(_lesion_rows(cases), folder / LESIONS_TABLE, LESION_COLUMNS)
+    write_table(map(_subject_row, cases), folder / SUBJECTS_TABLE)
+    _draw(cases, folder)
+    return _told(cases)
+
+
+LESION_COLUMNS = (
+    "subject", "group", "lesion", "voxels", "volume_ml", "x_mm", "y_mm", "z_mm", "side", "region", "region_share",
+)  # fmt: skip
+
+
+def _columns(sizes: object) -> dict[str, int]:
+    return {
+        "number_of_lesion": sizes.count,  # type: ignore[attr-defined]
+        "sum_voxel": sizes.total,  # type: ignore[attr-defined]
+        "max_size": sizes.largest,  # type: ignore[attr-defined]
+    }
+
+
+def _lesion_rows(cases: Iterable[CaseSizes]) -> Iterable[dict[str, object]]:
+    for case in cases:
+        for number, lesion in enumerate(case.lesions, start=1):
+            x, y, z = lesion.centroid_mm
+            yield {
+                "subject": case.name,
+                "group": case.group,
+                "lesion": number,
+                "voxels": lesion.voxels,
+                "volume_ml": lesion.volume_ml,
+                "x_mm": x,
+                "y_mm": y,
+                "z_mm": z,
+                "side": "left" if x < 0 else "right",
+                "region": lesion.region or None,
+                "region_share": lesion.region_share if lesion.region else None,
+            }
+
+
+def _subject_row(case: CaseSizes) -> dict[str, object]:
+    row: dict[str, object] = {"subject": case.name, "group": case.group}
+    row |= {"lesions": case.volume.count, "voxels": case.volume.total, "largest": case.volume.largest}
+    row["volume_ml"] = sum(lesion.volume_ml for lesion in case.lesions)
+    for plane in PLANES:
+        first, stop = case.extent[plane]
+        row |= {f"{plane}_lesion_slices": len(case.slices[plane]), f"{plane}_first": first, f"{plane}_stop": stop}
+    return row
+
+
+def _draw(cases: Sequence[CaseSizes], folder: Path) -> None:
+    figures = folder / "figures"
+    figures.mkdir(exist_ok=True)
+    panels = {
+        "Lesion voxels of a subject": dict(
+            zip(bin_names(VOLUME_EDGES), count_in_bins([c.volume.total for c in cases], VOLUME_EDGES), strict=True)
+        )
+    }
+    clouds = {"subjects": [float(c.volume.total) for c in cases if c.volume.total]}
+    for plane in PLANES:
+        sizes = [s.total for c in cases for s in c.slices[plane].values()]
+        counts = count_in_bins(sizes, SLICE_EDGES[plane])
+        panels[f"Lesion voxels of a slice, {plane}"] = dict(zip(bin_names(SLICE_EDGES[plane]), counts, strict=True))
+        clouds[f"{plane} slices"] = [float(n) for n in sizes]
+    numbers = {title: {name: int(n) for name, n in counts.items()} for title, counts in panels.items()}
+    (figures / "bins.png").write_bytes(bin_chart(numbers, unit="count"))
+    (figures / "sizes.png").write_bytes(raincloud(clouds, label="lesion voxels", log=True))
+
+
+def _told(cases: Sequence[CaseSizes]) -> str:
+    counts = count_in_bins([c.volume.total for c in cases], VOLUME_EDGES)
+    lines = [
+        f"{len(cases)} sessions of {len({c.group for c in cases})} patients, {sum(c.volume.count for c in cases)} "
+        f"lesions; {sum(not c.volume.count for c in cases)} sessions without lesion.",
+        "Sessions by lesion voxels: "
+        + ", ".join(f"{name}: {n}" for name, n in zip(bin_names(VOLUME_EDGES), counts, strict=True)),
+    ]
+    lines += [
+        f"{plane.capitalize()} slices with lesion: {sum(len(c.slices[plane]) for c in cases)}, of "
+        f"{sum(c.extent[plane][1] - c.extent[plane][0] for c in cases)}"
+        for plane in PLANES
+    ]
+    return "\n".join(lines)
+
+
+def read_subjects(folder: Path) -> list[SizedSubject]:
+    """Sessions with their sizes, from a description's tables or the published ones.
+
+    Raises
+    ------
+    BadInputError
+        When a table is absent or lacks a column, a number isn't one, or a subject stands twice.
+    """
+    path = folder / VOLUME_TABLE
+    rows = read_sizes(path, ("subject_name", "sum_voxel"))
+    groups = _groups(folder)
+    slices: dict[Plane, dict[str, dict[int, int]]] = {}
+    for plane in PLANES:
+        table = folder / slice_table(plane)
+        found: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        for row in read_sizes(table, ("subject_name", "slide", "sum_voxel")):
+            found[row["subject_name"]][whole_number(row, "slide", table)] = whole_number(row, "sum_voxel", table)
+        slices[plane] = dict(found)
+    names = [row["subject_name"] for row in rows]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadInputError(f"{twice} is listed twice in {path}; each subject may stand once.")
+    return [
+        SizedSubject(
+            row["subject_name"],
+            groups.get(row["subject_name"], row["subject_name"].split("_")[0]),
+            whole_number(row, "sum_voxel", path),
+            {plane: slices[plane].get(row["subject_name"], {}) for plane in PLANES},
+        )
+        for row in rows
+    ]
+
+
+def _groups(folder: Path) -> dict[str, str]:
+    path = folder / SUBJECTS_TABLE
+    if not path.is_file():
+        return {}
+    return {str(row["subject"]): str(row["group"]) for row in read_table(path)}
+
+
+def read_extents(folder: Path) -> Mapping[str, Mapping[Plane, tuple[int, int]]]:
+    """By session and plane the slices that show something; nothing where only the published tables are there."""
+    path = folder / SUBJECTS_TABLE
+    if not path.is_file():
+        return {}
+    return {
+        str(row["subject"]): {
+            plane: (int(row[f"{plane}_first"] or 0), int(row[f"{plane}_stop"] or 0)) for plane in PLANES
+        }
+        for row in read_table(path)
+    }

@@ -1,0 +1,232 @@
+"""The split file: parts, their balance, and the lesion-free slices drawn for them, in one JSON; and its check."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from willis.errors import BadInputError, invalid_option
+from willis.io.size_tables import read_sizes
+from willis.io.tables import write_json
+from willis.learn.split import Part, SizedSubject
+from willis.measure.balance import balance_of
+from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES
+from willis.settings import Settings
+from willis.volume.plane import PLANES, Plane
+
+Normals = dict[Plane, dict[str, tuple[int, ...]]]  # lesion-free slices by plane and session
+
+
+class PartRecord(Settings):
+    """One part, as it stands in the file."""
+
+    name: str
+    share: float
+    subjects: tuple[str, ...]
+
+
+class SplitFile(Settings):
+    """A split of sessions into parts.
+
+    Parameters
+    ----------
+    kind, seed
+        ``folds`` or ``split``, and the seed that it was drawn by.
+    parts
+        Names, shares and sessions.
+    groups
+        Patient of each session.
+    normals
+        Lesion-free slices drawn beside each session's lesions, by plane.
+    balance
+        One row for each part, and for volumes and each plane.
+    """
+
+    kind: Literal["folds", "split"]
+    seed: int
+    parts: tuple[PartRecord, ...]
+    groups: dict[str, str]
+    normals: dict[Plane, dict[str, tuple[int, ...]]] = Field(default_factory=dict)
+    balance: tuple[dict[str, Any], ...] = ()
+
+
+def make_split_file(
+    kind: Literal["folds", "split"],
+    seed: int,
+    parts: Sequence[Part],
+    subjects: Sequence[SizedSubject],
+    normals: Normals,
+) -> SplitFile:
+    """The split with its balance."""
+    return SplitFile(
+        kind=kind,
+        seed=seed,
+        parts=tuple(PartRecord(name=p.name, share=p.share, subjects=p.subjects) for p in parts),
+        groups={subject.name: subject.group for subject in sorted(subjects, key=lambda s: s.name)},
+        normals=normals,
+        balance=tuple(balance_rows(parts, subjects)),
+    )
+
+
+def balance_rows(parts: Sequence[Part], subjects: Sequence[SizedSubject]) -> list[dict[str, Any]]:
+    """For each part the counts in the bins of volume and of each plane's slices, and how they stand to the rest."""
+    by_name = {subject.name: subject for subject in subjects}
+    rows = []
+    for part in parts:
+        mine = [by_name[name] for name in part.subjects]
+        rest = [by_name[name] for other in parts if other is not part for name in other.subjects]
+        for plane in (None, *PLANES):
+            edges = VOLUME_EDGES if plane is None else SLICE_EDGES[plane]
+            found = balance_of(_sizes(mine, plane), _sizes(rest, plane), edges, part.share)
+            rows.append(
+                {
+                    "part": part.name,
+                    "of": "subjects" if plane is None else f"{plane} slices",
+                    "share": part.share,
+                    "count": found.items,
+                    **{f"bin_{number}": count for number, count in enumerate(found.bins, start=1)},
+                    "worst_bin_deviation": found.worst_deviation,
+                    "mann_whitney_p": found.mann_whitney_p,
+                    "ks_distance": found.ks_distance,
+                }
+            )
+    return rows
+
+
+def _sizes(subjects: Iterable[SizedSubject], plane: Plane | None) -> list[int]:
+    if plane is None:
+        return [subject.voxels for subject in subjects if subject.voxels]
+    return [n for subject in subjects for n in subject.slices.get(plane, {}).values()]
+
+
+def write_split(split: SplitFile, path: Path) -> Path:
+    """Write the split; the same split always gives the same bytes."""
+    return write_json(split.model_dump(mode="json"), path)
+
+
+def read_split(path: Path) -> SplitFile:
+    """Read a split file.
+
+    Raises
+    ------
+    BadInputError
+        When it can't be read or isn't a split.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path} can't be read as a split file: {error}.") from None
+    if not isinstance(values, dict):
+        raise BadInputError(f"{path} is not a split file; willis dataset folds or split makes one.")
+    return SplitFile.parse(values, f"the split file {path.name}")
+
+
+def read_published_folds(paths: Sequence[Path]) -> list[Part]:
+    """Folds published as one CSV each, with the column ``subject_name``."""
+    share = 1 / len(paths)
+    return [
+        Part(path.stem, share, tuple(dict.fromkeys(row["subject_name"] for row in read_sizes(path, ["subject_name"]))))
+        for path in paths
+    ]
+
+
+def check_parts(parts: Sequence[Part], groups: Mapping[str, str]) -> None:
+    """Refuse parts that share patients or name one session twice.
+
+    Raises
+    ------
+    BadInputError
+        Saying how many patients which parts share.
+    """
+    for part in parts:
+        if not part.subjects:
+            raise BadInputError(f"the part {part.name} holds no subject.")
+        if len(set(part.subjects)) < len(part.subjects):
+            twice = next(name for name in part.subjects if part.subjects.count(name) > 1)
+            raise BadInputError(f"{twice} is listed twice in {part.name}; each subject may stand once.")
+    shared = {
+        f"{a.name} and {b.name}": len(common)
+        for a, b in itertools.combinations(parts, 2)
+        if (common := _patients(a, groups) & _patients(b, groups))
+    }
+    if shared:
+        listed = "; ".join(f"{pair}: {n}" for pair, n in shared.items())
+        raise BadInputError(f"patients lie in more than one part ({listed}). Make the split anew by patient.")
+
+
+def _patients(part: Part, groups: Mapping[str, str]) -> set[str]:
+    return {groups.get(name, name) for name in part.subjects}
+
+
+def draw_normals(
+    subjects: Sequence[SizedSubject], extents: Mapping[str, Mapping[Plane, tuple[int, int]]], seed: int
+) -> Normals:
+    """As many lesion-free slices of each session as it has slices with lesion, the nearer to a lesion the likelier.
+
+    Where a session has too few, all of them are taken.
+
+    Parameters
+    ----------
+    extents
+        By session and plane, the first slice with signal and the one after the last.
+    """
+    drawn: Normals = {}
+    for plane in PLANES:
+        found: dict[str, tuple[int, ...]] = {}
+        for subject in sorted(subjects, key=lambda s: s.name):
+            rng = np.random.default_rng([seed, PLANES.index(plane), *subject.name.encode()])
+            lesion = np.array(sorted(subject.slices.get(plane, {})), dtype=int)
+            first, stop = extents[subject.name][plane]
+            free = np.setdiff1d(np.arange(first, stop), lesion)
+            if lesion.size and free.size:
+                distance = np.abs(free[:, None] - lesion[None]).min(axis=1)
+                keys = rng.exponential(size=free.size) * distance  # Efraimidis and Spirakis 2006: weights 1/distance
+                chosen = free[np.argsort(keys, kind="stable")[: lesion.size]]
+                found[subject.name] = tuple(sorted(int(n) for n in chosen))
+        drawn[plane] = found
+    return drawn
+
+
+def parts_of(split: SplitFile) -> list[Part]:
+    """The parts of a split file."""
+    return [Part(part.name, part.share, part.subjects) for part in split.parts]
+
+
+def subjects_of_part(subjects: Sequence[SizedSubject], path: Path, name: str) -> list[SizedSubject]:
+    """The sessions that lie in one part of a split file.
+
+    Raises
+    ------
+    BadInputError
+        When it has no such part, or a session of it isn't in the tables.
+    """
+    parts = {part.name: part for part in parts_of(read_split(path))}
+    if name not in parts:
+        raise invalid_option("part", name, parts)
+    known = {subject.name: subject for subject in subjects}
+    if absent := [subject for subject in parts[name].subjects if subject not in known]:
+        raise BadInputError(f"{absent[0]} of {path.name} is not in the tables; describe the same folder.")
+    return [known[subject] for subject in parts[name].subjects]
+
+
+def check_balance(split: SplitFile, least_p: float) -> None:
+    """Refuse a split whose parts differ in lesion size.
+
+    Raises
+    ------
+    BadInputError
+        Naming the part and plane with the least p of Mann and Whitney's test, when it is below ``least_p``.
+    """
+    tested = [row for row in split.balance if row["mann_whitney_p"] is not None]
+    worst = min(tested, key=lambda row: row["mann_whitney_p"], default=None)
+    if worst is not None and worst["mann_whitney_p"] < least_p:
+        raise BadInputError(
+            f"{worst['part']} differs from the rest in the size of its {worst['of']}: Mann-Whitney p is "
+            f"{worst['mann_whitney_p']:.3g}, at least {least_p:g} is asked for. Split anew, or take fewer parts."
+        )

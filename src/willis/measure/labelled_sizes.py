@@ -1,0 +1,182 @@
+"""What a folder of labelled patients holds: each lesion, each subject, each slice of each plane."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.errors import BadInputError, GeometryError
+from willis.io.labelled import LabelledImage
+from willis.io.nifti import read_nifti
+from willis.measure.lesion_sizes import LesionSizes, occupied, sizes_in_slices, sizes_in_volume
+from willis.volume.grid import Grid
+from willis.volume.plane import PLANES, Plane, slice_axis
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+CASES_FOR_WORKERS = 8  # fewer are read faster by this process than others start
+CASES_PER_ORDER = 4
+
+
+@dataclass(frozen=True)
+class PlaceOfLesion:
+    """One lesion: voxels, volume, world position RAS+ of its centre, and the atlas region that holds most of it."""
+
+    voxels: int
+    volume_ml: float
+    centroid_mm: tuple[float, float, float]
+    region: int = 0
+    region_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class CaseSizes:
+    """Lesions of one session.
+
+    Parameters
+    ----------
+    name, group
+        Session and patient.
+    volume
+        Sizes in 3D.
+    slices
+        By plane and slice index (counted along the file's own axis), of slices with lesion.
+    extent
+        By plane the first slice that isn't empty of signal and the one after the last; all slices without an image.
+    lesions
+        Each lesion, in the order of ``volume.sizes``.
+    """
+
+    name: str
+    group: str
+    volume: LesionSizes
+    slices: dict[Plane, dict[int, LesionSizes]]
+    extent: dict[Plane, tuple[int, int]]
+    lesions: tuple[PlaceOfLesion, ...] = field(default=())
+
+
+def describe_cases(
+    cases: Sequence[LabelledImage],
+    *,
+    any_value: bool = False,
+    atlas: Path | None = None,
+    workers: int = 1,
+    progress: Callable[[float, str], None] | None = None,
+) -> list[CaseSizes]:
+    """Measure the lesions of every case, in the order given.
+
+    Parameters
+    ----------
+    cases
+        Masks and images.
+    any_value
+        Whether every value above 0 is lesion; else a mask holds 0 and 1 alone.
+    atlas
+        Label image in the same space as the masks; region of each lesion.
+    workers
+        Processes.
+
+    Raises
+    ------
+    BadInputError
+        When a mask holds other values, or can't be read.
+    GeometryError
+        When a mask and its image lie on different grids.
+    """
+    task = partial(describe_case, any_value=any_value, atlas=atlas)
+    found = []
+    for done, sizes in enumerate(_mapped(task, cases, workers), start=1):
+        found.append(sizes)
+        if progress is not None:
+            progress(done / len(cases), f"measuring lesions: {done} of {len(cases)}")
+    return found
+
+
+def _mapped(
+    task: Callable[[LabelledImage], CaseSizes], cases: Sequence[LabelledImage], workers: int
+) -> Iterator[CaseSizes]:
+    if workers < 2 or len(cases) < CASES_FOR_WORKERS:
+        yield from map(task, cases)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(task, cases, chunksize=CASES_PER_ORDER)
+
+
+def describe_case(case: LabelledImage, *, any_value: bool = False, atlas: Path | None = None) -> CaseSizes:
+    """Measure the lesions of one case; see :func:`describe_cases`."""
+    mask = read_nifti(case.mask, "lesion", allow_empty=True)
+    _check_values(mask, case.mask, any_value)
+    orientation = mask.grid.orientation
+    axes = {plane: slice_axis(plane, orientation) for plane in PLANES}
+    return CaseSizes(
+        case.name,
+        case.group,
+        sizes_in_volume(mask.data),
+        {plane: sizes_in_slices(mask.data, axis) for plane, axis in axes.items()},
+        _extent(case, mask, axes),
+        _lesions(mask, atlas),
+    )
+
+
+def _check_values(mask: Volume, path: Path, any_value: bool) -> None:
+    strange = mask.data[(mask.data != 0) & (mask.data != 1)]
+    if strange.size and not any_value:
+        raise BadInputError(
+            f"{path} holds the value {strange[0]:g}; a lesion mask holds 0 and 1 alone. "
+            "Pass --any-value to count every value above 0 as lesion."
+        )
+
+
+def _extent(case: LabelledImage, mask: Volume, axes: dict[Plane, int]) -> dict[Plane, tuple[int, int]]:
+    if case.image is None:
+        return {plane: (0, mask.grid.shape[axis]) for plane, axis in axes.items()}
+    image = read_nifti(case.image, "t1")
+    if not image.grid.same_as(mask.grid):
+        raise GeometryError(
+            f"{case.mask.name} {mask.grid.shape} and {case.image.name} {image.grid.shape} lie on different grids. "
+            "Resample the mask onto the T1."
+        )
+    extents = {}
+    signal = image.data != image.data.min()
+    for plane, axis in axes.items():
+        line = np.flatnonzero(signal.any(axis=tuple(a for a in range(3) if a != axis)))
+        extents[plane] = (int(line[0]), int(line[-1]) + 1) if line.size else (0, 0)
+    return extents
+
+
+def _lesions(mask: Volume, atlas: Path | None) -> tuple[PlaceOfLesion, ...]:
+    box, part = occupied(mask.data)
+    labels, count = ndimage.label(part, np.ones((3, 3, 3)))
+    if count == 0:
+        return ()
+    grid = mask.grid.shifted([side.start for side in box], part.shape)
+    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    centres = grid.to_mm(np.array(ndimage.center_of_mass(part, labels, np.arange(1, count + 1))))
+    regions = _regions(labels, count, sizes, grid, atlas) if atlas is not None else [(0, 0.0)] * count
+    return tuple(
+        PlaceOfLesion(int(n), float(n) * mask.grid.voxel_ml, (float(x), float(y), float(z)), region, share)
+        for n, (x, y, z), (region, share) in zip(sizes, centres, regions, strict=True)
+    )
+
+
+def _regions(
+    labels: npt.NDArray[np.integer], count: int, sizes: npt.NDArray[np.integer], grid: Grid, atlas: Path
+) -> list[tuple[int, float]]:
+    """Of each lesion, the atlas label that most of its voxels bear (0: none of them) and the share of them."""
+    regions = resample_to(read_nifti(atlas, "atlas"), grid, "nearest").data.astype(np.intp)
+    inside = labels > 0
+    most = int(regions.max()) + 1
+    table = np.bincount(labels[inside] * most + regions[inside], minlength=(count + 1) * most).reshape(-1, most)[1:]
+    if most > 1:
+        best = table[:, 1:].argmax(axis=1) + 1
+        shares = table[np.arange(count), best] / sizes
+        return [(int(b) if s > 0 else 0, float(s)) for b, s in zip(best, shares, strict=True)]
+    return [(0, 0.0)] * count
