@@ -13,13 +13,18 @@ from willis.image.components import largest_component
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
 from willis.models.store import Bundle, open_bundle
+from willis.tasks.brain.extracted import extracted_region
 from willis.tasks.brain.prepare import prepare
 from willis.tasks.brain.spec import SPEC
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import FloatArray, Grid
+from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
+EXTRACTED_NOTE = (
+    "The image was brain-extracted before: what was kept of it is the brain mask, and the network only finds its parts."
+)
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,24 @@ class Brain:
         Its lattice.
     bundle, prediction
         What found it.
+    extracted
+        Mask on the image's own grid, when the image had been brain-extracted before; it then is the brain mask.
     """
 
     probability: npt.NDArray[np.float32]
     grid: Grid
     bundle: Bundle
     prediction: Prediction
+    extracted: Volume | None = None
 
     def has(self, name: str) -> bool:
         """Whether the bundle finds that part."""
         return name in self.bundle.manifest.outputs
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the result must know of the mask."""
+        return () if self.extracted is None else (EXTRACTED_NOTE,)
 
     def probability_on(self, name: str, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
         """Probability of one part on another grid; ``world_transform`` takes mm of ``grid`` to mm of the image."""
@@ -56,7 +69,11 @@ class Brain:
         return found.with_data((found.data >= self.bundle.manifest.threshold.value).astype(np.uint8), unit="")
 
     def mask_on(self, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
-        """Brain mask on another grid: in one piece, without holes."""
+        """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it."""
+        if self.extracted is not None:
+            kept = self.extracted.with_data(self.extracted.data.astype(np.float32))
+            moved = resample_to(kept, grid, "linear", world_transform=world_transform)
+            return replace(moved, data=(moved.data >= 0.5).astype(np.uint8), role="brain")
         mask = self.part_on("brain", grid, world_transform)
         return mask.with_data(ndimage.binary_fill_holes(mask.data > 0).astype(np.uint8))
 
@@ -100,4 +117,5 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
             "are expected. Check that it shows a head, or give a mask with --brain-mask."
         )
     probability[where] *= ndimage.binary_dilation(core)
-    return Brain(probability, grid, bundle, prediction)
+    brain = Brain(probability, grid, bundle, prediction)
+    return replace(brain, extracted=extracted_region(image, brain.mask_on(image.grid)))

@@ -70,7 +70,7 @@ def run(
             stopwatch=watch,
             methods=_methods(brain),
         ),
-        notes=[*image.notes, *brain.prediction.notes],
+        notes=[*image.notes, *brain.notes, *brain.prediction.notes],
     )
 
 

@@ -107,7 +107,8 @@ def run(
     with watch.stage("figures"):
         pictures = figures.make(study, prepared, prediction, masks, measurements)
     tell(1.0, "done")
-    notes = [*prepared.notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
+    brain_notes = brain.notes if brain is not None and "brain" not in study else ()
+    notes = [*prepared.notes, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
