@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.volume.series import Series
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
@@ -44,6 +45,8 @@ class Study:
         BIDS labels without ``sub-`` / ``ses-``.
     sources
         The file of each role, when it came from one.
+    series
+        Images taken many times, by role: ``{"ctp": Series}``.
     """
 
     volumes: Mapping[str, Volume]
@@ -51,6 +54,7 @@ class Study:
     subject: str = "01"
     session: str | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
 
     def __getitem__(self, role: str) -> Volume:
         try:
@@ -60,7 +64,12 @@ class Study:
             raise BadInputError(f"the study has no {role} image; it has: {have}. Give one with --{role}.") from None
 
     def __contains__(self, role: str) -> bool:
-        return role in self.volumes
+        return role in self.volumes or role in self.series
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Every role that something was given for."""
+        return (*self.volumes, *self.series)
 
     @property
     def prefix(self) -> str:

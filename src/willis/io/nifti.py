@@ -101,7 +101,7 @@ def write_nifti(volume: Volume, path: Path | str) -> Path:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as stream:
-            for piece in _packed(pieces) if path.name.endswith(".gz") else pieces:
+            for piece in packed(pieces) if path.name.endswith(".gz") else pieces:
                 stream.write(piece)
         part.replace(path)
     finally:
@@ -152,7 +152,8 @@ def _pieces(header: bytes, data: npt.NDArray[Any]) -> Iterator[bytes]:
         yield data[:, :, first : first + depth].tobytes(order="F")
 
 
-def _packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces as one gzip file, always the same bytes."""
     packer = isal_zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW_BITS)
     for piece in pieces:
         yield packer.compress(piece)

@@ -133,15 +133,42 @@ def ct_volume(image_hu: Field, grid: Grid, role: str = "ncct") -> Volume:
 def sampled(ideal: Field, base: Grid, protocol: CtProtocol, outside: float = AIR_HU) -> Field:
     """An ideal image seen through the scanner's pixels and slices, without noise; ``outside`` beyond its border."""
     grid = protocol.grid
-    fine = fine_grid(grid)
-    image = bring((ideal - np.float32(outside)).astype(np.float32), base, fine, protocol.geometry.motion, order=1)
+    image = (ideal - np.float32(outside)).astype(np.float32)
+    parallel = _parallel_axes(base, grid, protocol.geometry.motion)
+    if parallel is None:
+        fine = fine_grid(grid)
+        image = bring(image, base, fine, protocol.geometry.motion, order=1)
+        first_mm = [
+            ((n - 1) - (m - 1) * s) / 2 for n, m, s in zip(fine.shape, grid.shape, grid.spacing_mm, strict=True)
+        ]
+        signs: tuple[float, ...] = (1.0, 1.0, 1.0)
+        steps = (FINE_MM, FINE_MM, FINE_MM)
+    else:
+        (first_mm, signs), steps = parallel, base.spacing_mm
     matrices = []
     for axis, (n, m, spacing) in enumerate(zip(image.shape, grid.shape, grid.spacing_mm, strict=True)):
         width = protocol.geometry.slice_mm if axis == 2 else spacing
         blur = 0.3 if axis == 2 else protocol.geometry.blur_mm
-        centres = (n - 1) / 2 * FINE_MM + (np.arange(m) - (m - 1) / 2) * spacing
-        matrices.append(profile_matrix(n, FINE_MM, centres, AxisSampling(spacing, width, "slice", 0.0, 1.0, blur)))
+        centres = first_mm[axis] + signs[axis] * np.arange(m) * spacing
+        rows = profile_matrix(n, steps[axis], centres, AxisSampling(spacing, width, "slice", 0.0, 1.0, blur))
+        covered = (centres > -width / 2) & (centres < (n - 1) * steps[axis] + width / 2)
+        matrices.append((rows * covered[:, None]).astype(np.float32))
     return apply_separable(image, (matrices[0], matrices[1], matrices[2])) + np.float32(outside)
+
+
+def _parallel_axes(
+    base: Grid, grid: Grid, motion: npt.NDArray[np.float64]
+) -> tuple[list[float], tuple[float, ...]] | None:
+    """Where the scanner's first voxel lies along each axis of the head's grid, mm, and which way its axes run.
+
+    None when axes aren't parallel one to one, so that the head has to be turned.
+    """
+    turn = np.linalg.inv(base.directions) @ motion[:3, :3] @ grid.directions
+    if not np.allclose(np.abs(turn), np.eye(3), atol=1e-9):
+        return None
+    first = (motion @ np.append(grid.affine[:3, 3], 1.0))[:3]
+    start = base.to_index(first) * np.array(base.spacing_mm)
+    return start.tolist(), tuple(np.diag(turn).tolist())
 
 
 def attenuation_profile(image_hu: Field) -> Field:

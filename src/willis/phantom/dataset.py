@@ -10,6 +10,7 @@ from pathlib import Path
 from willis import __version__
 from willis.errors import BadInputError
 from willis.io.nifti import write_nifti
+from willis.io.nifti_series import write_series
 from willis.io.tables import write_json, write_table, write_text
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.kinds import PhantomKind, get_kind
@@ -67,6 +68,8 @@ def write_patient(patient: Patient, kind: PhantomKind, folder: Path) -> list[Pat
         written.append(write_nifti(volume, _place(folder, prefix, f"{kind.images[role]}.nii.gz")))
         if role in patient.sidecars:
             write_json(patient.sidecars[role], _place(folder, prefix, f"{kind.images[role]}.json"))
+    for role, series in patient.study.series.items():
+        written.append(write_series(series, _place(folder, prefix, f"{kind.images[role]}.nii.gz")))
     for end, text in patient.texts.items():
         write_text(text, _place(folder, prefix, end))
     for name, volume in patient.truth.items():

@@ -74,6 +74,28 @@ share of lesion, the mask volumes count voxels that are at least half lesion. re
 """,
         contrasts=("physics", "random"),
     ),
+    "perfusion": PhantomKind(
+        title="patients with a CT perfusion series: large, small or no occlusion, with NIHSS, age and sex",
+        maker="willis.phantom.perfusion:perfusion_patient",
+        stream=50,
+        images={"ctp": "perf/ctp"},
+        truth={
+            "core": "perf/space-ctp_label-core_mask",
+            "penumbra": "perf/space-ctp_label-penumbra_mask",
+            "brain": "perf/space-ctp_label-brain_mask",
+            "old": "perf/space-ctp_label-oldinfarct_mask",
+            "cbf": "perf/space-ctp_desc-true_cbf",
+            "cbv": "perf/space-ctp_desc-true_cbv",
+            "mtt": "perf/space-ctp_desc-true_mtt",
+            "tmax": "perf/space-ctp_desc-true_tmax",
+        },
+        about="""\
+Series: sub-*/perf, HU, with the times of its frames in s beside it. Truth: derivatives/truth, on the series' own grid:
+core, penumbra (without the core), brain, old infarct, and the maps behind the curves (ml/100 g/min, ml/100 g, s; tmax
+is the delay after the arteries). Groups, sites and true volumes: truth.tsv. NIHSS, age (years) and sex (0 male,
+1 female): participants.tsv.
+""",
+    ),
 }
 
 
