@@ -1,0 +1,187 @@
+"""Affine registration of two images of one modality, the same on every run and mirrored for mirrored images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
+
+from willis.errors import BadInputError
+from willis.image.sitk_volume import sitk_image
+from willis.image.threads import one_thread
+from willis.volume.grid import FloatArray, Grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+LEVELS_MM = (8.0, 4.0, 3.0)
+START_TILTS_DEG = (-30.0, -15.0, 0.0, 15.0, 30.0)  # about the left-right axis: gantry and chin
+START_HEIGHTS_MM = (-40.0, -20.0, 0.0, 20.0, 40.0)  # neck and table move the middle of a scan along the body
+FACING_DEG = (0.0, 180.0)  # about the vertical: files whose front is called back
+STARTS_KEPT = 3
+ITERATIONS = 200
+LEAST_SHARE = 0.3  # of the fixed image's domain that must be seen
+COUNTED_FROM = -900.0  # HU: what lies lower is air, or beyond the field of view
+
+
+@dataclass(frozen=True)
+class AffineFit:
+    """An affine registration and how well it fits.
+
+    Parameters
+    ----------
+    matrix
+        (4, 4), mm of the fixed image to mm of the moving one.
+    correlation
+        Of the two images at the end, inside the fixed image's domain.
+    overlap
+        Part of that domain that the moving image's field of view covers.
+    """
+
+    matrix: FloatArray
+    correlation: float
+    overlap: float
+
+    @property
+    def inverse(self) -> FloatArray:
+        """(4, 4), mm of the moving image to mm of the fixed one."""
+        return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
+
+
+def register_affine(moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float]) -> AffineFit:
+    """Find the affine map that lays one image on another of the same modality.
+
+    Correlation of the windowed values is climbed from the best of many starts, first as a similarity and then with
+    all twelve parameters, at 8, 4 and 3 mm, at every voxel of the domain and by one thread, so that nothing is drawn
+    at random. A fixed image that is its own mirror image gives mirrored maps for mirrored images.
+
+    Parameters
+    ----------
+    moving, fixed
+        The images; the fixed one about the origin of its world, as a template is.
+    domain
+        Where to compare, on the fixed image's grid.
+    window
+        Values are cut to it.
+
+    Raises
+    ------
+    BadInputError
+        When nothing of the fixed image's domain is found in the moving image.
+    """
+    with one_thread():
+        levels = [_Level.of(moving, fixed, domain, window, spacing) for spacing in LEVELS_MM]
+        starts = _best_starts(levels[0], moving)
+        rough = [_climb(levels[0], start, sitk.Similarity3DTransform()) for start in starts]
+        matrix = max(rough, key=levels[0].correlation)
+        for level in levels[1:]:
+            matrix = _climb(level, matrix, sitk.AffineTransform(3))
+    last = levels[-1]
+    return AffineFit(matrix, last.correlation(matrix), last.overlap(matrix))
+
+
+@dataclass(frozen=True)
+class _Level:
+    fixed: Volume
+    moving: Volume
+    domain: Volume
+
+    @classmethod
+    def of(cls, moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], mm: float) -> _Level:
+        still = _windowed(resample_to(fixed, _symmetric(fixed.grid, mm), antialias=True, fill=window[0]), window)
+        moved = _windowed(resample_to(moving, _symmetric(moving.grid, mm), antialias=True, fill=window[0]), window)
+        return cls(still, moved, resample_to(domain, still.grid, "nearest"))
+
+    def correlation(self, matrix: FloatArray) -> float:
+        there = resample_to(self.moving, self.fixed.grid, world_transform=matrix, fill=np.nan).data
+        inside = (self.domain.data > 0) & np.isfinite(there)
+        if inside.sum() < LEAST_SHARE * np.count_nonzero(self.domain.data):
+            return -1.0
+        return float(np.corrcoef(self.fixed.data[inside], there[inside])[0, 1])
+
+    def overlap(self, matrix: FloatArray) -> float:
+        there = resample_to(self.moving, self.fixed.grid, world_transform=matrix, fill=np.nan).data
+        inside = self.domain.data > 0
+        return float(np.isfinite(there[inside]).mean())
+
+
+def _symmetric(grid: Grid, mm: float) -> Grid:
+    """An isotropic grid along the world's axes over a grid's field of view, its middle on the middle of that."""
+    corners = grid.to_mm(list(product(*[(-0.5, n - 0.5) for n in grid.shape])))
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    i, j, k = np.maximum(np.ceil((high - low) / mm).astype(int), 1)
+    affine = np.diag([mm, mm, mm, 1.0])
+    affine[:3, 3] = (low + high) / 2 - mm * (np.array([i, j, k]) - 1) / 2
+    return Grid((int(i), int(j), int(k)), affine)
+
+
+def _windowed(volume: Volume, window: tuple[float, float]) -> Volume:
+    return volume.with_data(np.clip(volume.data, *window).astype(np.float32))
+
+
+def _best_starts(level: _Level, moving: Volume) -> list[FloatArray]:
+    """Motions to climb from, best first: the middle of what isn't air on the middle of the fixed domain."""
+    tissue = np.argwhere(level.moving.data > level.moving.data.min())
+    if len(tissue) == 0:
+        raise BadInputError(f"the {moving.role or 'image'} shows nothing but air.")
+    low, high = (level.moving.grid.to_mm(np.percentile(tissue, p, axis=0)) for p in (2, 98))
+    there = (low + high) / 2
+    here = level.fixed.grid.to_mm(np.argwhere(level.domain.data > 0).mean(axis=0))
+    starts = []
+    for facing, tilt, height in product(FACING_DEG, START_TILTS_DEG, START_HEIGHTS_MM):
+        turn = Rotation.from_euler("xz", (tilt, facing), degrees=True).as_matrix()
+        matrix = np.eye(4)
+        matrix[:3, :3] = turn
+        matrix[:3, 3] = there + np.array([0.0, 0.0, height]) - turn @ here
+        starts.append(matrix)
+    ranked = sorted(starts, key=lambda matrix: -level.correlation(matrix))
+    if level.correlation(ranked[0]) <= 0:
+        raise BadInputError(
+            f"the {moving.role or 'image'} doesn't look like a head: nothing in it resembles the CT template. "
+            "Check that it is a non-contrast head CT in HU."
+        )
+    return ranked[:STARTS_KEPT]
+
+
+def _climb(
+    level: _Level, start: FloatArray, transform: sitk.Similarity3DTransform | sitk.AffineTransform
+) -> FloatArray:
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetMetricFixedMask(sitk_image(level.domain.with_data((level.domain.data > 0).astype(np.uint8))))
+    method.SetInterpolator(sitk.sitkLinear)
+    spacing = level.fixed.grid.spacing_mm[0]
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=spacing / 2,
+        minStep=spacing / 400,
+        numberOfIterations=ITERATIONS,
+        gradientMagnitudeTolerance=1e-8,
+    )
+    method.SetOptimizerScalesFromPhysicalShift()
+    transform.SetMatrix(start[:3, :3].ravel().tolist())
+    transform.SetTranslation(start[:3, 3].tolist())
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(sitk_image(level.fixed), sitk_image(level.moving))
+    except RuntimeError as error:
+        if "map outside" not in str(error):
+            raise
+        return start
+    return _better(level, start, _matrix_of(transform))
+
+
+def _better(level: _Level, one: FloatArray, other: FloatArray) -> FloatArray:
+    return other if level.correlation(other) > level.correlation(one) else one
+
+
+def _matrix_of(transform: sitk.Transform) -> FloatArray:
+    points: Sequence[FloatArray] = [
+        np.array(transform.TransformPoint(p)) for p in ((0.0, 0.0, 0.0), *np.eye(3).tolist())
+    ]
+    matrix = np.eye(4)
+    matrix[:3, 3] = points[0]
+    matrix[:3, :3] = np.column_stack([p - points[0] for p in points[1:]])
+    return matrix

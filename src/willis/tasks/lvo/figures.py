@@ -1,0 +1,99 @@
+"""The pictures of an LVO report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from willis.draw.mosaic import axial_mosaic
+from willis.draw.overlay import heat_mosaic, registration_overlay
+from willis.draw.palette import BRAIN, FOUND, REFERENCE, SECOND
+from willis.draw.panel import Outline
+from willis.findings import Figure, Mask
+from willis.tasks.lvo.headspace import SOFT_HU, template
+from willis.tasks.lvo.interpret import NAMES
+from willis.tasks.lvo.prepare import PreparedHead
+from willis.tasks.lvo.spec import TERRITORIES
+from willis.tasks.lvo.territory import RIGHT
+from willis.volume.volume import Volume
+
+STROKE_WINDOW = (15.0, 55.0)  # HU: narrow, so that grey and white matter differ
+BRAIN_WINDOW = (0.0, 80.0)
+DIFFERENCE_HU = (3.0, 15.0)  # noise below, fluid and bone above
+TERRITORY_COLOURS = (FOUND, REFERENCE, SECOND, BRAIN)
+
+
+def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
+    """Stroke-window slices, the halves against each other, territories, and the quality pages."""
+    on_ct = {mask.label: mask.volume for mask in masks if mask.space == "ncct"}
+    ct, brain = prepared.ct, on_ct["brain"]
+    outlines = [Outline(on_ct["darker"], FOUND, "darker than the other side")]
+    return [
+        Figure(
+            "stroke",
+            f"The CT in a stroke window ({STROKE_WINDOW[0]:g} to {STROKE_WINDOW[1]:g} HU) on its own slices; outlined, "
+            "brain that is darker than its mirror image.",
+            "result",
+            axial_mosaic(ct, outlines, window=STROKE_WINDOW, within=brain),
+        ),
+        Figure(
+            "darker",
+            "How much darker than its mirror image each part of the brain is, smoothed; fluid is not compared.",
+            "territories",
+            _heat(prepared, prepared.darker, "HU darker"),
+        ),
+        Figure(
+            "difference",
+            "Absolute difference of each half to the other one, mirrored and deformed onto it, as the published method "
+            "has it: 0 where either half is below 15 HU or the difference above 70 HU.",
+            "territories",
+            _heat(prepared, prepared.difference.absolute, "HU"),
+        ),
+        _territories(prepared),
+        Figure(
+            "brain",
+            "Outline of the brain mask on the CT.",
+            "quality",
+            axial_mosaic(ct, [Outline(brain, BRAIN, "brain")], slices=10, window=BRAIN_WINDOW, within=brain),
+        ),
+        _registration(prepared),
+    ]
+
+
+def _heat(prepared: PreparedHead, values: np.ndarray, label: str) -> bytes:
+    head = prepared.head
+    shown = head.hu.with_data(np.clip(head.hu.data, *BRAIN_WINDOW))
+    return heat_mosaic(shown, Volume(values, head.grid), label, limits=DIFFERENCE_HU, within=head.inside)
+
+
+def _territories(prepared: PreparedHead) -> Figure:
+    head = prepared.head
+    shown = head.hu.with_data(np.clip(head.hu.data, *BRAIN_WINDOW))
+    outlines = [
+        Outline(
+            Volume((prepared.territories % RIGHT == code).astype(np.uint8), head.grid),
+            TERRITORY_COLOURS[code - 1],
+            NAMES[name],
+        )
+        for code, name in enumerate(TERRITORIES, start=1)
+    ]
+    return Figure(
+        "territories",
+        "Arterial territories as the map has them, brought to the patient, in the space of the brain's middle plane.",
+        "quality",
+        axial_mosaic(shown, outlines, slices=10, window=BRAIN_WINDOW, within=head.inside),
+    )
+
+
+def _registration(prepared: PreparedHead) -> Figure:
+    head = prepared.head
+    laid = head.from_template(template("ct"))
+    still = head.hu.with_data(np.clip(head.hu.data, *SOFT_HU))
+    moved = laid.with_data(np.clip(laid.data, *SOFT_HU))
+    return Figure(
+        "registration",
+        "The CT template brought to the patient: edges of the CT on the template, and both as a checkerboard.",
+        "quality",
+        registration_overlay(still, moved, names=("CT", "template"), within=head.inside),
+    )

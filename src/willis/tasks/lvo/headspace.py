@@ -1,0 +1,156 @@
+"""Where a patient's head lies against the CT template: the affine fit, the brain, the deformation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from willis.errors import BadInputError, GeometryError
+from willis.image.affine import AffineFit, register_affine
+from willis.image.ct_brain import ct_brain_mask
+from willis.image.deform import Deformation, register_demons, warp_to
+from willis.image.mirror import midplane_grid
+from willis.image.morphology import dilate_mm
+from willis.io.nifti import read_nifti
+from willis.study import Study
+from willis.volume.grid import Grid, Shape3
+from willis.volume.orient import reorient
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+TEMPLATE = Path(__file__).parent / "template"
+WINDOW_HU = (-50.0, 150.0)  # air and fat are one, bone is one; brain and fluid differ
+SKULL_MM = 14.0  # the template's brain grown by it holds the skull
+LEAST_CORRELATION = 0.55  # assumed: heads reach 0.8, other parts of the body stay below 0.5
+LEAST_OVERLAP = 0.6  # of the template's head that the scan must cover
+MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
+SHAPE: Shape3 = (112, 144, 112)
+SPACING_MM = 1.5
+SOFT_HU = (0.0, 80.0)  # what is deformed: fluid to blood
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True)
+class HeadSpace:
+    """A patient's head against the template.
+
+    Parameters
+    ----------
+    fit
+        ``matrix`` takes mm of the template (MNI) to mm of the patient.
+    brain
+        Mask on the CT's own grid.
+    grid
+        Midplane grid: 1.5 mm, its first axis across the brain's middle plane.
+    hu, inside
+        CT and brain mask on it.
+    deformation
+        Of the midplane grid's space onto the template laid there by ``fit``.
+    notes
+        What a reader must know.
+    """
+
+    fit: AffineFit
+    brain: Volume
+    grid: Grid
+    hu: Volume
+    inside: Volume
+    deformation: Deformation
+    notes: tuple[str, ...]
+
+    def from_template(self, volume: Volume, order: Literal[0, 1] = 1) -> Volume:
+        """A map in MNI space on the midplane grid."""
+        return warp_to(volume, self.grid, self.deformation, self.fit.inverse, order=order)
+
+
+@cache
+def template(name: str) -> Volume:
+    """``ct`` (HU), ``brain`` or ``territories``, in MNI space."""
+    return read_nifti(TEMPLATE / f"{name}.nii.gz", name, allow_empty=True)
+
+
+def find_head(study: Study, ct: Volume) -> HeadSpace:
+    """Lay the template on a patient's CT.
+
+    Parameters
+    ----------
+    study
+        With ``brain`` when the user gave a mask.
+    ct
+        In HU.
+
+    Raises
+    ------
+    BadInputError
+        When the CT shows no head, or its brain can't be found.
+    """
+    stripped = not (ct.data > WINDOW_HU[1]).any()
+    fixed = template("ct")
+    if stripped:
+        fixed = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0))
+    fit = register_affine(ct, fixed, dilate_mm(template("brain"), SKULL_MM), WINDOW_HU)
+    _refuse_strange(fit, ct)
+    brain = _brain(study, ct, fit)
+    grid = midplane_grid(fit.matrix, MIDDLE_MM, SHAPE, SPACING_MM)
+    hu = resample_to(ct, grid, antialias=True, fill=AIR_HU)
+    inside = resample_to(brain.with_data(brain.data.astype(np.float32)), grid)
+    inside = inside.with_data((inside.data >= 0.5).astype(np.uint8))
+    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit), _notes(fit, stripped))
+
+
+def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
+    if fit.correlation < LEAST_CORRELATION:
+        raise BadInputError(
+            f"the {ct.role} doesn't look like a head CT: its correlation with the CT template is "
+            f"{fit.correlation:.2f}, at least {LEAST_CORRELATION:g} is expected. Give a non-contrast head CT in HU."
+        )
+    if fit.overlap < LEAST_OVERLAP:
+        raise BadInputError(
+            f"the {ct.role} shows only {fit.overlap:.0%} of the brain; at least {LEAST_OVERLAP:.0%} is needed."
+        )
+
+
+def _brain(study: Study, ct: Volume, fit: AffineFit) -> Volume:
+    if "brain" in study:
+        given = study["brain"]
+        if not given.grid.same_as(ct.grid):
+            given = reorient(given, ct.grid.orientation)
+        if not given.grid.same_as(ct.grid):
+            raise GeometryError(
+                f"the brain mask {given.grid.shape} does not lie on the grid of the CT {ct.grid.shape}. Resample it "
+                "onto that image, or leave it out."
+            )
+        return replace(given, role="brain")
+    prior = template("brain")
+    laid = resample_to(prior.with_data(prior.data.astype(np.float32)), ct.grid, world_transform=fit.inverse)
+    return ct_brain_mask(ct, laid.with_data((laid.data >= 0.5).astype(np.uint8)))
+
+
+def _deformation(hu: Volume, inside: Volume, fit: AffineFit) -> Deformation:
+    """Of the template's brain, its values scaled to the patient's, onto the patient's brain."""
+    back = fit.inverse
+    soft = np.clip(hu.data, *SOFT_HU)
+    still = hu.with_data(np.where(inside.data > 0, soft, 0).astype(np.float32))
+    there = warp_to(template("ct"), hu.grid, None, back).data
+    there_inside = warp_to(template("brain"), hu.grid, None, back).data >= 0.5
+    both = there_inside & (inside.data > 0)
+    middle = float(np.median(soft[both])) / max(float(np.median(there[both])), 1.0) if both.any() else 1.0
+    moving = hu.with_data(np.where(there_inside, np.clip(there * middle, *SOFT_HU), 0).astype(np.float32))
+    return register_demons(moving, still)
+
+
+def _notes(fit: AffineFit, stripped: bool) -> tuple[str, ...]:
+    notes = []
+    forward = fit.matrix[:3, :3] @ [0.0, 1.0, 0.0]
+    if forward[1] < 0:
+        notes.append(
+            "The head faces backwards by the file's own axes: its affine is not the scan's, and left and right can't "
+            "be told apart. Sides are named as the file has them turned about the vertical; check them."
+        )
+    if stripped:
+        notes.append("The CT has no bone: it was taken as brain-extracted already.")
+    return tuple(notes)

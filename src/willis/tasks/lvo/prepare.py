@@ -1,0 +1,126 @@
+"""From a non-contrast CT as the scanner gives it to what the stages and the measurements work on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.image.mirror import HalfDifference, half_difference
+from willis.image.morphology import distance_mm
+from willis.study import Study
+from willis.tasks.lvo.headspace import HeadSpace, find_head
+from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
+from willis.tasks.lvo.territory import RIGHT, read_territories
+from willis.tasks.lvo.vessels import read_vessels
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
+
+FLUID_HU = 15.0  # published: where either half is below it, the halves aren't compared
+LARGEST_HU = 70.0  # published: larger differences are none of brain
+RIM_MM = 4.0  # from the brain's outline, where fluid and bone lie beside it and sulci don't match
+SMOOTHING_MM = 3.0  # sigma of the map of darker brain: noise of 4 HU a voxel then leaves 0.5 HU
+
+
+@dataclass(frozen=True)
+class PreparedHead:
+    """A patient's head, ready to be looked at.
+
+    Parameters
+    ----------
+    ct
+        In HU, on its own grid.
+    head
+        The template's fit, the brain, and the midplane grid.
+    difference
+        Between the halves, on the midplane grid.
+    darker
+        (I, J, K) HU by which brain is darker than its mirror image, smoothed; negative where it is brighter, 0 where
+        the halves aren't compared.
+    territories
+        (I, J, K) codes of the territory map on the midplane grid, 0 outside the brain.
+    left
+        (I, J, K) on the CT's own grid: left of the brain's middle plane.
+    vessels
+        Labels on the CT's own grid, where they are known.
+    notes
+        Sentences that a reader must see.
+    """
+
+    ct: Volume
+    head: HeadSpace
+    difference: HalfDifference
+    darker: npt.NDArray[np.float32]
+    territories: npt.NDArray[np.uint8]
+    left: npt.NDArray[np.bool_]
+    vessels: Volume | None
+    notes: tuple[str, ...]
+
+
+def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
+    """Lay the template on a CT and compare the halves of its brain.
+
+    Parameters
+    ----------
+    study
+        With ``ncct``, and ``brain`` when there is one.
+    options
+        The task's own, resolved.
+
+    Raises
+    ------
+    BadInputError
+        When the image is no head CT in HU, or a label map can't be used.
+    """
+    ct = as_hounsfield(study["ncct"])
+    vessels = read_vessels(cast(Path, options["vessels"]), ct) if options["vessels"] else None
+    territories = read_territories(cast("Path | None", options["territories"]))
+    head = find_head(study, ct)
+    notes = check_brain_values(ct, head.brain)
+    difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU)
+    codes = np.where(head.inside.data > 0, head.from_template(territories, order=0).data, 0).astype(np.uint8)
+    return PreparedHead(
+        ct=ct,
+        head=head,
+        difference=difference,
+        darker=_darker(head, difference),
+        territories=_sided(codes),
+        left=left_of(head.grid, ct.grid),
+        vessels=vessels,
+        notes=(*(f"CT: {note}" for note in ct.notes), *head.notes, *notes),
+    )
+
+
+def left_of(midplane: Grid, grid: Grid) -> npt.NDArray[np.bool_]:
+    """(I, J, K) of a grid: left of the middle of a midplane grid's first axis."""
+    across = midplane.directions[:, 0]
+    start = float((grid.affine[:3, 3] - midplane.centre_mm) @ across)
+    steps = [float(grid.affine[:3, axis] @ across) * np.arange(n) for axis, n in enumerate(grid.shape)]
+    return np.asarray(start + steps[0][:, None, None] + steps[1][None, :, None] + steps[2][None, None, :] < 0)
+
+
+def _darker(head: HeadSpace, difference: HalfDifference) -> npt.NDArray[np.float32]:
+    """Mean of the signed difference about each voxel, over voxels where both halves are brain and no fluid."""
+    here = ndimage.median_filter(head.hu.data, 3)
+    counted = (
+        np.isfinite(difference.signed) & (here >= FLUID_HU) & (here - np.nan_to_num(difference.signed) >= FLUID_HU)
+    )
+    counted &= np.abs(np.nan_to_num(difference.signed)) <= LARGEST_HU
+    counted &= distance_mm(head.inside.data == 0, head.grid.spacing_mm) > RIM_MM
+    sigma = SMOOTHING_MM / head.grid.spacing_mm[0]
+    weight = ndimage.gaussian_filter(counted.astype(np.float32), sigma)
+    total = ndimage.gaussian_filter(np.where(counted, -difference.signed, 0).astype(np.float32), sigma)
+    return np.where(counted & (weight > 0.2), total / np.maximum(weight, 1e-3), 0).astype(np.float32)
+
+
+def _sided(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Codes with the side that the middle plane gives them, whatever the map's deformation did near it."""
+    right = np.zeros(codes.shape, dtype=bool)
+    right[codes.shape[0] // 2 :] = True
+    plain = codes % RIGHT
+    return np.where(plain > 0, plain + RIGHT * right, 0).astype(np.uint8)

@@ -1,0 +1,148 @@
+"""From a study to findings: prepare, compare the halves, look at vessels and territories, show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.findings import Findings, Mask
+from willis.image.deform import warp_to
+from willis.study import Study
+from willis.tasks.lvo import figures, interpret
+from willis.tasks.lvo.prepare import PreparedHead, prepare
+from willis.tasks.lvo.spec import SPEC, VESSELS
+from willis.tasks.lvo.vessels import measure_vessels
+from willis.tasks.provenance import Stopwatch, make_provenance
+from willis.tasks.settings import Progress, RunSettings, silent
+from willis.tasks.taskspec import OptionValue
+from willis.volume.grid import Grid
+from willis.volume.stack import even_runs
+from willis.volume.volume import Volume
+
+STEPS = 3
+LABELS = {"other": "othervessels"}
+
+
+def run(
+    study: Study,
+    options: Mapping[str, OptionValue],
+    *,
+    settings: RunSettings,
+    progress: Progress | None = None,
+) -> Findings:
+    """Signs of a large vessel occlusion on a non-contrast CT.
+
+    Parameters
+    ----------
+    study
+        With ``ncct``; ``brain`` when there is one.
+    options
+        Complete, as ``SPEC.resolve_options`` gives them.
+    settings
+        Bundle, engine, precision, memory, threads.
+    progress
+        Told of each step.
+
+    Raises
+    ------
+    BadInputError
+        When the image is no head CT in HU.
+    """
+    tell = progress or silent
+    watch = Stopwatch()
+    tell(0 / STEPS, "laying the template on the head")
+    with watch.stage("prepare"):
+        prepared = prepare(study, options)
+    tell(1 / STEPS, "measuring")
+    with watch.stage("interpret"):
+        least = float(options["darker"])  # type: ignore[arg-type]
+        darker = interpret.darker_mask(prepared, least)
+        territories = interpret.describe_territories(prepared, darker)
+        vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
+        dense = interpret.dense_vessels(vessels)
+        decision = interpret.decide_without_network(dense, bool(vessels))
+        measurements = interpret.measure(prepared, territories, darker, vessels, None)
+        masks = [*_masks(prepared, darker), *_on_own_slices(study, prepared, darker)]
+    tell(2 / STEPS, "drawing")
+    with watch.stage("figures"):
+        pictures = figures.make(prepared, masks)
+    tell(1.0, "done")
+    return Findings(
+        task=SPEC.name,
+        prefix=study.prefix,
+        summary=interpret.summarise(decision, territories, darker, prepared.head.grid.voxel_ml, least),
+        masks=masks,
+        measurements=measurements,
+        decision=decision,
+        tables={"territories": interpret.territory_table(territories)},
+        figures=pictures,
+        provenance=make_provenance(
+            SPEC,
+            study,
+            options=options,
+            settings=settings,
+            bundles=[],
+            prediction={},
+            stopwatch=watch,
+            methods=_methods(prepared, least),
+            registrations={"template": _fit(prepared)},
+        ),
+        notes=prepared.notes,
+    )
+
+
+def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
+    ct = prepared.ct.grid
+    masks = [Mask("brain", "ncct", prepared.head.brain), Mask("darker", "ncct", _moved(darker, prepared, ct))]
+    for code, name in enumerate(VESSELS, start=1) if prepared.vessels is not None else ():
+        here = Volume((prepared.vessels.data == code).astype(np.uint8), ct, role=name)  # type: ignore[union-attr]
+        masks.append(Mask(LABELS.get(name, name), "ncct", here))
+    return masks
+
+
+def _on_own_slices(study: Study, prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
+    """The same masks on the scanner's own slices, where those aren't the grid that was worked on."""
+    source = study.sources.get("ncct")
+    stack = source.slices if source is not None else None
+    if stack is None or (stack.even and stack.straight):
+        return []
+    runs = even_runs(stack)
+    masks = []
+    for number, (_, grid) in enumerate(runs, start=1):
+        space = "scanner" if len(runs) == 1 else f"scanner{number}"
+        brain = warp_to(prepared.head.brain.with_data(prepared.head.brain.data.astype(np.float32)), grid)
+        masks.append(Mask("brain", space, brain.with_data((brain.data >= 0.5).astype(np.uint8))))
+        masks.append(Mask("darker", space, _moved(darker, prepared, grid)))
+    return masks
+
+
+def _moved(mask: npt.NDArray[np.bool_], prepared: PreparedHead, grid: Grid) -> Volume:
+    """A mask on the midplane grid, on another grid of the patient's space."""
+    moved = warp_to(Volume(mask.astype(np.float32), prepared.head.grid), grid)
+    return moved.with_data((moved.data >= 0.5).astype(np.uint8))
+
+
+def _fit(prepared: PreparedHead) -> dict[str, Any]:
+    fit = prepared.head.fit
+    return {
+        "matrix": fit.matrix.tolist(),
+        "correlation": round(fit.correlation, 4),
+        "overlap": round(fit.overlap, 4),
+        "largest_deformation_mm": round(prepared.head.deformation.largest_mm(), 2),
+        "largest_mirror_deformation_mm": round(prepared.difference.mirror.largest_mm(), 2),
+    }
+
+
+def _methods(prepared: PreparedHead, least: float) -> str:
+    return (
+        "An average CT in MNI space was laid on the CT by an affine map (correlation of values in a soft-tissue and "
+        "bone window) and deformed onto its brain by demons. The brain was found as the soft tissue in one piece "
+        "inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the brain's "
+        "mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, without places where "
+        f"either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror image by {least:g} HU "
+        "after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined and sorted by a map of "
+        "arterial territories."
+    )
