@@ -48,6 +48,7 @@ class TaskEntry:
 
 TASKS: dict[str, TaskEntry] = {
     "wmh": TaskEntry("willis.tasks.wmh"),
+    "lvo": TaskEntry("willis.tasks.lvo"),
     "brain": TaskEntry("willis.tasks.brain"),
 }
 
