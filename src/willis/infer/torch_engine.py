@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from willis.infer.lowered import lower
 from willis.infer.precision import Precision
 from willis.infer.protocol import Float32
+from willis.nets.blocks.planar import in_fast_layout
 from willis.nets.registry import build_network
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class TorchEngine:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.threads = threads
         self.network = lower(network).to(self.device)
-        self.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        in_fast_layout(self.network)
 
     @classmethod
     def of_member(cls, bundle: Bundle, member: int, *, precision: Precision, threads: int | None) -> TorchEngine:

@@ -15,6 +15,7 @@ from willis.learn.distributed import World
 from willis.learn.losses import Loss
 from willis.learn.recipe import OptimiserSettings, Recipe
 from willis.learn.schedule import rate_factor
+from willis.nets.blocks.planar import in_fast_layout
 from willis.nets.registry import build_network
 
 STEP_SEED_STRIDE = 1_000_003  # a prime: seeds of different runs' steps don't meet within a million steps
@@ -65,7 +66,7 @@ class Learner:
         network = build_network(recipe.network.name, recipe.network.config)
         if start is not None:
             network.load_state_dict(dict(start))
-        self.network = network.to(self.device).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.network = in_fast_layout(network.to(self.device))
         world.join_norms(self.network)
         decay = recipe.training.ema
         self._average = MovingAverage(self.network, decay) if decay > 0 else None

@@ -8,14 +8,34 @@ from typing import Any
 from torch import nn
 
 from willis.errors import invalid_option
+from willis.nets.clcinet import ClciNet, ClciNetConfig
+from willis.nets.dunet import DUNet, DUNetConfig
+from willis.nets.raxnet import RaxNet, RaxNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
+from willis.nets.xnet import XNet, XNetConfig
 
 
 def _unet3d(config: Mapping[str, Any]) -> nn.Module:
     return UNet3d(UNet3dConfig.parse(config, "the configuration of unet3d"))
 
 
-NETWORKS = {"unet3d": _unet3d}
+def _raxnet(config: Mapping[str, Any]) -> nn.Module:
+    return RaxNet(RaxNetConfig.parse(config, "the configuration of raxnet"))
+
+
+def _xnet(config: Mapping[str, Any]) -> nn.Module:
+    return XNet(XNetConfig.parse(config, "the configuration of xnet"))
+
+
+def _clcinet(config: Mapping[str, Any]) -> nn.Module:
+    return ClciNet(ClciNetConfig.parse(config, "the configuration of clcinet"))
+
+
+def _dunet(config: Mapping[str, Any]) -> nn.Module:
+    return DUNet(DUNetConfig.parse(config, "the configuration of dunet"))
+
+
+NETWORKS = {"unet3d": _unet3d, "raxnet": _raxnet, "xnet": _xnet, "clcinet": _clcinet, "dunet": _dunet}
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
