@@ -41,11 +41,21 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
     window = manifest.window
     if window.mode == "sliding" and window.shape:
         yield f"Seen in windows of {_by(window.shape)} voxels that overlap by {window.overlap:.0%}."
+    if manifest.planes:
+        yield f"Seen in slices, {_planes(manifest)}."
     if manifest.intensity.scheme == "range":
         yield "Intensities: scaled to the image's own range."
+    elif manifest.intensity.scheme == "slice-max":
+        yield "Intensities: each slice scaled so that its largest value is 255."
     else:
         yield _percentile(manifest)
     yield f"Out: {', '.join(manifest.outputs)} ({manifest.activation})."
+
+
+def _planes(manifest: Manifest) -> str:
+    views = "; ".join(f"{view.plane} padded to {_by(view.shape)}" for view in manifest.planes)
+    shared = len(manifest.members) == 1 and len(manifest.planes) > 1
+    return f"{views}; {'one network for all planes' if shared else 'one network a plane'}"
 
 
 def _percentile(manifest: Manifest) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
 
 from willis.errors import BundleError
+from willis.volume.plane import Plane
 
 SCHEMA_VERSION = 1
 """The newest schema of `bundle.json` that this version of willis reads."""
@@ -41,34 +42,52 @@ class Network(_Part):
 
 
 class Window(_Part):
-    """How much of the volume the network sees at once: all of it, or windows of `shape` voxels."""
+    """How much of the volume the network sees at once: all of it, or windows of `shape` voxels.
 
-    mode: Literal["whole", "sliding"] = "whole"
+    "slices": a stack of `shape[2]` slices gives the middle one, for 2.5D networks.
+    """
+
+    mode: Literal["whole", "sliding", "slices"] = "whole"
     shape: Shape3 | None = None
     overlap: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
     @model_validator(mode="after")
-    def _sliding_has_a_shape(self) -> Self:
-        if self.mode == "sliding" and self.shape is None:
-            raise ValueError("a sliding window needs its shape")
+    def _windows_have_a_shape(self) -> Self:
+        if self.mode != "whole" and self.shape is None:
+            raise ValueError(f"a {self.mode} window needs its shape")
+        if self.mode == "slices" and self.shape is not None and self.shape[2] % 2 == 0:
+            raise ValueError("a stack of slices needs a middle one: their number is odd")
         return self
 
 
 class Intensity(_Part):
     """How intensities are scaled: divided by the brain's `percentile`; "p99-capped" cuts at `cap` and divides by it.
 
-    "range" scales the whole image to [0, 1], for networks that are to find the brain itself.
+    "range" scales the whole image to [0, 1], for networks that are to find the brain itself; "zscore" gives the mask
+    mean 0 and standard deviation 1, and cuts at ±`cap`; "slice-max" scales each slice so that its largest value is 255.
     """
 
-    scheme: Literal["p99", "p99-capped", "range"]
+    scheme: Literal["p99", "p99-capped", "range", "zscore", "slice-max"]
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.0
     cap: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _cap_belongs_to_the_scheme(self) -> Self:
-        if (self.scheme == "p99-capped") != (self.cap is not None):
-            raise ValueError("scheme 'p99-capped' needs a cap, and 'p99' takes none")
+        if (self.scheme in ("p99-capped", "zscore")) != (self.cap is not None):
+            raise ValueError("schemes 'p99-capped' and 'zscore' need a cap, and the others take none")
         return self
+
+
+class PlaneView(_Part):
+    """Slices of one plane as a 2D network is given them.
+
+    `shape` are the rows and columns of the zero-padded slice, `start` where the image's own first row and column lie
+    in it. Rows and columns are the two other axes of the RAS array in their order.
+    """
+
+    plane: Plane
+    shape: tuple[Count, Count]
+    start: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
 
 
 class Threshold(_Part):
@@ -145,6 +164,7 @@ class Manifest(_Part):
     shape: Shape3 | None = None
     multiple_of: Count = 1
     window: Window = Window()
+    planes: tuple[PlaneView, ...] = ()
     intensity: Intensity
     threshold: Threshold
     clusters: Clusters = Clusters()
@@ -158,6 +178,16 @@ class Manifest(_Part):
     source: str = ""
     peculiarities: tuple[Text, ...] = ()
     training: Training | None = None
+
+    @model_validator(mode="after")
+    def _planes_have_members(self) -> Self:
+        if len({view.plane for view in self.planes}) < len(self.planes):
+            raise ValueError("a plane is named twice")
+        if self.planes and self.members and len(self.members) not in (1, len(self.planes)):
+            raise ValueError(
+                f"{len(self.planes)} planes need one member for all or one each; {len(self.members)} are named"
+            )
+        return self
 
     @model_validator(mode="after")
     def _members_are_of_the_network_s_kind(self) -> Self:

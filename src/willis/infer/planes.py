@@ -1,0 +1,186 @@
+"""2D networks over the slices of one, two or three planes, and the fusion of what they say.
+
+Probabilities of every plane are put back into the volume; their mean is the fused probability.
+doi:10.1101/2025.09.26.25336733
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError
+from willis.infer.engine import open_engine
+from willis.infer.ensemble import Prediction, Progress, probabilities
+from willis.infer.memory import estimate_peak_gb
+from willis.infer.precision import PrecisionChoice
+from willis.infer.protocol import Engine, EngineChoice
+from willis.volume.plane import Plane, slice_axis
+
+if TYPE_CHECKING:
+    from willis.models.manifest import PlaneView
+    from willis.models.store import Bundle
+
+Float32 = npt.NDArray[np.float32]
+
+SLICES_AT_ONCE = 8  # more are no faster on a processor, and need more memory
+
+
+def predict_planes(
+    bundle: Bundle,
+    images: Mapping[Plane, Float32],
+    *,
+    mask: npt.NDArray[np.bool_] | None = None,
+    engine: EngineChoice = "auto",
+    precision: PrecisionChoice = "auto",
+    threads: int | None = None,
+    memory_limit_gb: float | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Run a bundle of planes on a prepared image; ``members`` of the prediction are its planes, in the bundle's order.
+
+    Parameters
+    ----------
+    bundle
+        Its manifest names the planes, and how their slices are padded.
+    images
+        By plane (C, I, J, K) in RAS, intensities as the manifest says.
+    mask
+        (I, J, K); probabilities outside it are 0, slices without a voxel of it aren't run.
+    engine, precision, threads
+        See :func:`willis.infer.engine.open_engine`.
+    memory_limit_gb
+        Most memory of the process, 10⁹ bytes; kept by fewer slices at once.
+    progress
+        Called with the fraction done and what is being done.
+
+    Raises
+    ------
+    BadInputError
+        When the bundle has no planes, an image doesn't fit them, or the limit can't be kept.
+    """
+    start = time.perf_counter()
+    views = bundle.manifest.planes
+    shape = _checked(bundle, images)
+    outputs = len(bundle.manifest.outputs)
+    members: list[npt.NDArray[np.float16]] = []
+    mean = np.zeros((outputs, *shape), np.float32)
+    squares = np.zeros_like(mean)
+    settled, peak = ("", ""), 0.0
+    for index, view in enumerate(views):
+        member = min(index, len(bundle.manifest.members) - 1)
+        runner = open_engine(bundle, member, engine=engine, precision=precision, threads=threads)
+        settled = (runner.name, runner.precision)
+        batch, needed = _batch(bundle, runner, view, shape, memory_limit_gb)
+        peak = max(peak, needed)
+        told = _within(progress, index, len(views), view.plane)
+        p = _of_plane(bundle, runner, view, images[view.plane], mask, batch, told)
+        members.append(p.astype(np.float16))
+        delta = p - mean  # Welford 1962, doi:10.1080/00401706.1962.10490022
+        mean += delta / np.float32(index + 1)
+        squares += delta * (p - mean)
+    spread = np.sqrt(squares / np.float32(len(views)))
+    return Prediction(mean, tuple(members), spread, *settled, peak, time.perf_counter() - start)
+
+
+def slices_of(image: Float32, view: PlaneView) -> Float32:
+    """(S, C, H, W) every slice of a plane of (C, I, J, K), zero-padded as the view says.
+
+    Raises
+    ------
+    BadInputError
+        When a slice is larger than the view.
+    """
+    stack = np.moveaxis(image, slice_axis(view.plane) + 1, 0)
+    ends = [view.shape[a] - view.start[a] - stack.shape[2 + a] for a in range(2)]
+    if min(ends) < 0:
+        raise BadInputError(
+            f"{view.plane} slices of {stack.shape[2]} × {stack.shape[3]} voxels don't fit the network's "
+            f"{view.shape[0]} × {view.shape[1]}, beginning at {view.start[0]}, {view.start[1]}."
+        )
+    return np.pad(stack, [(0, 0), (0, 0), *zip(view.start, ends, strict=True)])
+
+
+def from_slices(slices: Float32, view: PlaneView, shape: tuple[int, int, int]) -> Float32:
+    """(L, I, J, K) of padded slices (S, L, H, W): the inverse of :func:`slices_of`."""
+    sides = [n for axis, n in enumerate(shape) if axis != slice_axis(view.plane)]
+    rows, columns = (slice(begin, begin + side) for begin, side in zip(view.start, sides, strict=True))
+    return np.moveaxis(slices[:, :, rows, columns], 0, slice_axis(view.plane) + 1)
+
+
+def _checked(bundle: Bundle, images: Mapping[Plane, Float32]) -> tuple[int, int, int]:
+    if not bundle.manifest.planes:
+        raise BadInputError(f"{bundle.name} names no planes; it isn't a bundle of networks over slices.")
+    shapes = {images[view.plane].shape for view in bundle.manifest.planes if view.plane in images}
+    given = all(view.plane in images for view in bundle.manifest.planes)
+    channels = len(bundle.manifest.channels)
+    if not given or len(shapes) != 1 or (shape := next(iter(shapes)))[0] != channels or len(shape) != 4:
+        raise BadInputError(
+            f"{bundle.name} takes one image (C, I, J, K) with {channels} channels for each plane, all of one shape; "
+            f"found {sorted(shapes)}."
+        )
+    return shape[1], shape[2], shape[3]
+
+
+def _batch(
+    bundle: Bundle, runner: Engine, view: PlaneView, shape: tuple[int, int, int], limit_gb: float | None
+) -> tuple[int, float]:
+    """Slices at once, and the estimated peak of memory."""
+    manifest = bundle.manifest
+    batch = SLICES_AT_ONCE
+    while True:
+        needed = runner.needed_bytes((batch, len(manifest.channels), *view.shape, 1))
+        peak = estimate_peak_gb(needed, len(manifest.outputs), len(manifest.planes), shape)
+        if limit_gb is None or peak <= limit_gb:
+            return batch, peak
+        if batch == 1:
+            raise BadInputError(
+                f"the memory limit of {limit_gb:g} GB can't be kept: this bundle needs at least {peak:.2f} GB here. "
+                "Raise --memory-limit, or choose a smaller bundle."
+            )
+        batch //= 2
+
+
+def _of_plane(
+    bundle: Bundle,
+    runner: Engine,
+    view: PlaneView,
+    image: Float32,
+    mask: npt.NDArray[np.bool_] | None,
+    batch: int,
+    tell: Callable[[int, int], None],
+) -> Float32:
+    """Probabilities (L, I, J, K) of one plane; 0 outside the mask."""
+    manifest = bundle.manifest
+    slices = slices_of(image, view)
+    wanted = np.arange(len(slices))
+    if mask is not None:
+        wanted = np.flatnonzero(np.moveaxis(mask, slice_axis(view.plane), 0).any(axis=(1, 2)))
+    found = np.zeros((len(slices), len(manifest.outputs), *view.shape), np.float32)
+    for first in range(0, len(wanted), batch):
+        some = wanted[first : first + batch]
+        x = np.zeros((batch, slices.shape[1], *view.shape, 1), np.float32)  # one shape: engines compile for it
+        x[: len(some), ..., 0] = slices[some]
+        logits = runner(x)[: len(some), ..., 0]
+        found[some] = np.moveaxis(
+            probabilities(np.moveaxis(logits, 1, 0), manifest.activation, manifest.calibration), 0, 1
+        )
+        tell(first + len(some), len(wanted))
+    p = np.ascontiguousarray(from_slices(found, view, (image.shape[1], image.shape[2], image.shape[3])))
+    if mask is not None:
+        p *= mask
+    return p
+
+
+def _within(progress: Progress | None, index: int, count: int, plane: Plane) -> Callable[[int, int], None]:
+    """Progress over the slices of one plane as progress over all."""
+
+    def tell(done: int, todo: int) -> None:
+        if progress is not None:
+            progress((index + done / todo) / count, f"{plane} slice {done} of {todo}")
+
+    return tell
