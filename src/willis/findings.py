@@ -119,6 +119,22 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A further file of a run, in the form in which a published software gives it; written to ``published/``.
+
+    Parameters
+    ----------
+    name
+        File name: letters, digits, ``.``, ``-`` and ``_``.
+    content
+        Its bytes.
+    """
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that a task has to say of one study.
 
@@ -130,8 +146,8 @@ class Findings:
         Start of output names, ``sub-01``.
     summary
         One or two sentences in words: the finding, with numbers and units.
-    masks, probabilities
-        On the inputs' own grids.
+    masks, probabilities, maps
+        On the inputs' own grids; maps are measured values with a unit: ``cbf``, ``tmax``.
     measurements
         By name, in the order to be shown.
     lesions
@@ -147,6 +163,8 @@ class Findings:
         are listed in ``docs/reference/outputs.md``.
     notes
         Sentences that a reader must see: geometry repaired, registration poor, input outside the training range.
+    attachments
+        Files in a published software's own form.
     """
 
     task: str
@@ -161,3 +179,5 @@ class Findings:
     figures: Sequence[Figure] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    maps: Sequence[Mask] = ()
+    attachments: Sequence[Attachment] = ()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from willis.errors import BadInputError
-from willis.findings import Figure, Findings, Mask
+from willis.findings import Attachment, Figure, Findings, Mask
 from willis.io.nifti import read_nifti, sha256_of, write_nifti
 from willis.io.records import (
     LESION_COLUMNS,
@@ -36,14 +36,16 @@ BIDS_VERSION = "1.10.0"
 PROVENANCE = "provenance.json"
 DESCRIPTION = "dataset_description.json"
 FIGURES = "figures/figures.json"
+ATTACHMENTS = "published"
 REPORT = "report.html"
 BOOKKEEPING = ("task", "prefix", "outputs", "complete")  # keys that provenance.json has beside the findings' own
 
 _IMAGE_NAME = re.compile(
-    r"_space-(?P<space>[A-Za-z0-9]+)_label-(?P<label>[A-Za-z0-9]+)_(?P<kind>mask|probseg)\.nii\.gz$"
+    r"_space-(?P<space>[A-Za-z0-9]+)_label-(?P<label>[A-Za-z0-9]+)_(?P<kind>mask|probseg|map)\.nii\.gz$"
 )
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _FIGURE_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_ATTACHMENT_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 def output_names(findings: Findings) -> list[str]:
@@ -57,10 +59,12 @@ def output_names(findings: Findings) -> list[str]:
     described = f"{findings.prefix}_desc-{findings.task}"
     names = [image_name(findings.prefix, mask, "mask") for mask in findings.masks]
     names += [image_name(findings.prefix, mask, "probseg") for mask in findings.probabilities]
+    names += [image_name(findings.prefix, mask, "map") for mask in findings.maps]
     names += [name.replace(".nii.gz", ".json") for name in names]
     names += [f"{described}_measurements.tsv", f"{described}_measurements.json"]
     names += [f"{described}_lesions.tsv"] if seeks_lesions(findings) else []
     names += [_figure_name(figure) for figure in findings.figures]
+    names += [_attachment_name(attachment) for attachment in findings.attachments]
     names += [FIGURES, DESCRIPTION, PROVENANCE]
     if twice := {name for name in names if names.count(name) > 1}:
         raise BadInputError(f"two outputs would bear the same name: {', '.join(sorted(twice))}.")
@@ -133,7 +137,7 @@ def read_derivatives(out: Path | str) -> Findings:
     if not provenance.get("complete"):
         raise BadInputError(f"the run in {out} was broken off while its files were written. Run it again.")
     described = f"{provenance['prefix']}_desc-{provenance['task']}"
-    images: dict[str, list[Mask]] = {"mask": [], "probseg": []}
+    images: dict[str, list[Mask]] = {"mask": [], "probseg": [], "map": []}
     for name in provenance["outputs"]:
         if found := _IMAGE_NAME.search(name):
             volume = read_nifti(out / name, role=found["label"], allow_empty=True)
@@ -149,12 +153,22 @@ def read_derivatives(out: Path | str) -> Findings:
         figures=figures,
         masks=images["mask"],
         probabilities=images["probseg"],
+        maps=images["map"],
+        attachments=[
+            Attachment(name.removeprefix(f"{ATTACHMENTS}/"), (out / name).read_bytes())
+            for name in provenance["outputs"]
+            if name.startswith(f"{ATTACHMENTS}/")
+        ],
     )
 
 
 def _write_files(findings: Findings, folder: Path, names: Iterable[str]) -> None:
     described = folder / f"{findings.prefix}_desc-{findings.task}_measurements.tsv"
-    for kind, masks, dtype in (("mask", findings.masks, np.uint8), ("probseg", findings.probabilities, np.float32)):
+    for kind, masks, dtype in (
+        ("mask", findings.masks, np.uint8),
+        ("probseg", findings.probabilities, np.float32),
+        ("map", findings.maps, np.float32),
+    ):
         for mask in masks:
             name = image_name(findings.prefix, mask, kind)
             write_nifti(mask.volume.with_data(mask.volume.data.astype(dtype, copy=False)), folder / name)
@@ -167,6 +181,10 @@ def _write_files(findings: Findings, folder: Path, names: Iterable[str]) -> None
     write_json([figure_record(figure) for figure in findings.figures], folder / FIGURES)
     for figure in findings.figures:
         (folder / _figure_name(figure)).write_bytes(figure.png)
+    for attachment in findings.attachments:
+        place = folder / _attachment_name(attachment)
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(attachment.content)
     if DESCRIPTION in names:
         write_json(_description(findings), folder / DESCRIPTION)
 
@@ -219,6 +237,8 @@ def _is_ours(name: str, prefix: str, described: str) -> bool:
         return True
     if name.startswith("figures/"):
         return re.fullmatch(r"figures/[A-Za-z0-9_-]+\.png", name) is not None
+    if name.startswith(f"{ATTACHMENTS}/"):
+        return _ATTACHMENT_NAME.fullmatch(name.removeprefix(f"{ATTACHMENTS}/")) is not None
     image = name.replace(".json", ".nii.gz") if name.startswith(f"{prefix}_space-") else name
     return name.startswith(described) or (image.startswith(f"{prefix}_") and _IMAGE_NAME.search(image) is not None)
 
@@ -240,9 +260,11 @@ def _sidecar(findings: Findings, mask: Mask, kind: str) -> dict[str, Any]:
     inputs = findings.provenance.get("inputs", {})
     sources = {role: i["file"] for role, i in inputs.items() if i.get("file")}
     shape = "Lesion" if mask.label in LESION_LABELS else "Brain" if mask.label == "brain" else "ROI"
-    words = "Probability" if kind == "probseg" else "Mask"
+    words = {"probseg": "Probability", "mask": "Mask", "map": "Map"}[kind]
+    units = {"Units": mask.volume.unit} if kind == "map" else {}
     return {
         "Description": f"{words} of {mask.label} on the grid of the {mask.space} image, found by willis.",
+        **units,
         "Type": shape,
         "Manual": False,
         "Sources": list(sources.values()),
@@ -263,6 +285,12 @@ def _figure_name(figure: Figure) -> str:
     if not _FIGURE_NAME.fullmatch(figure.name):
         raise BadInputError(f"the figure's name is {figure.name!r}; allowed are letters, digits, '-' and '_'.")
     return f"figures/{figure.name}.png"
+
+
+def _attachment_name(attachment: Attachment) -> str:
+    if not _ATTACHMENT_NAME.fullmatch(attachment.name):
+        raise BadInputError(f"the attachment's name is {attachment.name!r}; allowed are letters, digits, '.-_'.")
+    return f"{ATTACHMENTS}/{attachment.name}"
 
 
 def _read_json(path: Path, wanted: str) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from willis.findings import Decision, Figure, Findings, Lesion, Mask, Measurement
+from willis.findings import Attachment, Decision, Figure, Findings, Lesion, Mask, Measurement
 from willis.io.tables import SIGNIFICANT_DIGITS, plain
 
 Record = dict[str, Any]
@@ -72,6 +72,8 @@ def findings_of(
     figures: Sequence[Figure] = (),
     masks: Sequence[Mask] = (),
     probabilities: Sequence[Mask] = (),
+    maps: Sequence[Mask] = (),
+    attachments: Sequence[Attachment] = (),
 ) -> Findings:
     """The findings that the records were made of."""
     decision = summary["decision"]
@@ -88,6 +90,8 @@ def findings_of(
         figures=figures,
         provenance=provenance,
         notes=summary["notes"],
+        maps=maps,
+        attachments=attachments,
     )
 
 
@@ -99,7 +103,12 @@ def settled(findings: Findings) -> Findings:
     rows = [{key: _digits(value) for key, value in row.items()} for row in plain(lesion_rows(findings))]
     again = findings_of(summary_record(findings), rows, plain(findings.provenance))
     return replace(
-        again, figures=tuple(findings.figures), masks=tuple(findings.masks), probabilities=tuple(findings.probabilities)
+        again,
+        figures=tuple(findings.figures),
+        masks=tuple(findings.masks),
+        probabilities=tuple(findings.probabilities),
+        maps=tuple(findings.maps),
+        attachments=tuple(findings.attachments),
     )
 
 

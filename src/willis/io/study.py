@@ -12,11 +12,13 @@ import numpy as np
 from willis.errors import BadInputError
 from willis.io.dicom.series import read_series, sha256_of_series
 from willis.io.nifti import read_nifti, sha256_of
+from willis.io.nifti_series import read_series as read_nifti_series
 from willis.study import Source, Study
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
+SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
 _LABEL = re.compile(r"[0-9A-Za-z]+")
 _IN_NAME = {
     "subject": re.compile(r"(?:^|_)sub-([0-9A-Za-z]+)(?=[_.])"),
@@ -68,7 +70,10 @@ def read_study(
         raise BadInputError(f"an index was given for {folders[0]}, which is a folder of slices: it holds one volume.")
     stacks: dict[str, SliceStack] = {}
     volumes = {}
+    frames = {role: read_nifti_series(given[role], role) for role in SERIES_ROLES if role in given}
     for role, path in given.items():
+        if role in frames:
+            continue
         if role in series:
             volumes[role], stacks[role] = read_series(path, role)
         else:
@@ -87,6 +92,7 @@ def read_study(
             role: Source(path, sha256_of_series(path) if role in series else sha256_of(path), stacks.get(role))
             for role, path in given.items()
         },
+        series=frames,
     )
 
 

@@ -98,7 +98,7 @@ def make_provenance(
                 "orientation": volume.grid.orientation,
                 "notes": list(volume.notes),
             }
-            for role, volume in study.volumes.items()
+            for role, volume in (*study.volumes.items(), *study.series.items())
         },
         "bundles": [dict(bundle) for bundle in bundles],
         "options": {name: str(value) if hasattr(value, "__fspath__") else value for name, value in options.items()},

@@ -47,6 +47,7 @@ class TaskEntry:
 
 
 TASKS: dict[str, TaskEntry] = {
+    "perfusion": TaskEntry("willis.tasks.perfusion"),
     "wmh": TaskEntry("willis.tasks.wmh"),
     "lvo": TaskEntry("willis.tasks.lvo"),
     "brain": TaskEntry("willis.tasks.brain"),
@@ -102,5 +103,5 @@ def run_task(
     task = get_task(name)
     spec = task.spec()
     resolved = spec.resolve_options(options)
-    spec.check_roles(study.volumes)
+    spec.check_roles(study.roles)
     return task.run()(study, resolved, settings=settings or RunSettings(), progress=progress)

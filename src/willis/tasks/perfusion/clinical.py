@@ -1,0 +1,91 @@
+"""NIHSS and age of a patient: from the call, from a table, or unknown, which is said."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from willis.errors import BadInputError
+from willis.study import Study
+
+NIHSS_MOST = 42
+UNKNOWN = ("", "-", "n/a", "na")
+_COLUMNS = {
+    "participant_id": ("participant_id", "patient_id", "patient", "id", "subject"),
+    "nihss": ("nihss",),
+    "age": ("age",),
+}
+
+
+@dataclass(frozen=True)
+class Clinical:
+    """NIHSS (0 to 42) and age in years; None where unknown. Notes say what is missing."""
+
+    nihss: float | None
+    age: float | None
+    notes: tuple[str, ...]
+
+
+def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
+    """What is known of a patient: the options first, then the table, then the study's own scalars.
+
+    Raises
+    ------
+    BadInputError
+        When the NIHSS isn't a whole number from 0 to 42, or the table can't be read or lacks the patient.
+    """
+    row = _row_of(study, Path(options["clinical"])) if options["clinical"] is not None else {}
+    nihss = read_nihss(options["nihss"]) if options["nihss"] is not None else read_nihss(row.get("nihss", ""))
+    age = options["age"] if options["age"] is not None else _number(row.get("age", ""), "age")
+    nihss = study.scalars.get("nihss") if nihss is None and options["nihss"] is None else nihss
+    age = study.scalars.get("age") if age is None else age
+    if nihss is not None:
+        read_nihss(f"{nihss:g}")
+    missing = [name for name, value in (("NIHSS", nihss), ("age", age)) if value is None]
+    notes = () if not missing else (f"Unknown: {' and '.join(missing)}; criteria that need it are left unknown.",)
+    return Clinical(nihss, age, notes)
+
+
+def read_nihss(text: str) -> float | None:
+    """NIHSS from text; None for a dash, ``n/a`` or nothing.
+
+    >>> read_nihss("12"), read_nihss("-")
+    (12.0, None)
+    """
+    if text.strip().lower() in UNKNOWN:
+        return None
+    value = _number(text, "NIHSS")
+    if value is None or value != int(value) or not 0 <= value <= NIHSS_MOST:
+        raise BadInputError(f"NIHSS is {text.strip()!r}; allowed are whole numbers from 0 to {NIHSS_MOST}, or a dash.")
+    return value
+
+
+def _number(text: str, name: str) -> float | None:
+    if text.strip().lower() in UNKNOWN:
+        return None
+    try:
+        return float(text.strip().replace(",", "."))
+    except ValueError:
+        raise BadInputError(f"{name} is {text!r}; allowed is a number, or a dash where it is unknown.") from None
+
+
+def _row_of(study: Study, path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path} can't be read as a table: {error}.") from None
+    head = text.partition("\n")[0]
+    separator = max("\t;,", key=head.count)
+    table = list(csv.DictReader(text.splitlines(), delimiter=separator))
+    names = {(column or "").strip().lower(): column for column in (table[0] if table else {})}
+    found = {key: names[n] for key, tries in _COLUMNS.items() for n in tries if n in names}
+    if "participant_id" not in found:
+        raise BadInputError(f"{path} has no column participant_id; its columns are {', '.join(names) or 'none'}.")
+    for row in table:
+        who = (row[found["participant_id"]] or "").strip()
+        if who.removeprefix("sub-") == study.subject:
+            return {key: row[column] or "" for key, column in found.items()}
+    raise BadInputError(f"{path} has no row for sub-{study.subject}; say who it is with --subject.")

@@ -1,0 +1,200 @@
+"""From the 4D CT perfusion series to maps: motion, baseline, input functions, smoothing, deconvolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.errors import BadInputError
+from willis.image.ctp_brain import BONE_HU, ctp_brain, tissue_of
+from willis.image.deconvolution import LEAST_FRAMES, deconvolve
+from willis.image.frame_smoothing import choose_width_mm, smooth_within
+from willis.image.input_functions import (
+    InputFunction,
+    Inputs,
+    area_ratio,
+    count_baseline,
+    find_inputs,
+    fit_gamma_variate,
+)
+from willis.image.series_motion import Motion, find_motion, undo_motion
+from willis.volume.series import Series
+from willis.volume.volume import Volume
+
+Mask = npt.NDArray[np.bool_]
+
+LEAST_BRAIN_ML = 30.0  # of a series of few slices
+LEAST_SPAN_S = 25.0  # of a series that can hold a bolus
+LATE_SHARE = 0.3  # of the artery's peak that tissue may still have at the end
+VESSEL_TIMES = 4.0  # tissue's usual peak, above which a voxel counts as a large vessel; assumed
+USUAL_HU = (-1100.0, 4200.0)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What was found over time: (T,) times in s and curves in HU above baseline, and where the vessels lie."""
+
+    times_s: npt.NDArray[np.float64]
+    aif: InputFunction
+    vof: InputFunction | None
+    tissue: npt.NDArray[np.float64]
+    baseline_frames: int
+    scale: float
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """Maps of a series on its own grid, where they hold, and how they were made."""
+
+    maps: Mapping[str, Volume]
+    brain: Mask
+    tissue: Mask
+    curves: Curves
+    notes: tuple[str, ...]
+    details: Mapping[str, Any]
+
+
+def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | None) -> SeriesResult:
+    """CBF, CBV, MTT, TTP, Tmax and MIP of a series.
+
+    Parameters
+    ----------
+    series
+        In HU, with times.
+    options
+        The task's own: ``motion``, ``smoothing``, ``gamma_variate``, ``oscillation``.
+    brain
+        The user's own mask; found when None.
+
+    Raises
+    ------
+    BadInputError
+        When frames or times don't suffice, values aren't HU, no brain is found, no bolus passes, contrast is there
+        at the start, or no artery stands out.
+    """
+    times = _checked(series)
+    notes = list(series.notes)
+    motion = find_motion(series) if options["motion"] else Motion(np.zeros((series.frames, 3)))
+    if motion.moved_frames:
+        notes.append(
+            f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames were "
+            "shifted back. Turns aren't undone."
+        )
+    still = undo_motion(series, motion)
+    start = still.data[..., :2].mean(axis=3, dtype=np.float32)
+    brain = _brain_of(start, series, brain)
+    count = count_baseline(np.asarray(still.data[brain].mean(axis=0), dtype=np.float64), times)
+    baseline = still.data[..., :count].mean(axis=3, dtype=np.float32)
+    enhancement = still.data.astype(np.float32) - baseline[..., None]
+    where = ndimage.binary_dilation(brain, iterations=2) & (baseline < BONE_HU)
+    inputs = find_inputs(enhancement, where, times, count)
+    if options["gamma_variate"]:
+        inputs = _fitted(inputs, times)
+    tissue, large = _tissue(baseline, enhancement, brain, series)
+    width = options["smoothing"]
+    if width is None:
+        width = choose_width_mm(enhancement[..., :2], tissue, series.grid)
+    curves = smooth_within(enhancement, tissue, series.grid, float(width))[tissue]
+    notes += _time_notes(curves, inputs, times)
+    area = inputs.scale * float(np.trapezoid(inputs.aif.curve, times))
+    values = deconvolve(curves, inputs.aif.curve, times, oscillation_limit=float(options["oscillation"]), area=area)
+    maps = {
+        name: series.volume(_filled(found, tissue), role=name, unit=unit)
+        for name, found, unit in (
+            ("cbf", values.cbf, "ml/100g/min"), ("cbv", values.cbv, "ml/100g"), ("mtt", values.mtt, "s"),
+            ("ttp", values.ttp - times[count - 1] + times[0], "s"), ("tmax", values.tmax, "s"),
+        )
+    }  # fmt: skip
+    maps["mip"] = series.volume(still.data.max(axis=3).astype(np.float32), role="mip", unit="HU")
+    details = {
+        "frames": series.frames,
+        "baseline_frames": count,
+        "largest_motion_mm": round(motion.largest_mm, 2),
+        "smoothing_mm": float(width),
+        "vein_over_artery_area": round(inputs.scale, 3),
+        "artery_voxel": list(inputs.aif.voxels[0]),
+        "vein_voxel": list(inputs.vof.voxels[0]) if inputs.vof else None,
+        "large_vessel_ml": round(float(large.sum()) * series.grid.voxel_ml, 2),
+        "median_cut": round(float(np.median(values.cut)), 3),
+    }
+    mean = np.asarray(curves.mean(axis=0), dtype=np.float64)
+    shown = Curves(times, inputs.aif, inputs.vof, mean, count, inputs.scale)
+    return SeriesResult(maps, brain, tissue, shown, tuple(notes), details)
+
+
+def _checked(series: Series) -> npt.NDArray[np.float64]:
+    if series.times_s is None:
+        raise BadInputError("the series doesn't say when its frames were taken; give them in s with --times.")
+    times = np.asarray(series.times_s, dtype=np.float64)
+    if series.frames < LEAST_FRAMES:
+        raise BadInputError(f"the series has {series.frames} frames; perfusion needs at least {LEAST_FRAMES}.")
+    if not (np.diff(times) > 0).all():
+        raise BadInputError("the times of the series' frames don't rise; give them in s with --times.")
+    span = float(times[-1] - times[0])
+    if span < LEAST_SPAN_S:
+        raise BadInputError(
+            f"the series lasts {span:.3g} s; at least {LEAST_SPAN_S:g} s are needed for a bolus to pass. Are its times "
+            "in s? Give them with --times."
+        )
+    low, high = float(series.data.min()), float(series.data.max())
+    if low < USUAL_HU[0] or high > USUAL_HU[1] or high < BONE_HU:
+        raise BadInputError(
+            f"the series' values run from {low:.0f} to {high:.0f}; a head in HU has air at -1000 and bone above "
+            f"{BONE_HU:.0f}. Convert it from DICOM with its rescale slope and intercept."
+        )
+    return times
+
+
+def _brain_of(start: npt.NDArray[np.float32], series: Series, given: Mask | None) -> Mask:
+    brain = ctp_brain(start, series.grid) if given is None else given
+    found_ml = float(brain.sum()) * series.grid.voxel_ml
+    if found_ml < LEAST_BRAIN_ML:
+        raise BadInputError(
+            f"no brain was found in the series: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml are expected. "
+            "Check that it shows a head in HU, or give a mask with --brain-mask."
+        )
+    return brain
+
+
+def _fitted(inputs: Inputs, times: npt.NDArray[np.float64]) -> Inputs:
+    aif = InputFunction(fit_gamma_variate(inputs.aif.curve, times), inputs.aif.voxels)
+    if inputs.vof is None:
+        return Inputs(aif, None, 1.0)
+    vof = InputFunction(fit_gamma_variate(inputs.vof.curve, times), inputs.vof.voxels)
+    return Inputs(aif, vof, area_ratio(aif.curve, vof.curve, times))
+
+
+def _tissue(
+    baseline: npt.NDArray[np.float32], enhancement: npt.NDArray[np.float32], brain: Mask, series: Series
+) -> tuple[Mask, Mask]:
+    """Brain without fluid and without large vessels, and the vessels."""
+    solid = tissue_of(baseline, brain, series.grid)
+    i, j = (1.5 / s for s in series.grid.spacing_mm[:2])
+    peak = ndimage.gaussian_filter(enhancement, [i, j, 0, 0.7]).max(axis=3)
+    usual = float(np.median(peak[solid])) if solid.any() else 0.0
+    vessels = brain & (peak > VESSEL_TIMES * max(usual, 1.0))
+    return solid & ~vessels, vessels
+
+
+def _time_notes(curves: npt.NDArray[np.float32], inputs: Inputs, times: npt.NDArray[np.float64]) -> list[str]:
+    notes = []
+    if inputs.vof is None:
+        notes.append("No vein was found: the artery's partial volume isn't corrected, and CBF and CBV may be too high.")
+    mean = curves.mean(axis=0)
+    if float(mean[-3:].mean()) > LATE_SHARE * float(mean.max()):
+        notes.append(
+            f"The series ends after {times[-1] - times[0]:.0f} s, while contrast is still in the tissue: CBV and MTT "
+            "of late tissue are uncertain."
+        )
+    return notes
+
+
+def _filled(values: npt.NDArray[np.float32], where: Mask) -> npt.NDArray[np.float32]:
+    out = np.zeros(where.shape, dtype=np.float32)
+    out[where] = values
+    return out

@@ -1,0 +1,310 @@
+"""What perfusion maps mean: hypoperfused tissue and core by thresholds, their volumes, and the trials' figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.findings import Lesion, Measurement
+from willis.image.components import component_sizes, label_components
+from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.perfusion.spec import SEVERE_TMAX_S
+from willis.volume.grid import Grid
+
+Mask = npt.NDArray[np.bool_]
+
+NORMAL_TMAX_S = 4.0  # tissue of the other side with a lower Tmax is the reference; assumed
+LONG_RELATIVE_MTT = 1.45  # of the other side's; Wintermark 2006, doi:10.1161/01.STR.0000209238.61459.39
+LOW_CBV = 2.0  # ml/100 g; Wintermark 2006, doi:10.1161/01.STR.0000209238.61459.39
+MEDIAN_MM = 3.0  # of the median in each slice that single noisy voxels are removed with; assumed
+ONE_SIDED = 0.6  # share of a side from which a lesion is called that side's
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From where tissue counts.
+
+    Parameters
+    ----------
+    relative_cbf
+        Core: part of the other side's CBF.
+    tmax_s
+        Hypoperfused: Tmax above it.
+    min_ml
+        Least volume of a connected part.
+    """
+
+    relative_cbf: float
+    tmax_s: float
+    min_ml: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What thresholds find, each mask (I, J, K); None where a map is missing.
+
+    Parameters
+    ----------
+    hypoperfused, severe
+        Tmax above the threshold and above 10 s.
+    core, penumbra
+        Of the hypoperfused tissue, that with low flow and the rest.
+    low_flow_elsewhere_ml
+        Volume with as low a flow without delay.
+    reference_cbf
+        Mean CBF of normally supplied tissue of the other side, ml/100 g/min.
+    long_transit, low_volume
+        By MTT and CBV, where Tmax is missing.
+    right_is_sick
+        Whether the right side is the one compared with the left.
+    """
+
+    hypoperfused: Mask | None
+    severe: Mask | None
+    core: Mask | None
+    penumbra: Mask | None
+    low_flow_elsewhere_ml: float | None
+    reference_cbf: float | None
+    long_transit: Mask | None
+    low_volume: Mask | None
+    right_is_sick: bool
+
+
+def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
+    """Read the maps that there are by thresholds."""
+    grid, tissue = prepared.grid, prepared.tissue
+    right = prepared.midline.right_of(grid)
+    maps = {name: calmed(prepared.maps[name].data, tissue, grid) for name in ("tmax", "cbf", "mtt", "cbv")
+            if name in prepared.maps}  # fmt: skip
+    hypoperfused = severe = core = penumbra = long_transit = low_volume = None
+    elsewhere = reference = None
+    if "tmax" in maps:
+        late = tissue & (maps["tmax"] > thresholds.tmax_s)
+        hypoperfused = without_small(late, grid, thresholds.min_ml)
+        severe = hypoperfused & (maps["tmax"] > SEVERE_TMAX_S)
+    by = maps.get("tmax", maps.get("mtt"))
+    sick = _sick_side(by, hypoperfused, tissue, right)
+    other = tissue & (right != sick)
+    if "cbf" in maps:
+        normal = other & (maps["tmax"] < NORMAL_TMAX_S) if "tmax" in maps else other
+        reference = float(maps["cbf"][normal if normal.any() else other].mean()) if other.any() else None
+    if "cbf" in maps and hypoperfused is not None and reference:
+        low = tissue & (maps["cbf"] < thresholds.relative_cbf * reference)
+        core = without_small(low & hypoperfused, grid, thresholds.min_ml)
+        penumbra = hypoperfused & ~core
+        elsewhere = float(without_small(low & ~hypoperfused, grid, thresholds.min_ml).sum()) * grid.voxel_ml
+    if "tmax" not in maps and "mtt" in maps and other.any():
+        usual = float(np.median(maps["mtt"][other]))
+        longer = tissue & (right == sick) & (maps["mtt"] > LONG_RELATIVE_MTT * usual)
+        long_transit = without_small(longer, grid, thresholds.min_ml)
+        if "cbv" in maps:
+            low_volume = without_small(long_transit & (maps["cbv"] < LOW_CBV), grid, thresholds.min_ml)
+    return Reading(hypoperfused, severe, core, penumbra, elsewhere, reference, long_transit, low_volume, bool(sick))
+
+
+def calmed(data: npt.NDArray[np.floating], tissue: Mask, grid: Grid) -> npt.NDArray[np.float32]:
+    """The map with a median in each slice; what isn't tissue doesn't take part."""
+    sizes = [max(1, 2 * round(MEDIAN_MM / s / 2) + 1) for s in grid.spacing_mm[:2]]
+    values = np.where(tissue, data, 0).astype(np.float32)
+    if max(sizes) == 1:
+        return values
+    filled = values + _nearest(values, tissue) * ~tissue
+    return np.asarray(ndimage.median_filter(filled, (*sizes, 1)) * tissue, dtype=np.float32)
+
+
+def _nearest(values: npt.NDArray[np.float32], tissue: Mask) -> npt.NDArray[np.float32]:
+    """(I, J, K) the value of the nearest tissue voxel of the same slice; 0 in slices without any."""
+    out = np.zeros_like(values)
+    for k in range(values.shape[2]):
+        if tissue[:, :, k].any():
+            place = ndimage.distance_transform_edt(~tissue[:, :, k], return_distances=False, return_indices=True)
+            out[:, :, k] = values[:, :, k][tuple(place)]
+    return out
+
+
+def without_small(mask: Mask, grid: Grid, min_ml: float) -> Mask:
+    """The mask without connected parts (26 neighbours) below a volume."""
+    if min_ml <= 0 or not mask.any():
+        return mask
+    labels, count = label_components(mask)
+    keep = np.concatenate([[False], component_sizes(labels, count) * grid.voxel_ml >= min_ml])
+    return np.asarray(keep[labels])
+
+
+def _sick_side(late: npt.NDArray[np.float32] | None, hypoperfused: Mask | None, tissue: Mask, right: Mask) -> bool:
+    """Whether the right side is the worse one: by hypoperfused volume, else by the mean of Tmax or MTT."""
+    if hypoperfused is not None and hypoperfused.any():
+        return bool((hypoperfused & right).sum() > (hypoperfused & ~right).sum())
+    if late is None or not (tissue & right).any() or not (tissue & ~right).any():
+        return True
+    return bool(late[tissue & right].mean() > late[tissue & ~right].mean())
+
+
+def measure(prepared: PreparedMaps, reading: Reading) -> dict[str, Measurement]:
+    """Volumes and ratios of what could be read."""
+    ml = prepared.grid.voxel_ml
+    found: list[Measurement] = []
+
+    def volume(name: str, mask: Mask | None, label: str) -> float | None:
+        if mask is None:
+            return None
+        value = float(np.count_nonzero(mask)) * ml
+        found.append(Measurement(name, value, "ml", None, label))
+        return value
+
+    core = volume("core_volume", reading.core, "Core")
+    volume("penumbra_volume", reading.penumbra, "Penumbra (mismatch volume)")
+    late = volume("hypoperfused_volume", reading.hypoperfused, "Hypoperfused")
+    if core is not None and late is not None:
+        found.append(Measurement("mismatch_ratio", late / core if core > 0 else None, "1", None, "Mismatch ratio"))
+    severe = volume("severe_volume", reading.severe, f"Tmax above {SEVERE_TMAX_S:g} s")
+    if late is not None and severe is not None:
+        ratio = severe / late if late > 0 else None
+        found.append(Measurement("hypoperfusion_intensity_ratio", ratio, "1", None, "Hypoperfusion intensity ratio"))
+        left = _left_share(prepared, reading.hypoperfused)
+        found.append(Measurement("left_share", left, "%", None, "Share of it on the left"))
+    if reading.reference_cbf is not None:
+        found.append(
+            Measurement("reference_cbf", reading.reference_cbf, "ml/100g/min", None, "Mean CBF of the other side")
+        )
+    if reading.low_flow_elsewhere_ml is not None:
+        found.append(
+            Measurement(
+                "low_flow_elsewhere_volume", reading.low_flow_elsewhere_ml, "ml", None, "Low flow without delay"
+            )
+        )
+    volume("long_transit_volume", reading.long_transit, "MTT above 145 % of the other side")
+    volume("low_volume_volume", reading.low_volume, "of it, CBV below 2 ml/100 g")
+    volume("brain_volume", prepared.brain, "Brain")
+    return {m.name: m for m in found}
+
+
+def _left_share(prepared: PreparedMaps, mask: Mask | None) -> float | None:
+    if mask is None or not mask.any():
+        return None
+    right = prepared.midline.right_of(prepared.grid)
+    return 100.0 * float((mask & ~right).sum()) / float(mask.sum())
+
+
+def side_of(measurements: Mapping[str, Measurement]) -> str:
+    """``left``, ``right``, ``both sides`` of the hypoperfused tissue; empty when there is none."""
+    share = measurements.get("left_share")
+    if share is None or share.value is None:
+        return ""
+    part = share.value / 100
+    return "left" if part >= ONE_SIDED else "right" if part <= 1 - ONE_SIDED else "both sides"
+
+
+def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
+    """The imaging and clinical figures of two trials, each stated as met, not met or unknown.
+
+    They describe whom the trials took in. They are no advice for or against any treatment.
+    """
+    core, gap = _value(measurements, "core_volume"), _value(measurements, "penumbra_volume")
+    late = _value(measurements, "hypoperfused_volume")
+    ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
+    rows = [
+        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70),
+        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8),
+        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15),
+        _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
+        _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
+    ]  # fmt: skip
+    for group, words, old, least, low, high in (
+        ("DAWN group A", "age at least 80, NIHSS at least 10, core below 21 ml", True, 10, 0.0, 21.0),
+        ("DAWN group B", "age below 80, NIHSS at least 10, core below 31 ml", False, 10, 0.0, 31.0),
+        ("DAWN group C", "age below 80, NIHSS at least 20, core 31 to below 51 ml", False, 20, 31.0, 51.0),
+    ):
+        parts = [
+            None if age is None else (age >= 80) == old,
+            None if nihss is None else nihss >= least,
+            None if core is None else low <= core < high,
+        ]
+        met = False if False in parts else None if None in parts else True
+        rows.append(_row(group, "age, NIHSS and core", None, "", words, met))
+    return rows
+
+
+def _row(trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None) -> dict[str, Any]:
+    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{value:.3g} {unit}".strip()
+    if figure == "age, NIHSS and core":
+        found = "see above"
+    return {
+        "trial": trial,
+        "figure": figure,
+        "found": found,
+        "criterion": wanted,
+        "met": "unknown" if met is None else "met" if met else "not met",
+    }
+
+
+def _value(measurements: Mapping[str, Measurement], name: str) -> float | None:
+    found = measurements.get(name)
+    return None if found is None else found.value
+
+
+def core_parts(prepared: PreparedMaps, reading: Reading) -> list[Lesion]:
+    """Connected parts of the core by falling volume, with their side; thresholds give no probability."""
+    if reading.core is None or not reading.core.any():
+        return []
+    labels, count = label_components(reading.core)
+    index = np.arange(1, count + 1)
+    sizes = component_sizes(labels, count) * prepared.grid.voxel_ml
+    centres = prepared.grid.to_mm(np.array(ndimage.center_of_mass(labels > 0, labels, index)))
+    on_right = ndimage.mean(prepared.midline.right_of(prepared.grid), labels, index)
+    return [
+        Lesion(
+            int(k + 1), float(sizes[k]), (float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
+            "core right" if on_right[k] >= 0.5 else "core left", float("nan"),
+        )
+        for k in range(count)
+    ]  # fmt: skip
+
+
+def slice_table(prepared: PreparedMaps, reading: Reading) -> list[dict[str, Any]]:
+    """One row a slice: area of core and penumbra in ml."""
+    rows: list[dict[str, Any]] = []
+    ml = prepared.grid.voxel_ml
+    for k in range(prepared.grid.shape[2]):
+        if not prepared.brain[:, :, k].any():
+            continue
+        row: dict[str, Any] = {"slice": k}
+        for name, mask in (("core", reading.core), ("penumbra", reading.penumbra)):
+            if mask is not None:
+                row[f"{name}_volume_ml"] = round(float(mask[:, :, k].sum()) * ml, 3)
+        rows.append(row)
+    return rows
+
+
+def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], thresholds: Thresholds) -> str:
+    """The finding in words."""
+    late, core = _value(measurements, "hypoperfused_volume"), _value(measurements, "core_volume")
+    penumbra = _value(measurements, "penumbra_volume")
+    lacking = f" {_lacking(missing)}" if missing else ""
+    if late is None:
+        longer = _value(measurements, "long_transit_volume")
+        part = "" if longer is None else f" MTT is longer than 145 % of the other side's in {longer:.1f} ml."
+        return f"Core and penumbra can't be told.{lacking}{part}"
+    if late == 0:
+        return f"No tissue with Tmax above {thresholds.tmax_s:g} s was found: neither core nor penumbra.{lacking}"
+    side = side_of(measurements)
+    where = f" ({side})" if side else ""
+    if core is None or penumbra is None:
+        words = f"{late:.1f} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
+        return f"{words}; the core can't be told.{lacking}"
+    ratio = _value(measurements, "mismatch_ratio")
+    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
+    return (
+        f"Core {core:.1f} ml and penumbra {penumbra:.1f} ml by thresholds{where}; {words}. No network was run: "
+        f"only the threshold reading is available.{lacking}"
+    )
+
+
+def _lacking(missing: Sequence[str]) -> str:
+    names = [name.upper() if name != "tmax" else "Tmax" for name in missing]
+    return f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} missing for a full analysis."

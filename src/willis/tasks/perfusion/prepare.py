@@ -1,0 +1,167 @@
+"""From a series, or from maps however they come, to maps in their own units on one grid, with the tissue to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError, GeometryError
+from willis.image.midline import Midline, find_midline
+from willis.io.nifti_series import read_times
+from willis.study import Study
+from willis.tasks.perfusion.from_series import Curves, maps_from_series
+from willis.tasks.perfusion.plausible import in_own_unit
+from willis.tasks.perfusion.spec import MAPS
+from willis.volume.grid import Grid
+from willis.volume.series import Series
+from willis.volume.volume import Volume
+
+Mask = npt.NDArray[np.bool_]
+LEAST_BRAIN_ML = 30.0
+
+
+@dataclass(frozen=True)
+class PreparedMaps:
+    """Maps that can be read.
+
+    Parameters
+    ----------
+    maps
+        By name, those of :data:`willis.tasks.perfusion.spec.MAPS` that there are, in their own units, and ``mip``.
+    space
+        Role of the input whose grid all lie on.
+    brain, tissue
+        (I, J, K) the brain, and the part of it that is read: neither fluid nor large vessel.
+    midline
+        Between the halves.
+    curves
+        Input functions of a series; None for maps.
+    way
+        ``series``, ``maps`` or ``colours``: how the maps came.
+    notes
+        Sentences that a reader must see.
+    details
+        How they were made, for the provenance.
+    """
+
+    maps: Mapping[str, Volume]
+    space: str
+    brain: Mask
+    tissue: Mask
+    midline: Midline
+    curves: Curves | None
+    way: str
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def grid(self) -> Grid:
+        """Of all maps."""
+        return next(iter(self.maps.values())).grid
+
+
+def prepare(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
+    """Make the maps of a study.
+
+    Parameters
+    ----------
+    study
+        With a series ``ctp``, or with maps.
+    options
+        The task's own, resolved.
+
+    Raises
+    ------
+    BadInputError
+        When the series or the maps can't be used; what was found and what is needed is said.
+    """
+    return _from_series(study, options) if "ctp" in study.series else _from_maps(study, options)
+
+
+def _from_series(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
+    series = study.series["ctp"]
+    unused = [name for name in MAPS if name in study]
+    if options["times"] is not None:
+        series = _timed(series, options)
+    given = _given_brain(study, series.grid)
+    result = maps_from_series(series, options, given)
+    midline = find_midline(series.volume(result.brain.astype(np.uint8)))
+    notes = list(result.notes)
+    if unused:
+        notes.append(f"The maps {', '.join(n.upper() for n in unused)} were given and not read: the series was.")
+    return PreparedMaps(
+        result.maps, "ctp", result.brain, result.tissue, midline, result.curves, "series", tuple(notes), result.details
+    )
+
+
+def _timed(series: Series, options: Mapping[str, Any]) -> Series:
+    times = read_times(options["times"])
+    if times.size != series.frames:
+        raise BadInputError(f"--times gives {times.size} times; the series has {series.frames} frames.")
+    return replace(series, times_s=times)
+
+
+def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
+    names = [name for name in MAPS if name in study]
+    space = "tmax" if "tmax" in names else names[0]
+    grid = study[space].grid
+    for name in (*names, *(["mip"] if "mip" in study else [])):
+        if not study[name].grid.same_as(grid):
+            raise GeometryError(
+                f"{name.upper()} {study[name].grid.shape} doesn't lie on the grid of {space.upper()} {grid.shape}. "
+                "Give all maps as one analysis wrote them."
+            )
+    finite = {name: _finite(study[name]) for name in names}
+    brain = _brain_of_maps(finite, _given_brain(study, grid))
+    maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
+    tissue = _tissue_of_maps(maps, brain)
+    if "mip" in study:
+        maps["mip"] = study["mip"]
+    notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes]
+    midline = find_midline(Volume(brain.astype(np.uint8), grid))
+    return PreparedMaps(maps, space, brain, tissue, midline, None, "maps", tuple(notes), {})
+
+
+def _given_brain(study: Study, grid: Grid) -> Mask | None:
+    if "brain" not in study:
+        return None
+    if not study["brain"].grid.same_as(grid):
+        raise GeometryError(
+            f"the brain mask {study['brain'].grid.shape} doesn't lie on the grid of the images {grid.shape}. Resample "
+            "it there, or leave it out."
+        )
+    return np.asarray(study["brain"].data > 0)
+
+
+def _finite(volume: Volume) -> Volume:
+    return volume.with_data(np.nan_to_num(volume.data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0))
+
+
+def _brain_of_maps(maps: Mapping[str, Volume], given: Mask | None) -> Mask:
+    """Where the maps hold something: vendors put 0 outside the brain."""
+    brain = given
+    if brain is None:
+        shown = [volume.data != volume.data[0, 0, 0] for name, volume in maps.items()]
+        brain = np.logical_or.reduce(shown)
+    found_ml = float(brain.sum()) * next(iter(maps.values())).grid.voxel_ml
+    if found_ml < LEAST_BRAIN_ML:
+        raise BadInputError(
+            f"the maps hold values in {found_ml:.0f} ml only; at least {LEAST_BRAIN_ML:.0f} ml of brain are expected."
+        )
+    return np.asarray(brain)
+
+
+def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask) -> Mask:
+    """The brain without what has no flow at all (fluid) and without large vessels, where the maps tell."""
+    tissue = brain.copy()
+    if "cbf" in maps:
+        tissue &= maps["cbf"].data > 0
+    if "cbv" in maps:
+        volume = maps["cbv"].data
+        usual = float(np.median(volume[brain]))
+        tissue &= volume < 4 * max(usual, 1e-6)
+    return tissue

@@ -1,0 +1,98 @@
+"""What `perfusion` reads, offers and gives."""
+
+from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+
+MAPS = ("cbf", "cbv", "mtt", "ttp", "tmax")
+CORE_RELATIVE_CBF = 0.30  # of the other side's; DEFUSE 3, doi:10.1056/NEJMoa1713973
+HYPOPERFUSED_TMAX_S = 6.0  # DEFUSE 3, doi:10.1056/NEJMoa1713973
+SEVERE_TMAX_S = 10.0  # hypoperfusion intensity ratio; Olivot 2014, doi:10.1161/STROKEAHA.113.003857
+LEAST_CLUSTER_ML = 1.0  # assumed: smaller parts are noise more often than tissue
+
+SPEC = TaskSpec(
+    name="perfusion",
+    title="CT perfusion",
+    description="Ischaemic core and penumbra from the 4D CT perfusion series, or from its scalar or colour maps.",
+    roles=(
+        RoleSpec("ctp", "CTP series", "4D CT perfusion series in HU, with its times beside it or by --times."),
+        RoleSpec("cbf", "CBF", "Cerebral blood flow, ml/100 g/min, or as a colour map."),
+        RoleSpec("cbv", "CBV", "Cerebral blood volume, ml/100 g, or as a colour map."),
+        RoleSpec("mtt", "MTT", "Mean transit time, s, or as a colour map."),
+        RoleSpec("ttp", "TTP", "Time to peak, s, or as a colour map."),
+        RoleSpec("tmax", "Tmax", "Time to the residue function's maximum, s, or as a colour map."),
+        RoleSpec("mip", "MIP", "Maximum intensity projection over time, or as a grey picture; shown only."),
+        RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the series or maps.", is_mask=True),
+    ),
+    labels=(
+        LabelSpec("brain", "Brain", "Brain with its fluid."),
+        LabelSpec("core", "Ischaemic core", "Hypoperfused tissue whose CBF is below 30 % of the other side's."),
+        LabelSpec("penumbra", "Penumbra", "Tissue with Tmax above 6 s that isn't core."),
+    ),
+    measurements=(
+        MeasurementSpec("core_volume", "ml", "Volume of the core by thresholds."),
+        MeasurementSpec("penumbra_volume", "ml", "Mismatch volume: hypoperfused tissue that isn't core."),
+        MeasurementSpec("hypoperfused_volume", "ml", "Tissue with Tmax above 6 s."),
+        MeasurementSpec("mismatch_ratio", "1", "Hypoperfused volume over core volume; not defined without core."),
+        MeasurementSpec("severe_volume", "ml", "Tissue with Tmax above 10 s."),
+        MeasurementSpec("hypoperfusion_intensity_ratio", "1", "Tmax above 10 s over Tmax above 6 s, by volume."),
+        MeasurementSpec("left_share", "%", "Share of the hypoperfused tissue on the patient's left."),
+        MeasurementSpec("reference_cbf", "ml/100g/min", "Mean CBF of normally supplied tissue of the other side."),
+        MeasurementSpec("low_flow_elsewhere_volume", "ml", "CBF below 30 % without delay: old infarct, for one."),
+        MeasurementSpec("long_transit_volume", "ml", "MTT above 145 % of the other side's, where Tmax is missing."),
+        MeasurementSpec("low_volume_volume", "ml", "CBV below 2 ml/100 g in that tissue, where CBF is missing."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask that was read."),
+    ),
+    citations=(
+        Citation(
+            "Tomasetti et al. 2022, multi-input segmentation of damaged brain in acute ischemic stroke patients using "
+            "slow fusion with skip connection, NLDL.",
+            "10.7557/18.6223",
+        ),
+        Citation(
+            "Wu et al. 2003, tracer arrival timing-insensitive technique for estimating flow in MR perfusion-weighted "
+            "imaging using singular value decomposition with a block-circulant deconvolution matrix.",
+            "10.1002/mrm.10522",
+        ),
+        Citation(
+            "Albers et al. 2018, thrombectomy for stroke at 6 to 16 hours with selection by perfusion imaging "
+            "(DEFUSE 3).",
+            "10.1056/NEJMoa1713973",
+        ),
+        Citation(
+            "Nogueira et al. 2018, thrombectomy 6 to 24 hours after stroke with a mismatch between deficit and infarct "
+            "(DAWN).",
+            "10.1056/NEJMoa1706442",
+        ),
+        Citation(
+            "Wintermark et al. 2006, perfusion-CT assessment of infarct core and penumbra.",
+            "10.1161/01.STR.0000209238.61459.39",
+        ),
+    ),
+    intended_use=(
+        "Research on acute stroke. Not a medical device: not for diagnosis or treatment, and never the ground on which "
+        "a treatment is given or withheld; a person must look at the maps, the curves and the outlines."
+    ),
+    default_bundle=None,
+    options=(
+        OptionSpec("times", "path", None, "Text file with the time of each frame in s, where the series lacks them."),
+        OptionSpec("range", "text", None, "Values at the two ends of colour bars: tmax=0:12,cbf=0:60."),
+        OptionSpec("nihss", "text", None, "NIHSS, 0 to 42; a dash where it is unknown."),
+        OptionSpec("age", "number", None, "Age in years.", least=0.0, most=120.0),
+        OptionSpec("clinical", "path", None, "Table with participant_id, nihss, age (tab, comma or semicolon)."),
+        OptionSpec("motion", "flag", True, "Bring frames back that moved (shifts, found on bone)."),
+        OptionSpec("gamma_variate", "flag", False, "Fit artery and vein by gamma variates, without recirculation."),
+        OptionSpec(
+            "smoothing", "number", None, "Width of the smoothing in mm (standard deviation); default: by the noise.",
+            least=0.0, most=10.0,
+        ),
+        OptionSpec(
+            "oscillation", "number", 0.035, "Largest oscillation index of the residue function.", least=0.005, most=1.0
+        ),
+        OptionSpec(
+            "relative_cbf", "number", CORE_RELATIVE_CBF, "Core: CBF below this part of the other side's.",
+            least=0.05, most=0.9,
+        ),
+        OptionSpec("tmax_above", "number", HYPOPERFUSED_TMAX_S, "Hypoperfused: Tmax above, s.", least=1.0, most=20.0),
+        OptionSpec("min_size", "number", LEAST_CLUSTER_ML, "Least volume of a part, ml.", least=0.0, most=50.0),
+    ),
+    one_of=(("ctp", *MAPS),),
+)  # fmt: skip
