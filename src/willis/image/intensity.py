@@ -102,3 +102,26 @@ def scale_range(data: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     if not top > floor:
         return np.zeros_like(values)
     return np.asarray(np.clip((values - floor) / (top - floor), 0, 1), dtype=np.float32)
+
+
+def scale_zscore(data: npt.NDArray[Any], mask: npt.NDArray[Any], *, cap: float) -> npt.NDArray[np.float32]:
+    """Scale an image to mean 0 and standard deviation 1 inside a mask, and cut it at ± ``cap``.
+
+    Parameters
+    ----------
+    data, mask
+        (I, J, K).
+    cap
+        Largest value, in standard deviations.
+
+    Raises
+    ------
+    BadInputError
+        When the mask is empty or the image is constant in it.
+    """
+    values = np.asarray(data, dtype=np.float64)
+    inside = values[np.asarray(mask) > 0]
+    spread = float(inside.std()) if inside.size else 0.0
+    if not spread > 0:
+        raise BadInputError("the mask to scale intensities in is empty, or the image is constant in it.")
+    return np.asarray(np.clip((values - inside.mean()) / spread, -cap, cap), dtype=np.float32)

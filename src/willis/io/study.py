@@ -11,12 +11,15 @@ import numpy as np
 
 from willis.errors import BadInputError
 from willis.io.dicom.series import read_series, sha256_of_series
+from willis.io.diffusion import read_dwi
 from willis.io.nifti import read_nifti, sha256_of
 from willis.io.nifti_series import read_series as read_nifti_series
 from willis.study import Source, Study
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
+DIFFUSION_ROLE = "dwi"  # a 4D file with its .bval beside it, which becomes b0 and b1000
+MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
 SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
 _LABEL = re.compile(r"[0-9A-Za-z]+")
@@ -50,6 +53,8 @@ def read_study(
         By role, which volume of a 4D file, from 0.
     **paths
         File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``, or the folder of one DICOM series; None is left out.
+        ``dwi``, a 4D file with its .bval beside it, becomes ``b0`` and ``b1000``; a name that ends in ``_mask`` is a
+        mask of the role before it.
 
     Raises
     ------
@@ -69,28 +74,38 @@ def read_study(
     if folders := sorted(set(index) & set(series)):
         raise BadInputError(f"an index was given for {folders[0]}, which is a folder of slices: it holds one volume.")
     stacks: dict[str, SliceStack] = {}
-    volumes = {}
+    volumes: dict[str, Volume] = {}
+    files, clinical = dict(given), dict(scalars or {})
     frames = {role: read_nifti_series(given[role], role) for role in SERIES_ROLES if role in given}
     for role, path in given.items():
         if role in frames:
             continue
         if role in series:
             volumes[role], stacks[role] = read_series(path, role)
+        elif role == DIFFUSION_ROLE and role not in index:
+            shells = read_dwi(path)
+            volumes |= shells.volumes
+            clinical.setdefault("b_value", shells.b)
+            files |= dict.fromkeys(shells.volumes, files.pop(role))
+        elif role.endswith(MASK_ENDING):
+            mask = role.removesuffix(MASK_ENDING)
+            volumes[mask] = _as_mask(read_nifti(path, mask, allow_empty=True))
+            files[mask] = files.pop(role)
         else:
             volumes[role] = read_nifti(path, role, index=index.get(role))
     if brain_mask is not None:
-        given["brain"] = Path(brain_mask)
+        files["brain"] = Path(brain_mask)
         volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))
         if not volumes["brain"].data.any():
             raise BadInputError(f"the brain mask {brain_mask} is empty; give one that covers the brain, or none.")
     return Study(
         volumes=volumes,
-        scalars=dict(scalars or {}),
-        subject=subject or _label("subject", given.values()) or "01",
-        session=session or _label("session", given.values()),
+        scalars=clinical,
+        subject=subject or _label("subject", files.values()) or "01",
+        session=session or _label("session", files.values()),
         sources={
             role: Source(path, sha256_of_series(path) if role in series else sha256_of(path), stacks.get(role))
-            for role, path in given.items()
+            for role, path in files.items()
         },
         series=frames,
     )

@@ -8,7 +8,15 @@ from typing import Any
 
 from willis.findings import Measurement
 
-UNIT_WORDS = {"1": "", "count": "", "mm2": "mm²", "mm3": "mm³", "mm2/s": "mm²/s", "ml/100g/min": "ml/100 g/min"}
+UNIT_WORDS = {
+    "1": "",
+    "count": "",
+    "mm2": "mm²",
+    "mm3": "mm³",
+    "mm2/s": "mm²/s",
+    "um2/ms": "10⁻³ mm²/s",
+    "ml/100g/min": "ml/100 g/min",
+}
 COLUMN_UNITS = {"ml": "ml", "mm": "mm", "mm3": "mm³", "s": "s", "hu": "HU", "percent": "%", "deg": "°"}
 ACRONYMS = {"wmh": "WMH", "flair": "FLAIR", "t1": "T1", "dwi": "DWI", "ct": "CT", "cpu": "CPU", "id": "ID"}
 ACRONYMS |= {"sha256": "SHA-256", "gb": "GB", "nihss": "NIHSS", "onnx": "ONNX", "openvino": "OpenVINO"}

@@ -1,0 +1,183 @@
+"""Cases to train and to validate the FVV network on: DWI phantoms, or a folder of labelled patients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import GeometryError
+from willis.io.nifti import read_nifti
+from willis.io.study import read_study
+from willis.learn.case import Case, CaseSource
+from willis.learn.folds import keep
+from willis.learn.recipe import FoldSettings
+from willis.models.manifest import Intensity, Manifest, Window, make_manifest
+from willis.phantom.anatomy import Anatomy
+from willis.phantom.fvv_training import DwiCase, dwi_case
+from willis.phantom.painting import TRUTH_FRACTION
+from willis.settings import Settings
+from willis.study import Study
+from willis.tasks.fvv.folder import LabelledDwi, find_labelled_dwi
+from willis.tasks.fvv.prepare import pair_of, prepare
+from willis.tasks.fvv.spec import SPEC
+from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.prepared import Prepared
+from willis.volume.grid import Grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+CHANNELS = ("b1000", "b0")
+OUTPUTS = ("brain", "lesion", "flairvisible")
+STREAM = 4  # of training phantoms; no other kind draws from it
+ZSCORE = Intensity(scheme="zscore", cap=10.0)
+LATTICE_MM = (2.0, 2.0, 2.0)
+SLICES = Window(mode="slices", shape=(256, 256, 7))  # as published: 7 slices of 256 × 256 give the middle one
+_FIELDS: dict[str, Any] = {
+    "name": "fvv",
+    "task": "fvv",
+    "network": {"name": "unet3d"},
+    "title": SPEC.title,
+    "channels": CHANNELS,
+    "outputs": OUTPUTS,
+    "spacing_mm": LATTICE_MM,
+    "intensity": ZSCORE,
+    "threshold": {"value": 0.5, "origin": "as published: the sign of the logit"},
+    "licence": "Apache-2.0",
+    "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+    "intended_use": SPEC.intended_use,
+}
+
+
+class FvvData(Settings):
+    """``[data]`` of an FVV recipe.
+
+    Parameters
+    ----------
+    folder
+        A folder for each patient with ``b0``, ``b1000``, ``stroke_roi``, ``flairviz_roi`` and perhaps ``mask``.
+        Empty: phantoms are made as they are needed.
+    phantom
+        Which heads, which seed.
+    preparation
+        ``lattice``: resampled to 2 mm; ``slices``: as published, 256 × 256.
+    """
+
+    folder: str = ""
+    phantom: PhantomSettings = PhantomSettings()
+    preparation: Literal["lattice", "slices"] = "lattice"
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of what is to be trained, as far as ``prepare`` needs it."""
+        return make_manifest(self.fields(), "the FVV data")
+
+    def fields(self) -> dict[str, Any]:
+        """The task's part of the manifest."""
+        return {**_FIELDS, **({"window": SLICES} if self.preparation == "slices" else {})}
+
+
+@dataclass(frozen=True)
+class PhantomSource:
+    """Endless prepared phantoms, the same for one seed."""
+
+    anatomies: tuple[Anatomy, ...]
+    seed: int
+    manifest: Manifest
+
+    def case(self, index: int) -> Case:
+        """Phantom ``index`` as the network sees it."""
+        phantom = dwi_case(np.random.default_rng([self.seed, index, STREAM]), self.anatomies)
+        return prepared_case(phantom, self.manifest, f"{index:06d}")
+
+
+def prepared_case(phantom: DwiCase, manifest: Manifest, subject: str) -> Case:
+    """A phantom through the same ``prepare`` as a patient."""
+    images = {"b0": phantom.b0, "b1000": phantom.b1000}
+    study = Study(
+        {role: Volume(image, phantom.grid, role=role) for role, image in images.items()},
+        scalars={"b_value": phantom.b},
+        subject=subject,
+    )
+    shares = (phantom.brain, phantom.lesion, phantom.visible)
+    return _case(study, manifest, [Volume(share, phantom.grid) for share in shares], subject)
+
+
+def _case(study: Study, manifest: Manifest, shares: list[Volume], subject: str) -> Case:
+    prepared = prepare(pair_of(study, SPEC.resolve_options({})), manifest)
+    target = np.stack([_moved(share, prepared) for share in shares]).astype(np.uint8)
+    target[1:] &= target[0]
+    target[2] &= target[1]
+    return Case(prepared.image, target, prepared.mask, subject, prepared.grid.spacing_mm)
+
+
+def _moved(share: Volume, prepared: Prepared) -> npt.NDArray[np.bool_]:
+    moved = resample_to(share.with_data(share.data.astype(np.float32)), prepared.grid, "linear", antialias=True)
+    return np.asarray(moved.data >= TRUTH_FRACTION)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Labelled patients through the same ``prepare`` as a patient to be analysed."""
+
+    patients: tuple[LabelledDwi, ...]
+    manifest: Manifest
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def case(self, index: int) -> Case:
+        """Patient ``index`` as the network sees it; the brain is the mask that was given, else Otsu's."""
+        files = self.patients[index]
+        study = read_study(b0=files.b0, b1000=files.b1000, brain_mask=files.mask, subject=files.subject)
+        grid = study["b1000"].grid
+        rois = [read_nifti(path, allow_empty=True) for path in (files.lesion, files.visible)]
+        for path, roi in zip((files.lesion, files.visible), rois, strict=True):
+            _check_grid(path, roi.grid, grid, files.b1000)
+        brain = prepare(pair_of(study, SPEC.resolve_options({})), self.manifest).brain
+        binary = [roi.with_data((roi.data > TRUTH_FRACTION).astype(np.float32)) for roi in rois]
+        return _case(study, self.manifest, [brain, *binary], files.subject)
+
+
+def _check_grid(path: Path, found: Grid, wanted: Grid, image: Path) -> None:
+    if not found.same_as(wanted):
+        raise GeometryError(f"{path.name} does not lie on the grid of {image.name}.")
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
+    settings = FvvData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        return _folder_source(settings, folds, "training")
+    return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.manifest)
+
+
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Cases that training never sees: the fold left out, or phantoms of another seed."""
+    settings = FvvData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        left_out = _folder_source(settings, folds, "validation")
+        return [left_out.case(index) for index in range(len(left_out))]
+    phantom = settings.phantom
+    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings.manifest)
+    return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def _folder_source(
+    settings: FvvData, folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    patients = find_labelled_dwi(Path(settings.folder))
+    kept = keep([patient.subject for patient in patients], folds, part)
+    return FolderSource(tuple(patients[index] for index in kept), settings.manifest)
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    fields = FvvData.parse(data, "[data] of the recipe").fields()
+    return {
+        name: value.model_dump() if isinstance(value, Intensity | Window) else value for name, value in fields.items()
+    }

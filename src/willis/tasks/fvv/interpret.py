@@ -1,0 +1,213 @@
+"""What the members' answers mean: votes, the FLAIR Visibility Volume, and the decision with its reason.
+
+Votes are counted as published (Benzakoun 2025, doi:10.1177/23969873251362712): brain by at least half of the members'
+largest components, infarct within it by at least half of the members, FLAIR Visibility Volume as the mean over
+members of what each calls visible in that infarct.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.findings import Decision, Lesion, Measurement
+from willis.image.components import component_sizes, label_components, largest_component
+from willis.measure.overlap import dice
+from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
+from willis.volume.grid import Grid
+
+Bool3 = npt.NDArray[np.bool_]
+DECISION = "DWI-FLAIR mismatch"
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the members agree on, (I, J, K) each, on one grid.
+
+    Parameters
+    ----------
+    grid
+        Where they were counted.
+    brain, lesion
+        By at least half of the members; the lesion within the brain.
+    visible
+        Number of members that call a voxel of the lesion visible, ``uint8``.
+    members
+        How many there are.
+    visible_ml
+        Visible volume in the lesion by each member.
+    """
+
+    grid: Grid
+    brain: Bool3
+    lesion: Bool3
+    visible: npt.NDArray[np.uint8]
+    members: int
+    visible_ml: tuple[float, ...]
+
+    @property
+    def fvv_ml(self) -> float:
+        """FLAIR Visibility Volume: mean over members."""
+        return float(np.mean(self.visible_ml))
+
+    @property
+    def interval_ml(self) -> tuple[float, float] | None:
+        """From the member that sees least to the one that sees most; None for a single one."""
+        return (min(self.visible_ml), max(self.visible_ml)) if self.members > 1 else None
+
+    @property
+    def visible_mask(self) -> Bool3:
+        """(I, J, K) what at least half of the members call visible."""
+        return np.asarray(self.lesion & (2 * self.visible.astype(int) >= self.members))
+
+
+def count_votes(
+    answers: Iterable[npt.NDArray[np.floating]], grid: Grid, threshold: float = 0.5, min_voxels: int = 1
+) -> Votes:
+    """Count the members' votes.
+
+    Parameters
+    ----------
+    answers
+        Each member's probabilities (3, I, J, K): brain, lesion, visible.
+    grid
+        Where they lie.
+    threshold
+        Probability above which a voxel counts.
+    min_voxels
+        Parts of the lesion with fewer voxels are dropped; 1 keeps all, as published.
+    """
+    brain = np.zeros(grid.shape, dtype=np.uint8)
+    lesion, visible = brain.copy(), brain.copy()
+    seen: list[Bool3] = []
+    for answer in answers:
+        found = answer > threshold
+        brain += largest_component(found[0], 26)
+        lesion += found[1]
+        visible += found[2]
+        seen.append(found[2])
+    count = len(seen)
+    agreed = 2 * brain.astype(int) >= count
+    infarct = _without_specks(agreed & (2 * lesion.astype(int) >= count), min_voxels)
+    volumes = tuple(float(np.count_nonzero(one & infarct)) * grid.voxel_ml for one in seen)
+    return Votes(grid, agreed, infarct, np.where(infarct, visible, 0).astype(np.uint8), count, volumes)
+
+
+def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
+    if min_voxels <= 1 or not mask.any():
+        return mask
+    labels, count = label_components(mask, 26)
+    kept = np.concatenate([[False], component_sizes(labels, count) >= min_voxels])
+    return np.asarray(kept[labels])
+
+
+def decide(votes: Votes) -> Decision:
+    """Mismatch when the FLAIR Visibility Volume is below 0.5 ml, with how sure the members are of it."""
+    if not votes.lesion.any():
+        return Decision(
+            DECISION, "no decision", "No acute infarct was found, so that there is nothing FLAIR could show.", False
+        )
+    low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
+    mismatch = votes.fvv_ml < MISMATCH_BELOW_ML
+    near = low < MISMATCH_BELOW_ML <= high
+    side = "below" if mismatch else "not below"
+    reason = (
+        f"The FLAIR Visibility Volume is {votes.fvv_ml:.2f} ml, {side} {MISMATCH_BELOW_ML:g} ml: FLAIR "
+        + ("would hardly show the infarct, which speaks for an onset within" if mismatch else "would show the infarct, "
+           "which speaks for an onset before")
+        + " the time window of thrombolysis."
+    )  # fmt: skip
+    if near:
+        reason += f" It is near the cutoff: single members find {low:.2f} to {high:.2f} ml."
+    return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not near)
+
+
+def describe_lesions(
+    lesion: Bool3, visible: Bool3, probability: npt.NDArray[np.floating], brain: Bool3, grid: Grid
+) -> list[Lesion]:
+    """One row for each part of the infarct, on the b1000's own grid; its region is its side and how much is visible."""
+    labels, count = label_components(lesion, 26)
+    if count == 0:
+        return []
+    index = np.arange(1, count + 1)
+    sizes = component_sizes(labels, count)
+    centres = grid.to_mm(np.array(ndimage.center_of_mass(lesion, labels, index)))
+    mean = np.asarray(ndimage.mean(probability, labels, index))
+    shown = np.asarray(ndimage.mean(visible, labels, index))
+    middle = middle_mm(brain if brain.any() else lesion, grid)
+    return [
+        Lesion(
+            index=k + 1,
+            volume_ml=float(sizes[k]) * grid.voxel_ml,
+            centroid_mm=(float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
+            region=f"{'left' if centres[k, 0] < middle else 'right'}, {100 * shown[k]:.0f} % visible",
+            probability=float(mean[k]),
+        )
+        for k in range(count)
+    ]
+
+
+def middle_mm(mask: Bool3, grid: Grid) -> float:
+    """World x of the middle of a mask, mm; left lies below it."""
+    return float(grid.to_mm(np.argwhere(mask).mean(axis=0))[0])
+
+
+def measure(
+    votes: Votes, lesions: Sequence[Lesion], adc_mm2_s: float | None, rater: Mapping[str, float | None]
+) -> dict[str, Measurement]:
+    """All numbers of the finding; volumes are counted where the votes are.
+
+    Parameters
+    ----------
+    adc_mm2_s
+        Mean ADC in the infarct; None when there is none.
+    rater
+        ``dice`` and ``volume_ml`` of a rater's mask; empty when none was given.
+    """
+    voxel_ml = votes.grid.voxel_ml
+    lesion_ml = float(np.count_nonzero(votes.lesion)) * voxel_ml
+    left = sum(part.volume_ml for part in lesions if part.region.startswith("left"))
+    total = sum(part.volume_ml for part in lesions)
+    fvv, interval = votes.fvv_ml, votes.interval_ml
+    share = (
+        None if interval is None or not lesion_ml else (100 * interval[0] / lesion_ml, 100 * interval[1] / lesion_ml)
+    )
+    found = [
+        Measurement("flair_visibility_volume", fvv, "ml", interval, "FLAIR Visibility Volume"),
+        Measurement("lesion_volume", lesion_ml, "ml", None, "Acute infarct"),
+        Measurement("visible_share", 100 * fvv / lesion_ml if lesion_ml else None, "%", share, "Visible share"),
+        Measurement("lesion_adc", None if adc_mm2_s is None else 1e3 * adc_mm2_s, "um2/ms", None, "ADC in the infarct"),
+        Measurement("lesion_count", len(lesions), "count", None, "Parts of the infarct"),
+        Measurement("lesion_left_share", 100 * left / total if total else None, "%", None, "Share on the left"),
+        Measurement("brain_volume", float(np.count_nonzero(votes.brain)) * voxel_ml, "ml", None, "Brain volume"),
+    ]
+    if rater:
+        found.append(Measurement("rater_dice", rater["dice"], "1", None, "Dice with the rater's mask"))
+        found.append(Measurement("rater_volume", rater["volume_ml"], "ml", None, "Rater's mask in the infarct"))
+    return {measurement.name: measurement for measurement in found}
+
+
+def score_rater(visible: Bool3, lesion: Bool3, rater: npt.NDArray[Any], grid: Grid) -> dict[str, float | None]:
+    """Dice of the visible part with a rater's mask, and the mask's volume within the infarct."""
+    inside = (rater > 0) & lesion
+    return {"dice": dice(visible, rater > 0), "volume_ml": float(np.count_nonzero(inside)) * grid.voxel_ml}
+
+
+def summarise(decision: Decision, measurements: Mapping[str, Measurement]) -> str:
+    """The finding in words, the decision first."""
+    lesion = measurements["lesion_volume"].value or 0.0
+    if decision.answer == "no decision":
+        return f"No acute infarct was found. {DECISION}: no decision."
+    fvv = measurements["flair_visibility_volume"]
+    spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f} by member)"
+    words = {"mismatch": "DWI-FLAIR mismatch", "no mismatch": "No DWI-FLAIR mismatch"}[decision.answer]
+    near = "" if decision.certain else ", near the cutoff"
+    return (
+        f"{words}{near}: FLAIR Visibility Volume {fvv.value:.2f} ml{spread} of an acute infarct of {lesion:.2f} ml; "
+        f"the cutoff is {MISMATCH_BELOW_ML:g} ml."
+    )

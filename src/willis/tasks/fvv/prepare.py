@@ -1,0 +1,233 @@
+"""From b0 and b1000 as the scanner gives them to the network's input, and the way back.
+
+Published bundles (a window of slices): each slice 256 × 256, in the published order of steps; Benzakoun 2025,
+doi:10.1177/23969873251362712. Bundles on a lattice of their own: resampled to its spacing, axes kept. Both: mask by
+Otsu's threshold on either image, mean 0 and standard deviation 1 in it, cut at ± the manifest's cap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError, GeometryError
+from willis.image.head_mask import common_otsu_mask
+from willis.image.in_plane import InPlane
+from willis.image.intensity import scale_zscore
+from willis.image.register import Registration, register_rigid
+from willis.models.manifest import Manifest
+from willis.study import Study
+from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_pair
+from willis.tasks.fvv.spec import B_RANGE
+from willis.tasks.prepared import Prepared
+from willis.volume.grid import Grid
+from willis.volume.orient import reorient, reorient_grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+PUBLISHED_AXES = "LAS"  # order and sense of axes that dcm2niix gives axial slices
+PUBLISHED_PASSES = 4  # medians before Otsu's threshold
+LATTICE_PASSES = 1  # on a coarser lattice, whose voxels are means already
+LEAST_SLICES = 3
+DEFAULT_B = 1000.0  # s/mm²
+
+
+@dataclass(frozen=True)
+class DwiPair:
+    """b1000, b0 and ADC on the b1000's own grid.
+
+    Parameters
+    ----------
+    b1000, b0
+        Arbitrary units, one scale.
+    adc
+        mm²/s, as given or of the two.
+    b
+        Of the b1000, s/mm².
+    brain
+        Mask that the user gave, on the same grid.
+    registrations
+        By role, how an image was laid on the b1000.
+    notes
+        What a reader must know.
+    """
+
+    b1000: Volume
+    b0: Volume
+    adc: Volume
+    b: float
+    brain: Volume | None
+    registrations: Mapping[str, Registration]
+    notes: tuple[str, ...]
+
+
+def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
+    """Make the network's input of a pair.
+
+    Parameters
+    ----------
+    pair
+        Of :func:`pair_of`.
+    manifest
+        Of the bundle that is to be run: its window, spacing and intensity.
+
+    Returns
+    -------
+    Prepared
+        ``image`` is (2, I, J, K), b1000 and b0; ``mask`` the one that intensities were scaled in; ``brain`` the same
+        mask on the b1000's own grid.
+
+    Raises
+    ------
+    BadInputError
+        When no head is found, or the images can't be a pair.
+    """
+    if manifest.window.mode == "slices":
+        images, grid, mask = _published(pair)
+    else:
+        images, grid, mask = _on_lattice(pair, manifest.spacing_mm)
+    if not mask.any():
+        raise BadInputError("no head was found in b0 and b1000 by Otsu's threshold. Give a mask with --brain-mask.")
+    check_pair(images[1], images[0], mask, pair.b)
+    cap = float(manifest.intensity.cap or np.inf)
+    own = resample_to(Volume(mask.astype(np.uint8), grid), pair.b1000.grid, "nearest")
+    return Prepared(
+        image=np.stack([scale_zscore(image, mask, cap=cap) for image in images]),
+        grid=grid,
+        mask=mask,
+        reference="b1000",
+        brain=replace(own, role="brain"),
+        registrations=pair.registrations,
+        notes=pair.notes,
+    )
+
+
+def b_value(study: Study, options: Mapping[str, Any]) -> float:
+    """B of the b1000, s/mm²: what was given, else what the .bval says, else 1000.
+
+    Raises
+    ------
+    BadInputError
+        When it is outside 800 to 1200.
+    """
+    b = float(options.get("b_value") or study.scalars.get("b_value") or DEFAULT_B)
+    low, high = B_RANGE
+    if not low <= b <= high:
+        raise BadInputError(f"the b value is {b:g} s/mm²; allowed is {low:g} to {high:g}.")
+    return b
+
+
+def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
+    """The images that belong together, on the b1000's own grid.
+
+    Parameters
+    ----------
+    study
+        With ``b1000``, and ``b0`` or ``adc``; ``brain`` when there is one.
+    options
+        The task's own, resolved.
+
+    Raises
+    ------
+    BadInputError
+        When a b value or a unit isn't known, images lie on different grids, or there are fewer than three slices.
+    """
+    b = b_value(study, options)
+    b1000 = study["b1000"]
+    if min(b1000.grid.shape) < LEAST_SLICES:
+        raise BadInputError(
+            f"the b1000 has {min(b1000.grid.shape)} slices; at least {LEAST_SLICES} are needed. Give the whole scan."
+        )
+    notes = [f"{role}: {note}" for role, image in study.volumes.items() for note in image.notes]
+    if b != DEFAULT_B:
+        notes.append(f"The b value is {b:g} s/mm²; the method was made for 1000.")
+    laid: dict[str, Volume] = {}
+    registrations: dict[str, Registration] = {}
+    for role in ("b0", "adc"):
+        if role in study:
+            laid[role], found = _laid_on(study[role], b1000, register=bool(options.get("register")))
+            if found is not None:
+                registrations[role] = found
+                notes += [f"{role}: {found.reason}"] if found.poor else []
+    if "adc" in laid:
+        laid["adc"], unit = adc_in_mm2_s(laid["adc"])
+        notes.append(f"The ADC map was read as {unit}, by its median.")
+    if "b0" not in laid:
+        laid["b0"] = b0_of(b1000, laid["adc"], b)
+        notes.append(f"No b0 was given: it was made of the b1000 and the ADC as DWI · exp({b:g} · ADC).")
+    adc = laid.get("adc") or b1000.with_data(adc_of(laid["b0"].data, b1000.data, b), role="adc", unit="mm2/s")
+    return DwiPair(b1000, laid["b0"], adc, b, _given_brain(study, b1000), registrations, tuple(notes))
+
+
+def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, Registration | None]:
+    """The image on the b1000's grid: as it is, turned, or registered."""
+    turned = reorient(image, b1000.grid.orientation)
+    if turned.grid.same_as(b1000.grid):
+        return turned, None
+    if not register:
+        raise GeometryError(
+            f"the {image.role} and the b1000 lie on different grids: {_told(image.grid)} and {_told(b1000.grid)}. "
+            "Pass --register, or give both on one grid."
+        )
+    found = register_rigid(image, b1000)
+    moved = resample_to(image.with_data(image.data.astype(np.float32)), b1000.grid, world_transform=found.matrix)
+    return moved, found
+
+
+def _told(grid: Grid) -> str:
+    spacing = " × ".join(f"{s:.3g}" for s in grid.spacing_mm)
+    return f"{' × '.join(str(n) for n in grid.shape)} voxels of {spacing} mm, {grid.orientation}"
+
+
+def _given_brain(study: Study, b1000: Volume) -> Volume | None:
+    if "brain" not in study:
+        return None
+    turned = reorient(study["brain"], b1000.grid.orientation)
+    if not turned.grid.same_as(b1000.grid):
+        raise GeometryError(
+            f"the brain mask does not lie on the grid of the b1000: {_told(study['brain'].grid)} and "
+            f"{_told(b1000.grid)}. Resample it onto that image, or leave it out."
+        )
+    return turned
+
+
+Prepared3 = tuple[list[npt.NDArray[Any]], Grid, npt.NDArray[np.bool_]]  # b1000 and b0, their grid, the mask
+
+
+def _published(pair: DwiPair) -> Prepared3:
+    """Slices of 256 × 256 with the axes of the published training data."""
+    way = InPlane.of(reorient_grid(pair.b1000.grid, PUBLISHED_AXES))
+    images = [way.image(reorient(image, PUBLISHED_AXES).data) for image in (pair.b1000, pair.b0)]
+    if pair.brain is not None:
+        mask = way.mask(reorient(pair.brain, PUBLISHED_AXES).data)
+    else:
+        mask = common_otsu_mask([images[1], images[0]], PUBLISHED_PASSES)
+    return list(images), way.grid, mask
+
+
+def _on_lattice(pair: DwiPair, spacing_mm: tuple[float, float, float]) -> Prepared3:
+    """Both images at the bundle's spacing, axes nearest to RAS and not turned."""
+    grid = lattice(pair.b1000.grid, spacing_mm)
+    images = [
+        resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", antialias=True).data
+        for image in (pair.b1000, pair.b0)
+    ]
+    if pair.brain is not None:
+        soft = resample_to(pair.brain.with_data((pair.brain.data > 0).astype(np.float32)), grid, "linear")
+        return images, grid, soft.data >= 0.5
+    return images, grid, common_otsu_mask([images[1], images[0]], LATTICE_PASSES)
+
+
+def lattice(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
+    """The lattice of a spacing over a grid's field of view, its axes the grid's own in the order of RAS."""
+    own = reorient_grid(grid, "RAS")
+    ratio = np.array(spacing_mm) / np.array(own.spacing_mm)
+    shape = np.maximum(np.round(np.array(own.shape) / ratio), 1).astype(int)
+    affine = own.affine.copy()
+    affine[:3, :3] = own.affine[:3, :3] * ratio
+    affine[:3, 3] = own.centre_mm - affine[:3, :3] @ ((shape - 1) / 2)
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)

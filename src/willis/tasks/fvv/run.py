@@ -1,0 +1,199 @@
+"""From a study to findings: prepare, predict, interpret, show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.findings import Findings, Mask
+from willis.image.in_plane import SIDE
+from willis.infer.back import probability_to_grid
+from willis.infer.ensemble import Prediction, predict
+from willis.models.manifest import Manifest
+from willis.models.store import Bundle, open_bundle
+from willis.study import Study
+from willis.tasks.fvv import figures, interpret
+from willis.tasks.fvv.interpret import Votes, count_votes
+from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
+from willis.tasks.fvv.published import published_files, votes_of_ten
+from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
+from willis.tasks.prepared import Prepared
+from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.settings import Progress, RunSettings, part_of, silent
+from willis.tasks.taskspec import OptionValue
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+STEPS = 4
+
+
+def run(
+    study: Study,
+    options: Mapping[str, OptionValue],
+    *,
+    settings: RunSettings,
+    progress: Progress | None = None,
+) -> Findings:
+    """FLAIR Visibility Volume of a study.
+
+    Parameters
+    ----------
+    study
+        With ``b1000``, and ``b0`` or ``adc``; ``flair``, ``brain`` and ``flairvisible`` when there are any.
+    options
+        Complete, as ``SPEC.resolve_options`` gives them.
+    settings
+        Bundle, engine, precision, memory, threads.
+    progress
+        Told of each step.
+
+    Raises
+    ------
+    BadInputError
+        When the images can't be used together.
+    BundleError
+        When the bundle is absent or altered.
+    """
+    tell = progress or silent
+    watch = Stopwatch()
+    tell(0 / STEPS, "preparing")
+    with watch.stage("prepare"):
+        bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
+        pair = pair_of(study, options)
+        prepared = prepare(pair, bundle.manifest)
+    with watch.stage("predict"):
+        prediction = predict(
+            bundle,
+            prepared.image,
+            engine=settings.engine,
+            precision=settings.precision,
+            memory_limit_gb=settings.memory_limit_gb,
+            threads=settings.threads,
+            progress=part_of(tell, 1 / STEPS, 2 / STEPS, "predicting"),
+        )
+    tell(2 / STEPS, "measuring")
+    with watch.stage("interpret"):
+        votes = _votes(pair, prepared, prediction, bundle.manifest)
+        native = _native(votes, pair.b1000)
+        masks = {name: pair.b1000.with_data(native[name], role=name, unit="") for name in ("brain", "lesion")}
+        seen = 2 * native["visible"] >= 10
+        masks["flairvisible"] = pair.b1000.with_data(seen.astype(np.uint8), role="flairvisible", unit="")
+        decision, lesions, measurements = _findings(study, pair, prepared, prediction, votes, masks)
+    tell(3 / STEPS, "drawing")
+    with watch.stage("figures"):
+        attachments = published_files(votes, native, pair.b1000, watch.stages)
+        synthesis = next(a.content for a in attachments if a.name.endswith(".png"))
+        pictures = figures.make(study, pair, masks, synthesis)
+    tell(1.0, "done")
+    return Findings(
+        task=SPEC.name,
+        prefix=study.prefix,
+        summary=interpret.summarise(decision, measurements),
+        masks=[Mask(name, "b1000", mask) for name, mask in masks.items()],
+        probabilities=[Mask(name, "b1000", found) for name, found in _probability(pair, prepared, prediction).items()],
+        measurements=measurements,
+        lesions=lesions,
+        decision=decision,
+        figures=pictures,
+        provenance=make_provenance(
+            SPEC,
+            study,
+            options={**options, "b_value": pair.b},
+            settings=settings,
+            bundles=[describe_bundle(bundle.manifest, bundle.digest)],
+            prediction={
+                "engine": prediction.engine,
+                "precision": prediction.precision,
+                "peak_memory_estimate_gb": prediction.peak_memory_estimate_gb,
+            },
+            stopwatch=watch,
+            methods=_methods(study, pair, prepared, bundle),
+            registrations={role: _fit(r) for role, r in prepared.registrations.items()},
+        ),
+        notes=[*prepared.notes, *prediction.notes],
+        attachments=attachments,
+    )
+
+
+def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: Manifest) -> Votes:
+    """Votes where they count: on the published slices, or on the b1000's own grid."""
+    threshold = manifest.threshold.value
+    if manifest.window.mode == "slices":
+        answers = (member.astype(np.float32) for member in prediction.members)
+        return count_votes(answers, prepared.grid, threshold, manifest.clusters.min_voxels)
+    grid = pair.b1000.grid
+    least_mm3 = manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm))
+    least = round(least_mm3 / (1000 * grid.voxel_ml)) if manifest.clusters.min_voxels > 1 else 1
+    return count_votes(_members_on(pair, prepared, prediction), grid, threshold, max(least, 1))
+
+
+def _members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
+    """Each member's probabilities on the b1000's own grid."""
+    for member in prediction.members:
+        yield np.stack(
+            [probability_to_grid(one.astype(np.float32), prepared.grid, pair.b1000.grid).data for one in member]
+        )
+
+
+def _native(votes: Votes, b1000: Volume) -> dict[str, npt.NDArray[np.uint8]]:
+    """``brain``, ``lesion`` (0, 1) and ``visible`` (0 to 10) on the b1000's own grid."""
+    maps = {
+        "brain": votes.brain.astype(np.uint8),
+        "lesion": votes.lesion.astype(np.uint8),
+        "visible": votes_of_ten(votes),
+    }
+    return {
+        name: np.ascontiguousarray(resample_to(Volume(data, votes.grid), b1000.grid, "nearest").data)
+        for name, data in maps.items()
+    }
+
+
+def _findings(
+    study: Study, pair: DwiPair, prepared: Prepared, prediction: Prediction, votes: Votes, masks: Mapping[str, Volume]
+) -> tuple[Any, list[Any], dict[str, Any]]:
+    grid = pair.b1000.grid
+    lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
+    probability = probability_to_grid(prediction.probability[1], prepared.grid, grid)
+    lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
+    adc = float(pair.adc.data[lesion].mean()) if lesion.any() else None
+    rater = {}
+    if "flairvisible" in study:
+        rater = interpret.score_rater(visible, lesion, study["flairvisible"].data, grid)
+    return interpret.decide(votes), lesions, interpret.measure(votes, lesions, adc, rater)
+
+
+def _probability(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> dict[str, Volume]:
+    named = {"lesion": prediction.probability[1], "flairvisible": prediction.probability[2]}
+    return {
+        name: replace(probability_to_grid(data, prepared.grid, pair.b1000.grid), role=name)
+        for name, data in named.items()
+    }
+
+
+def _fit(registration: Any) -> dict[str, Any]:
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(registration).items()
+    }
+
+
+def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    second = "a b0" if "b0" in study else "a b0 made of the b1000 and the ADC"
+    if manifest.window.mode == "slices":
+        how = f"Slices were brought to {SIDE} × {SIDE} voxels as published"
+    else:
+        how = f"Images were resampled to {' × '.join(f'{s:g}' for s in manifest.spacing_mm)} mm"
+    counted = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
+    mask = "the brain mask that was given" if pair.brain is not None else "a mask by Otsu's threshold on both images"
+    return (
+        f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
+        f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle {manifest.name} "
+        f"({manifest.title}; {len(manifest.members)} member(s)) was run. Brain, and infarct within it, are what at "
+        f"least half of the members find; the FLAIR Visibility Volume is the mean over members of the volume that each "
+        f"calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR mismatch. Volumes were "
+        f"counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels."
+    )
