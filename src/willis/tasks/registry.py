@@ -47,6 +47,7 @@ class TaskEntry:
 
 
 TASKS: dict[str, TaskEntry] = {
+    "fvv": TaskEntry("willis.tasks.fvv"),
     "perfusion": TaskEntry("willis.tasks.perfusion"),
     "wmh": TaskEntry("willis.tasks.wmh"),
     "lvo": TaskEntry("willis.tasks.lvo"),
