@@ -14,6 +14,7 @@ from willis.io.dicom.series import read_series, sha256_of_series
 from willis.io.diffusion import read_dwi
 from willis.io.nifti import read_nifti, sha256_of
 from willis.io.nifti_series import read_series as read_nifti_series
+from willis.io.pictures import is_colour, read_colour_map, read_grey, sha256_of_pictures
 from willis.study import Source, Study
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
@@ -22,6 +23,7 @@ DIFFUSION_ROLE = "dwi"  # a 4D file with its .bval beside it, which becomes b0 a
 MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
 SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
+COLOUR_ROLES = ("cbf", "cbv", "mtt", "ttp", "tmax", "mip")  # that may come as colour-coded pictures
 _LABEL = re.compile(r"[0-9A-Za-z]+")
 _IN_NAME = {
     "subject": re.compile(r"(?:^|_)sub-([0-9A-Za-z]+)(?=[_.])"),
@@ -70,7 +72,8 @@ def read_study(
     index = dict(index or {})
     if strange := sorted(set(index) - set(given)):
         raise BadInputError(f"an index was given for {strange[0]}, but no such image; given were {', '.join(given)}.")
-    series = {role: path for role, path in given.items() if path.is_dir()}
+    colours = {role for role in COLOUR_ROLES if role in given and is_colour(given[role])}
+    series = {role: path for role, path in given.items() if path.is_dir() and role not in colours}
     if folders := sorted(set(index) & set(series)):
         raise BadInputError(f"an index was given for {folders[0]}, which is a folder of slices: it holds one volume.")
     stacks: dict[str, SliceStack] = {}
@@ -80,7 +83,9 @@ def read_study(
     for role, path in given.items():
         if role in frames:
             continue
-        if role in series:
+        if role in colours:
+            volumes[role] = read_grey(path, role) if role == "mip" else read_colour_map(path, role)
+        elif role in series:
             volumes[role], stacks[role] = read_series(path, role)
         elif role == DIFFUSION_ROLE and role not in index:
             shells = read_dwi(path)
@@ -104,7 +109,15 @@ def read_study(
         subject=subject or _label("subject", files.values()) or "01",
         session=session or _label("session", files.values()),
         sources={
-            role: Source(path, sha256_of_series(path) if role in series else sha256_of(path), stacks.get(role))
+            role: Source(
+                path,
+                sha256_of_series(path)
+                if role in series
+                else sha256_of_pictures(path)
+                if role in colours
+                else sha256_of(path),
+                stacks.get(role),
+            )
             for role, path in files.items()
         },
         series=frames,

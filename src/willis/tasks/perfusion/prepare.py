@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy.typing as npt
 from willis.errors import BadInputError, GeometryError
 from willis.image.midline import Midline, find_midline
 from willis.io.nifti_series import read_times
+from willis.io.pictures import BAR_UNIT, UNPLACED
 from willis.study import Study
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
-from willis.tasks.perfusion.plausible import in_own_unit
+from willis.tasks.perfusion.plausible import PLAUSIBLE, in_own_unit
 from willis.tasks.perfusion.spec import MAPS
 from willis.volume.grid import Grid
 from willis.volume.series import Series
@@ -22,6 +24,7 @@ from willis.volume.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 LEAST_BRAIN_ML = 30.0
+_RANGE = re.compile(r"([a-z]+)=(-?[0-9.]+):([0-9.]+)")
 
 
 @dataclass(frozen=True)
@@ -115,15 +118,69 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
                 f"{name.upper()} {study[name].grid.shape} doesn't lie on the grid of {space.upper()} {grid.shape}. "
                 "Give all maps as one analysis wrote them."
             )
-    finite = {name: _finite(study[name]) for name in names}
-    brain = _brain_of_maps(finite, _given_brain(study, grid))
+    valued = {name: _valued(study[name], options) for name in (*names, *(["mip"] if "mip" in study else []))}
+    grid = valued[space].grid
+    brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, grid))
+    finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
     tissue = _tissue_of_maps(maps, brain)
     if "mip" in study:
-        maps["mip"] = study["mip"]
+        maps["mip"] = valued["mip"]
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes]
     midline = find_midline(Volume(brain.astype(np.uint8), grid))
-    return PreparedMaps(maps, space, brain, tissue, midline, None, "maps", tuple(notes), {})
+    way = "colours" if any(study[name].unit == BAR_UNIT for name in names) else "maps"
+    return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {})
+
+
+def _valued(volume: Volume, options: Mapping[str, Any]) -> Volume:
+    """A map with places on a bar turned into values by ``range``, and pictures placed by ``spacing``."""
+    if UNPLACED in volume.notes:
+        volume = _placed(volume, options["spacing"])
+    if volume.unit != BAR_UNIT:
+        return volume
+    ranges = _ranges(options["range"])
+    if volume.role not in ranges:
+        raise BadInputError(
+            f"the {volume.role.upper()} map is colour-coded, and what the ends of its bar stand for isn't known; give "
+            f"it as --range {volume.role}=LOW:HIGH."
+        )
+    low, high = ranges[volume.role]
+    values = (low + volume.data * (high - low)).astype(np.float32)
+    return volume.with_data(values, unit=PLAUSIBLE[volume.role].unit).noted(f"Its bar runs from {low:g} to {high:g}.")
+
+
+def _ranges(text: Any) -> dict[str, tuple[float, float]]:
+    """``tmax=0:12,cbf=0:60`` as numbers by map."""
+    found: dict[str, tuple[float, float]] = {}
+    for part in str(text or "").split(","):
+        if not part.strip():
+            continue
+        match = _RANGE.fullmatch(part.strip())
+        if match is None or match[1] not in MAPS or not float(match[3]) > float(match[2]):
+            raise BadInputError(
+                f"--range has {part.strip()!r}; allowed is MAP=LOW:HIGH with MAP one of {', '.join(MAPS)}: tmax=0:12."
+            )
+        found[match[1]] = (float(match[2]), float(match[3]))
+    return found
+
+
+def _placed(volume: Volume, spacing: Any) -> Volume:
+    """Pictures on a grid with true distances, about the origin."""
+    words = str(spacing or "").replace("x", ",").split(",")
+    try:
+        sizes = [float(word) for word in words]
+    except ValueError:
+        sizes = []
+    if len(sizes) != 3 or min(sizes) <= 0:
+        raise BadInputError(
+            f"the {volume.role.upper()} pictures don't say how large their pixels are; give width, height and distance "
+            "of slices in mm as --spacing 0.45,0.45,5."
+        )
+    affine = np.diag([-sizes[0], -sizes[1], sizes[2], 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(volume.grid.shape) - 1) / 2)
+    notes = tuple(note for note in volume.notes if note != UNPLACED)
+    placed = replace(volume, grid=Grid(volume.grid.shape, affine), notes=notes)
+    return placed.noted("Slices are taken to rise with their numbers, the patient's right to be on the left.")
 
 
 def _given_brain(study: Study, grid: Grid) -> Mask | None:
@@ -141,18 +198,22 @@ def _finite(volume: Volume) -> Volume:
     return volume.with_data(np.nan_to_num(volume.data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0))
 
 
-def _brain_of_maps(maps: Mapping[str, Volume], given: Mask | None) -> Mask:
-    """Where the maps hold something: vendors put 0 outside the brain."""
+def _brain_of_maps(maps: Sequence[Volume], given: Mask | None) -> Mask:
+    """Where the maps hold something: analyses put 0 or NaN outside the brain."""
     brain = given
     if brain is None:
-        shown = [volume.data != volume.data[0, 0, 0] for name, volume in maps.items()]
-        brain = np.logical_or.reduce(shown)
-    found_ml = float(brain.sum()) * next(iter(maps.values())).grid.voxel_ml
+        brain = np.logical_or.reduce([_shown(volume.data) for volume in maps])
+    found_ml = float(brain.sum()) * maps[0].grid.voxel_ml
     if found_ml < LEAST_BRAIN_ML:
         raise BadInputError(
             f"the maps hold values in {found_ml:.0f} ml only; at least {LEAST_BRAIN_ML:.0f} ml of brain are expected."
         )
     return np.asarray(brain)
+
+
+def _shown(data: npt.NDArray[Any]) -> Mask:
+    finite = np.isfinite(data)
+    return np.asarray(finite if not finite.all() else data != data[0, 0, 0])
 
 
 def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask) -> Mask:

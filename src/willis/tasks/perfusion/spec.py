@@ -75,6 +75,7 @@ SPEC = TaskSpec(
     options=(
         OptionSpec("times", "path", None, "Text file with the time of each frame in s, where the series lacks them."),
         OptionSpec("range", "text", None, "Values at the two ends of colour bars: tmax=0:12,cbf=0:60."),
+        OptionSpec("spacing", "text", None, "Pixel width, height and slice distance of pictures, mm: 0.45,0.45,5."),
         OptionSpec("nihss", "text", None, "NIHSS, 0 to 42; a dash where it is unknown."),
         OptionSpec("age", "number", None, "Age in years.", least=0.0, most=120.0),
         OptionSpec("clinical", "path", None, "Table with participant_id, nihss, age (tab, comma or semicolon)."),
