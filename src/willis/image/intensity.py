@@ -12,7 +12,7 @@ from willis.errors import BadInputError, GeometryError
 from willis.image.threads import one_thread
 from willis.volume.volume import Volume
 
-SCALE_PERCENTILE = 99.0  # SHiVAi, doi:10.1016/j.nicl.2024.103639
+SCALE_PERCENTILE = 99.0  # Boutinaud 2021, doi:10.3389/fninf.2021.641600
 RANGE_FLOOR_PERCENTILE = 1.0
 RANGE_TOP_PERCENTILE = 99.5
 FOREGROUND_SHARE = 0.02  # of the range: what lies lower counts as background when the top is sought

@@ -19,7 +19,10 @@ PD_SHARE = 0.4  # proton density varies by this share of how much T2 does
 
 @dataclass(frozen=True)
 class TissueRow:
-    """MR properties of one tissue: rounded means over people; times in ms, ADC in 1e-3 mm²/s."""
+    """MR properties of one tissue, times in ms, ADC in 1e-3 mm²/s: rounded, near or within the spread of their source.
+
+    ``source`` says where a source is of tissue outside the body, or of another field strength.
+    """
 
     proton_density: float  # of water
     t1_ms: tuple[float, float]  # at 1.5 T, at 3 T
@@ -33,12 +36,12 @@ class TissueRow:
 
 WHITTALL = "water: Whittall 1997, doi:10.1002/mrm.1910370107"
 WRIGHT = "T1: Wright 2008, doi:10.1007/s10334-008-0104-8"
-STANISZ = "Stanisz 2005, doi:10.1002/mrm.20605"
+STANISZ = "Stanisz 2005, doi:10.1002/mrm.20605 (excised tissue)"
 PETERS = "T2*: Peters 2007, doi:10.1016/j.mri.2007.02.014"
 PIERPAOLI = "ADC: Pierpaoli 1996, doi:10.1148/radiology.201.3.8939209"
-ROONEY = "T1: Rooney 2007, doi:10.1002/mrm.21122"
+ROONEY = "T1: after Rooney 2007, doi:10.1002/mrm.21122 (1.5 T; 3 T assumed)"
 GOLD = "T1, T2: Gold 2004, doi:10.2214/ajr.183.2.1830343"
-CSF_T2 = "T2: Spijkerman 2018, doi:10.1007/s10334-017-0659-3"
+CSF_T2 = "T2: Spijkerman 2018, doi:10.1007/s10334-017-0659-3 (3 T; 1.5 T assumed)"
 WMH = "Larsson 1989, doi:10.1002/mrm.1910110308; water raised: Anderson 2014, doi:10.1186/2045-8118-11-24"
 ASSUMED = "assumed"  # no measurement at hand: chosen so that the tissue looks as it does on scans
 
@@ -47,9 +50,14 @@ ROWS: dict[str, TissueRow] = {
         0.70, (650, 860), (75, 70), (66, 53), 0.72, f"{WHITTALL}; {WRIGHT}; T2: {STANISZ}; {PETERS}; {PIERPAOLI}"
     ),
     "cortex": TissueRow(
-        0.82, (1150, 1450), (96, 95), (84, 66), 0.85, f"{WHITTALL}; {WRIGHT}; T2: {STANISZ}; {PETERS}; {PIERPAOLI}"
+        0.82,
+        (1150, 1450),
+        (96, 95),
+        (84, 66),
+        0.85,
+        f"{WHITTALL}; {WRIGHT}, lowered by a tenth at 3 T; T2: {STANISZ}; {PETERS}; {PIERPAOLI}",
     ),
-    "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, f"{ROONEY}; {PETERS}; T2 {ASSUMED}"),
+    "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, f"{ROONEY}; T2, T2* {ASSUMED}"),
     "pallidum": TissueRow(0.74, (800, 1020), (68, 60), (45, 32), 0.74, f"{ROONEY}; T2, T2* {ASSUMED}: iron"),
     "hippocampus": TissueRow(0.84, (1180, 1480), (102, 100), (84, 66), 0.88, f"as cortex, brighter: {ASSUMED}"),
     "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, f"between grey and white matter: {ASSUMED}"),
@@ -65,7 +73,7 @@ ROWS: dict[str, TissueRow] = {
     "bone": TissueRow(0.12, (250, 300), (3, 3), (0.6, 0.5), 0.1, "T2*: Robson 2006, doi:10.1002/nbm.1100", 0.2),
     "marrow": TissueRow(0.70, (288, 365), (165, 133), (15, 10), 0.2, f"{GOLD}; the rest {ASSUMED}", 0.15),
     "venous blood": TissueRow(
-        0.80, (1441, 1932), (60, 35), (40, 20), 1.5, f"T1: {STANISZ}; T2: Zhao 2007, doi:10.1002/mrm.21342", 0.25
+        0.80, (1441, 1932), (60, 35), (40, 20), 1.5, f"T1: {STANISZ}; T2: Zhao 2007, doi:10.1002/mrm.21342 (3 T)", 0.25
     ),
     "arterial blood": TissueRow(0.15, (1441, 1932), (120, 90), (60, 40), 1.5, f"T1: {STANISZ}; flow void", 0.25),
     "vitreous": TissueRow(1.00, (4000, 4300), (1500, 1300), (900, 700), 2.9, f"as CSF: {ASSUMED}", 0.08),
