@@ -10,6 +10,7 @@ from torch import nn
 from willis.errors import invalid_option
 from willis.nets.clcinet import ClciNet, ClciNetConfig
 from willis.nets.dunet import DUNet, DUNetConfig
+from willis.nets.mcresnet import McResNet, McResNetConfig
 from willis.nets.raxnet import RaxNet, RaxNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
 from willis.nets.xnet import XNet, XNetConfig
@@ -21,6 +22,10 @@ def _unet3d(config: Mapping[str, Any]) -> nn.Module:
 
 def _raxnet(config: Mapping[str, Any]) -> nn.Module:
     return RaxNet(RaxNetConfig.parse(config, "the configuration of raxnet"))
+
+
+def _mcresnet(config: Mapping[str, Any]) -> nn.Module:
+    return McResNet(McResNetConfig.parse(config, "the configuration of mcresnet"))
 
 
 def _xnet(config: Mapping[str, Any]) -> nn.Module:
@@ -35,7 +40,14 @@ def _dunet(config: Mapping[str, Any]) -> nn.Module:
     return DUNet(DUNetConfig.parse(config, "the configuration of dunet"))
 
 
-NETWORKS = {"unet3d": _unet3d, "raxnet": _raxnet, "xnet": _xnet, "clcinet": _clcinet, "dunet": _dunet}
+NETWORKS = {
+    "unet3d": _unet3d,
+    "mcresnet": _mcresnet,
+    "raxnet": _raxnet,
+    "xnet": _xnet,
+    "clcinet": _clcinet,
+    "dunet": _dunet,
+}
 
 
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
