@@ -96,6 +96,23 @@ is the delay after the arteries). Groups, sites and true volumes: truth.tsv. NIH
 1 female): participants.tsv.
 """,
     ),
+    "chronic": PhantomKind(
+        title="patients with a chronic stroke: a T1 as a scanner gives it",
+        maker="willis.phantom.chronic_patient:chronic_patient",
+        stream=70,
+        images={"t1": "anat/T1w"},
+        truth={
+            "lesion": "anat/space-t1_label-lesion_mask",
+            "brain": "anat/space-t1_label-brain_mask",
+            "lesion_anatomy": "anat/space-anatomy_label-lesion_mask",
+        },
+        about="""\
+Images: sub-*/anat. Truth: derivatives/truth, on the T1's own grid (space-t1) and on the 1 mm grid of the simulated
+anatomy (space-anatomy). The lesion is cavity and gliotic rim together; white matter hyperintensities beside it are not
+part of it. True volumes: truth.tsv; lesion_volume_ml sums each voxel's share of lesion.
+""",
+        contrasts=("physics", "random"),
+    ),
 }
 
 
