@@ -1,0 +1,230 @@
+"""Cases to train and to validate a network over slices of one plane on: phantoms, or labelled T1s.
+
+A case is one T1 on the standard grid, its axes turned so that the plane's slices lie along the last one, padded as
+the network wants it: a patch one voxel deep is then a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError, GeometryError
+from willis.infer.planes import slices_of
+from willis.io.labelled import LabelledImage, find_labelled_images
+from willis.io.nifti import read_nifti
+from willis.learn.case import Case, CaseSource
+from willis.learn.folds import keep
+from willis.learn.recipe import FoldSettings
+from willis.learn.split_file import check_parts, parts_of, read_split
+from willis.models.manifest import Intensity, Manifest, PlaneView, make_manifest
+from willis.phantom.anatomy import Anatomy
+from willis.phantom.chronic import read_shapes
+from willis.phantom.chronic_patient import chronic_case
+from willis.settings import Settings
+from willis.study import Study
+from willis.tasks.brain.find import find_brain
+from willis.tasks.chronic.prepare import network_images, prepare
+from willis.tasks.chronic.space import SHAPE
+from willis.tasks.chronic.spec import SPEC
+from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.volume.plane import PLANES, Plane
+from willis.volume.resample import resample_to
+
+PHANTOM_STREAM = 7  # of training phantoms, beside the seeds of other tasks
+VIEWS: dict[Plane, PlaneView] = {  # as published; doi:10.1101/2025.09.26.25336733
+    "axial": PlaneView(plane="axial", shape=(208, 240), start=(6, 3)),
+    "sagittal": PlaneView(plane="sagittal", shape=(240, 208), start=(3, 9)),
+    "coronal": PlaneView(plane="coronal", shape=(208, 208), start=(5, 9)),
+}
+
+
+class ChronicData(Settings):
+    """``[data]`` of a recipe for chronic stroke.
+
+    Parameters
+    ----------
+    planes
+        One plane, or several for one network that serves them all.
+    folder
+        Labelled T1s, as ``willis dataset describe`` reads them. Empty: phantoms are made as they are needed.
+    split, part
+        Split file, and the part of it that validates: a fold, or ``test``. Empty: ``[folds]`` of the recipe.
+    shapes
+        Folder of lesion masks in MNI space for half of the phantoms; empty: all are grown.
+    phantom
+        Which heads, which seed.
+    intensity
+        Scheme of the bundle that is to be trained: ``slice-max`` as published, or ``p99`` within the brain.
+    """
+
+    planes: tuple[Plane, ...] = PLANES
+    folder: str = ""
+    split: str = ""
+    part: str = ""
+    shapes: str = ""
+    phantom: PhantomSettings = PhantomSettings()
+    intensity: Intensity = Intensity(scheme="p99")
+
+
+@dataclass(frozen=True)
+class PhantomSource:
+    """Endless prepared phantoms, the same for one seed; each serves one of the planes."""
+
+    anatomies: tuple[Anatomy, ...]
+    shapes: tuple[Path, ...]
+    seed: int
+    data: ChronicData
+
+    def case(self, index: int) -> Case:
+        """Phantom ``index // planes`` as the network over plane ``index % planes`` sees it."""
+        number, plane = divmod(index, len(self.data.planes))
+        rng = np.random.default_rng([self.seed, number, PHANTOM_STREAM])
+        made = chronic_case(rng, self.anatomies, self.shapes)
+        return sliced_case(made.t1, made.lesion, made.brain > 0, self.data, self.data.planes[plane], f"{number:06d}")
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Labelled T1s through the same ``prepare`` as a patient to be analysed; each serves one of the planes."""
+
+    images: tuple[LabelledImage, ...]
+    data: ChronicData
+
+    def __len__(self) -> int:
+        return len(self.images) * len(self.data.planes)
+
+    def case(self, index: int) -> Case:
+        """Session ``index // planes`` as the network over plane ``index % planes`` sees it."""
+        number, plane = divmod(index, len(self.data.planes))
+        files = self.images[number]
+        if files.image is None:
+            raise BadInputError(f"{files.name} has no T1 beside its mask; training needs both.")
+        t1 = read_nifti(files.image, "t1")
+        truth = read_nifti(files.mask, "lesion", allow_empty=True)
+        if not truth.grid.same_as(t1.grid):
+            raise GeometryError(f"{files.mask.name} does not lie on the grid of {files.image.name}.")
+        view = self.data.planes[plane]
+        options = SPEC.resolve_options({})
+        prepared = prepare(
+            Study({"t1": t1}), _manifest(self.data), options, lambda image: find_brain(image).mask_on(image.grid)
+        )
+        back = np.linalg.inv(prepared.to_prepared)
+        lesion = truth.with_data((truth.data > 0).astype(np.float32))
+        moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
+        return _case(prepared.images[view], moved, prepared.mask, view, files.group)
+
+
+def sliced_case(
+    t1: npt.NDArray[np.float32],
+    lesion: npt.NDArray[np.uint8],
+    brain: npt.NDArray[np.bool_],
+    data: ChronicData,
+    plane: Plane,
+    subject: str,
+) -> Case:
+    """A T1 (I, J, K) on the standard grid through the same scaling as a patient's, as a case of one plane."""
+    return _case(network_images(t1, brain, _manifest(data))[plane], lesion > 0, brain, plane, subject)
+
+
+def _case(
+    image: npt.NDArray[np.float32],
+    lesion: npt.NDArray[np.bool_],
+    brain: npt.NDArray[np.bool_],
+    plane: Plane,
+    subject: str,
+) -> Case:
+    """(1, I, J, K) and masks (I, J, K) turned so that slices lie along the last axis, and padded."""
+
+    def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(np.moveaxis(slices_of(array, VIEWS[plane]), 0, -1))
+
+    inside = turned(brain[None].astype(np.float32))[0] > 0
+    target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
+    return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0))
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that the split or folds leave in."""
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        source = _folder_source(settings, folds, "training")
+        _refuse_lesion_free(source)
+        return source
+    return _phantoms(settings, validation=False)
+
+
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Cases that training never sees: the part left out, or phantoms of another seed."""
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        left_out = _folder_source(settings, folds, "validation")
+        return [left_out.case(index) for index in range(len(left_out))]
+    source = _phantoms(settings, validation=True)
+    return [source.case(index) for index in range(settings.phantom.validation_count)]
+
+
+def _phantoms(settings: ChronicData, *, validation: bool) -> PhantomSource:
+    phantom = settings.phantom
+    shapes = tuple(read_shapes(Path(settings.shapes))) if settings.shapes else ()
+    seed = phantom.validation_seed if validation else phantom.seed
+    return PhantomSource(anatomies_of(phantom, validation=validation), shapes, seed, settings)
+
+
+def _folder_source(
+    settings: ChronicData, folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    images = find_labelled_images(Path(settings.folder))
+    if settings.split:
+        left_out = _left_out(settings)
+        kept = [image for image in images if (image.name in left_out) == (part == "validation")]
+    else:
+        kept = [images[index] for index in keep([image.group for image in images], folds, part)]
+    return FolderSource(tuple(kept), settings)
+
+
+def _left_out(settings: ChronicData) -> set[str]:
+    """Sessions of the part of the split that validates; the split is checked first."""
+    found = read_split(Path(settings.split))
+    parts = {part.name: part for part in parts_of(found)}
+    check_parts(list(parts.values()), found.groups)
+    if settings.part not in parts:
+        raise BadInputError(f"part is {settings.part!r}; {settings.split} holds {', '.join(parts)}.")
+    return set(parts[settings.part].subjects)
+
+
+def _refuse_lesion_free(source: FolderSource) -> None:
+    if not any((read_nifti(image.mask, "lesion", allow_empty=True).data > 0).any() for image in source.images):
+        raise BadInputError("no mask of the training set holds a lesion; a network can't learn from none.")
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    return {
+        "name": "chronic" if len(settings.planes) > 1 else f"chronic-{settings.planes[0]}",
+        "task": "chronic",
+        "title": SPEC.title,
+        "network": {"name": "raxnet"},
+        "channels": ("t1",),
+        "outputs": ("lesion",),
+        "spacing_mm": (1.0, 1.0, 1.0),
+        "shape": SHAPE,
+        "planes": [VIEWS[plane].model_dump() for plane in settings.planes],
+        "multiple_of": 16,
+        "intensity": settings.intensity.model_dump(),
+        "threshold": {"value": 0.5, "origin": "as published; not tuned"},
+        "clusters": {"connectivity": 26, "min_voxels": 1, "origin": "the published method drops no cluster"},
+        "licence": "Apache-2.0",
+        "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+        "intended_use": SPEC.intended_use,
+    }
+
+
+def _manifest(data: ChronicData) -> Manifest:
+    return make_manifest(manifest_fields(data.model_dump()), "the chronic stroke data")

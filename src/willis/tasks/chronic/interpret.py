@@ -1,0 +1,172 @@
+"""What the planes' probabilities mean: the fused lesion, its sides and regions, and how well the planes agree.
+
+Everything is measured on the T1's own grid, on the masks that are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, SupportsFloat
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.findings import Lesion, Measurement
+from willis.volume.grid import Grid
+from willis.volume.plane import Plane, slice_axis
+
+CORTICAL_SHARE = 0.2  # of a lesion in the template's cortex and sulci, from which it is cortical; assumed
+
+Mask = npt.NDArray[np.bool_]
+
+
+def fuse(planes: Sequence[npt.NDArray[np.floating]], threshold: float, how: str) -> npt.NDArray[np.float32]:
+    """Fused probability (I, J, K) of planes (I, J, K): their mean, or the share of planes that reach the threshold."""
+    if how == "majority":
+        return np.asarray(np.mean([p >= threshold for p in planes], axis=0), dtype=np.float32)
+    return np.asarray(np.mean(planes, axis=0), dtype=np.float32)
+
+
+def agreement(masks: Sequence[Mask]) -> float | None:
+    """Voxels that all planes call lesion over those that any does; None when none does."""
+    union = np.logical_or.reduce(masks)
+    if not union.any():
+        return None
+    return float(np.count_nonzero(np.logical_and.reduce(masks)) / np.count_nonzero(union))
+
+
+def assign_regions(labels: npt.NDArray[np.int32], count: int, maps: Mapping[str, Mask]) -> list[str]:
+    """Region and side of each lesion, ``"cortical left"``, by where it lies on the template.
+
+    Most of a lesion in the brainstem or cerebellum makes it theirs; any other with at least ``CORTICAL_SHARE`` in
+    cortex or sulci is cortical, else subcortical. The side is where most of it lies.
+    """
+    if count == 0:
+        return []
+    index = np.arange(1, count + 1)
+    share = {name: np.asarray(ndimage.mean(mask, labels, index)) for name, mask in maps.items()}
+    regions = []
+    for lesion in range(count):
+        side = "left" if share["left"][lesion] >= 0.5 else "right"
+        if share["brainstem"][lesion] > 0.5:
+            regions.append("brainstem")
+        elif share["cerebellum"][lesion] > 0.5:
+            regions.append(f"cerebellar {side}")
+        else:
+            place = "cortical" if share["cortex"][lesion] >= CORTICAL_SHARE else "subcortical"
+            regions.append(f"{place} {side}")
+    return regions
+
+
+def measure(
+    lesions: Sequence[Lesion], found: Mask, left: Mask, planes: Mapping[Plane, Mask], grid: Grid, brain_ml: float
+) -> dict[str, Measurement]:
+    """Totals, sides, and the agreement of the planes.
+
+    Parameters
+    ----------
+    lesions
+        All of them.
+    found, left
+        (I, J, K): the fused mask, and what lies on the patient's left.
+    planes
+        Each plane's mask alone; the volume's interval goes from the least to the most of planes and fusion.
+    grid
+        The T1's own.
+    brain_ml
+        Volume of the brain mask.
+    """
+    total = sum(lesion.volume_ml for lesion in lesions)
+    alone = [float(np.count_nonzero(mask)) * grid.voxel_ml for mask in planes.values()]
+    interval = (min(total, *alone), max(total, *alone)) if len(alone) > 1 else None
+    share = None if interval is None else (100 * interval[0] / brain_ml, 100 * interval[1] / brain_ml)
+    left_ml = float(np.count_nonzero(found & left)) * grid.voxel_ml
+    rows = [
+        Measurement("lesion_volume", total, "ml", interval, "Lesion volume"),
+        Measurement("lesion_count", len(lesions), "count", None, "Number of lesions"),
+        Measurement("lesion_left_volume", left_ml, "ml", None, "Lesion volume, left"),
+        Measurement("lesion_right_volume", total - left_ml, "ml", None, "Lesion volume, right"),
+        Measurement("lesion_brain_share", 100 * total / brain_ml, "%", share, "Lesion share of the brain"),
+        Measurement("plane_agreement", agreement(list(planes.values())), "1", None, "Agreement of the planes"),
+        Measurement("brain_volume", brain_ml, "ml", None, "Brain volume"),
+    ]
+    return {row.name: row for row in rows}
+
+
+def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]) -> str:
+    """The finding in words."""
+    if not lesions:
+        return "No chronic stroke lesion was found."
+    total, share = measurements["lesion_volume"], measurements["lesion_brain_share"]
+    spread = "" if total.interval is None else f" ({total.interval[0]:.1f} to {total.interval[1]:.1f} by plane)"
+    largest = lesions[0]
+    count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
+    return (
+        f"{total.value:.1f} ml of chronic stroke lesion{spread} in {count}, {share.value:.1f} % of the brain. "
+        f"The largest has {largest.volume_ml:.1f} ml, {largest.region}."
+    )
+
+
+def plane_table(planes: Mapping[Plane, Mask], fused: Mask, grid: Grid) -> list[dict[str, Any]]:
+    """One row a plane: its volume alone, and its Dice with the fused mask."""
+    return [
+        {
+            "plane": plane,
+            "volume_ml": float(np.count_nonzero(mask)) * grid.voxel_ml,
+            "dice_with_fused": _dice(mask, fused),
+        }
+        for plane, mask in planes.items()
+    ]
+
+
+def fusion_table(planes: Mapping[Plane, Mask], fused: Mask, reference: Mask, orientation: str) -> list[dict[str, Any]]:
+    """Slices of each plane before and after fusion against a reference, and the volume in 3D.
+
+    ``dice_published`` counts a slice that is empty in both as 1, by (2 I + 1) / (P + R + 1), as the published code
+    does; ``dice`` leaves such slices out. So do precision and recall.
+    """
+    rows = []
+    for plane, mask in planes.items():
+        axis = slice_axis(plane, orientation)
+        for state, found in (("before", mask), ("after", fused)):
+            rows.append({"of": f"{plane} slices", "fusion": state, **slice_scores(found, reference, axis)})
+    hit = np.count_nonzero(fused & reference)
+    rows.append(
+        {
+            "of": "volume",
+            "fusion": "after",
+            "dice": _dice(fused, reference),
+            "dice_published": (2 * hit + 1) / (np.count_nonzero(fused) + np.count_nonzero(reference) + 1),
+            "precision": _ratio(hit, np.count_nonzero(fused)),
+            "recall": _ratio(hit, np.count_nonzero(reference)),
+            "counted": 1,
+        }
+    )
+    return rows
+
+
+def slice_scores(found: Mask, reference: Mask, axis: int) -> dict[str, Any]:
+    """Means over the slices along an axis; ``counted`` are those that aren't empty in both."""
+    others = tuple(a for a in range(3) if a != axis)
+    hit, p, r = (np.count_nonzero(m, axis=others) for m in (found & reference, found, reference))
+    seen = (p + r) > 0
+    return {
+        "dice": _mean(2 * hit[seen] / (p + r)[seen]),
+        "dice_published": _mean((2 * hit + 1) / (p + r + 1)),
+        "precision": _mean(hit[p > 0] / p[p > 0]),
+        "recall": _mean(hit[r > 0] / r[r > 0]),
+        "counted": int(seen.sum()),
+    }
+
+
+def _mean(values: npt.NDArray[np.floating]) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _ratio(part: SupportsFloat, whole: SupportsFloat) -> float | None:
+    return float(part) / float(whole) if float(whole) else None
+
+
+def _dice(a: Mask, b: Mask) -> float | None:
+    return _ratio(2 * np.count_nonzero(a & b), np.count_nonzero(a) + np.count_nonzero(b))
