@@ -15,6 +15,7 @@ from willis.infer.engine import open_engine
 from willis.infer.memory import Shape3, estimate_peak_gb, fitting_window
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
+from willis.infer.slices import BATCH, predict_slices
 from willis.infer.windows import predict_sliding, predict_whole, whole_shape
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class _Plan:
 def _plan(bundle: Bundle, runner: Engine, shape: Shape3, limit_gb: float | None) -> _Plan:
     """Settle the window, and estimate the peak of memory, before anything is run."""
     manifest = bundle.manifest
+    if manifest.window.mode == "slices":
+        return _slices_plan(bundle, runner, shape, limit_gb)
 
     def estimate(window: Shape3) -> float:
         needed = runner.needed_bytes((1, len(manifest.channels), *window))
@@ -154,6 +157,20 @@ def _plan(bundle: Bundle, runner: Engine, shape: Shape3, limit_gb: float | None)
     return _Plan(runner.name, runner.precision, window, peak, (note,))
 
 
+def _slices_plan(bundle: Bundle, runner: Engine, shape: Shape3, limit_gb: float | None) -> _Plan:
+    """The plan of a 2.5D network, whose stacks can't be cut."""
+    manifest = bundle.manifest
+    assert manifest.window.shape is not None
+    needed = runner.needed_bytes((BATCH, len(manifest.channels), manifest.window.shape[2], *shape[:2]))
+    peak = estimate_peak_gb(needed, len(manifest.outputs), len(manifest.members), shape)
+    if limit_gb is not None and peak > limit_gb:
+        raise BadInputError(
+            f"the memory limit of {limit_gb:g} GB can't be kept: {bundle.name} needs about {peak:.2f} GB for its "
+            "stacks of slices. Raise --memory-limit, or choose a smaller bundle."
+        )
+    return _Plan(runner.name, runner.precision, None, peak)
+
+
 def _member(
     bundle: Bundle,
     runner: Engine,
@@ -164,7 +181,11 @@ def _member(
 ) -> Float32:
     """Probabilities (L, I, J, K) of one member, 0 outside the mask and where no window lay."""
     manifest = bundle.manifest
-    if window is None:
+    if manifest.window.mode == "slices":
+        assert manifest.window.shape is not None
+        logits = predict_slices(runner, x, manifest.window.shape[2], progress=progress)
+        p = probabilities(logits, manifest.activation, manifest.calibration)
+    elif window is None:
         logits = predict_whole(runner, x, manifest.multiple_of)
         p = probabilities(logits, manifest.activation, manifest.calibration)
     else:

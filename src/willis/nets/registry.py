@@ -9,10 +9,12 @@ from torch import nn
 
 from willis.errors import invalid_option
 from willis.nets.clcinet import ClciNet, ClciNetConfig
+from willis.nets.deeplab25d import DeepLab25d, DeepLab25dConfig
 from willis.nets.dunet import DUNet, DUNetConfig
 from willis.nets.mcresnet import McResNet, McResNetConfig
 from willis.nets.raxnet import RaxNet, RaxNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
+from willis.nets.vgg_fusion import VggFusion, VggFusionConfig
 from willis.nets.xnet import XNet, XNetConfig
 
 
@@ -28,6 +30,10 @@ def _mcresnet(config: Mapping[str, Any]) -> nn.Module:
     return McResNet(McResNetConfig.parse(config, "the configuration of mcresnet"))
 
 
+def _deeplab25d(config: Mapping[str, Any]) -> nn.Module:
+    return DeepLab25d(DeepLab25dConfig.parse(config, "the configuration of deeplab25d"))
+
+
 def _xnet(config: Mapping[str, Any]) -> nn.Module:
     return XNet(XNetConfig.parse(config, "the configuration of xnet"))
 
@@ -40,13 +46,18 @@ def _dunet(config: Mapping[str, Any]) -> nn.Module:
     return DUNet(DUNetConfig.parse(config, "the configuration of dunet"))
 
 
+def _vgg_fusion(config: Mapping[str, Any]) -> nn.Module:
+    return VggFusion(VggFusionConfig.parse(config, "the configuration of vgg_fusion"))
+
+
 NETWORKS = {
+    "vgg_fusion": _vgg_fusion,
     "unet3d": _unet3d,
     "mcresnet": _mcresnet,
     "raxnet": _raxnet,
     "xnet": _xnet,
     "clcinet": _clcinet,
-    "dunet": _dunet,
+    "dunet": _dunet, "deeplab25d": _deeplab25d,
 }
 
 

@@ -148,6 +148,57 @@ def onnx(
     _print_imported(import_onnx(manifest, graphs, output, replace=replace))
 
 
+@imports.command
+def fvv(
+    folder: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import the published FVV models of DWI-FLAIR mismatch: ten ONNX graphs or ten PyTorch checkpoints.
+
+    Nothing in the files is executed. Older models with four outputs are taken too.
+
+    Parameters
+    ----------
+    folder
+        Holds model1.onnx to model10.onnx, or as many .pth.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.fvv import import_fvv
+
+    _print_imported(import_fvv(folder, output, replace=replace))
+
+
+@imports.command
+def perfusion(
+    file: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    half: Annotated[bool, Switch] = False,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a multi-input perfusion network that Keras saved as a whole model (H5). Nothing in it is executed.
+
+    Parameters
+    ----------
+    file
+        The .h5 file; encoders' layers are named block1_conv1_cbf and so on.
+    output
+        Folder of the bundle; else in your own store.
+    half
+        Store kernels as float16: half the size, probabilities differ a little.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.perfusion import import_perfusion
+
+    _print_imported(import_perfusion(file, output, half=half, replace=replace))
+
+
 @app.command
 def export(
     name: str,

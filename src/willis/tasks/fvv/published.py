@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.draw.tiles import Line, tiled_png
+from willis.draw.tiles import Caption, tiled_png
 from willis.findings import Attachment
 from willis.io.nifti_stack import colour_bytes, stack_bytes
 from willis.tasks.fvv.interpret import Votes
@@ -68,9 +68,8 @@ def heatmap(b1000: npt.NDArray[Any], native: Mapping[str, UInt8]) -> UInt8:
 
 
 def _blend(colours: npt.NDArray[np.float32], share: npt.NDArray[np.floating], colour: int) -> None:
-    """Lay a pure colour over the picture by its share; ``colours`` is changed."""
-    colours *= 1 - share[..., None]
-    colours[..., colour] += 255 * share
+    """Raise one colour towards its full by a share; ``colours`` is changed."""
+    colours[..., colour] += (255 - colours[..., colour]) * share
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -82,14 +81,14 @@ def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8) -> bytes:
     """The published picture: volumes on top, then five slices a row, those with more than five voxels of infarct."""
     voxel_ml = votes.grid.voxel_ml
-    lines = [
-        Line("For research use only", "red"),
-        Line(f"Brain size {np.count_nonzero(votes.brain) * voxel_ml:.2f} mL", "green"),
-        Line(f"Blob size {np.count_nonzero(votes.lesion) * voxel_ml:.2f} mL", "blue"),
-        Line(f"Flair Visibility Area {votes.fvv_ml:.2f} mL", "red"),
+    captions = [
+        Caption("For research", "use only", "red", "red"),
+        Caption("Brain size", f"{np.count_nonzero(votes.brain) * voxel_ml:.2f}mL", "green"),
+        Caption("Blob size", f"{np.count_nonzero(votes.lesion) * voxel_ml:.2f}mL", "blue"),
+        Caption("Flair Visibility Area", f"{votes.fvv_ml:.2f}mL", "red"),
     ]
     shown = [k for k in range(lesion.shape[2]) if np.count_nonzero(lesion[:, :, k]) > LEAST_LESION_VOXELS]
-    return tiled_png([colours[:, ::-1, k].swapaxes(0, 1) for k in shown], lines)
+    return tiled_png([colours[:, ::-1, k].swapaxes(0, 1) for k in shown], captions)
 
 
 def synthesis_text(votes: Votes, timings: Sequence[Mapping[str, Any]]) -> str:
