@@ -64,10 +64,11 @@ class Intensity(_Part):
     """How intensities are scaled: divided by the brain's `percentile`; "p99-capped" cuts at `cap` and divides by it.
 
     "range" scales the whole image to [0, 1], for networks that are to find the brain itself; "zscore" gives the mask
-    mean 0 and standard deviation 1, and cuts at ±`cap`; "slice-max" scales each slice so that its largest value is 255.
+    mean 0 and standard deviation 1, and cuts at ±`cap`; "slice-max" scales each slice so that its largest value is 255;
+    "none" leaves values as they are.
     """
 
-    scheme: Literal["p99", "p99-capped", "range", "zscore", "slice-max"]
+    scheme: Literal["p99", "p99-capped", "range", "zscore", "slice-max", "none"]
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.0
     cap: Annotated[float, Field(gt=0)] | None = None
 
