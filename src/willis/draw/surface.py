@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from willis.draw.palette import FOUND, GROUND
+from willis.draw.palette import BLACK, FOUND
 from willis.draw.panel import write
 from willis.draw.png import encode_png
 from willis.draw.sheet import Sheet
@@ -18,7 +18,6 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 STEP_MM = 1.0  # of the grid that is looked at
-VIEWS = (("left", 0, False), ("front", 1, True), ("above", 2, True))  # name, axis looked along, from its far end
 SEEN_THROUGH = 0.55  # how much of a lesion's light passes the brain before it
 LIGHT = np.array((-0.3, 0.5, 0.81))  # towards the light: columns, rows upwards, viewer
 
@@ -26,7 +25,7 @@ Array = npt.NDArray[Any]
 
 
 def surface_views(brain: Volume, lesion: Volume) -> bytes:
-    """PNG of the brain's surface from the left, the front and above, the lesion shining through.
+    """PNG of the brain's surface from the lesion's side, the front and above, the lesion shining through.
 
     Parameters
     ----------
@@ -35,9 +34,11 @@ def surface_views(brain: Volume, lesion: Volume) -> bytes:
     """
     grid = _upright(brain)
     solid, inner = (_on(mask, grid) for mask in (brain, lesion))
+    left = np.argwhere(inner)[:, 0].mean() < np.argwhere(solid)[:, 0].mean() if inner.any() else True
+    views = (("the left" if left else "the right", 0, not left), ("the front", 1, True), ("above", 2, True))
     side = max(grid.shape) * STEP_MM
-    sheet = Sheet(len(VIEWS), len(VIEWS), (side, side))
-    for number, (name, axis, far) in enumerate(VIEWS):
+    sheet = Sheet(len(views), len(views), (side, side))
+    for number, (name, axis, far) in enumerate(views):
         picture = _seen(solid, inner, axis, far)
         rows, columns = picture.shape[:2]
         axes = sheet.panel(number)
@@ -45,7 +46,7 @@ def surface_views(brain: Volume, lesion: Volume) -> bytes:
         axes.imshow(picture, extent=(left, left + columns, top + rows, top), interpolation="bilinear")
         axes.set_xlim(0, side)
         axes.set_ylim(side, 0)
-        write(axes, f"from {'the ' if name != 'above' else ''}{name}", 0.025, 0.02, "left", "bottom")
+        write(axes, f"from {name}", 0.025, 0.02, "left", "bottom")
     sheet.footer(words=())
     return encode_png(sheet.figure)
 
@@ -74,7 +75,7 @@ def _seen(solid: Array, inner: Array, axis: int, far: bool) -> Array:
     colour = np.array(to_rgb(FOUND))
     lit = (0.35 + 0.65 * glow)[..., None] * colour
     picture[hit] = (1 - SEEN_THROUGH) * picture[hit] + SEEN_THROUGH * lit[hit] + 0.15 * colour
-    picture[shaded == 0] = to_rgb(GROUND)
+    picture[shaded == 0] = to_rgb(BLACK)
     return np.clip(picture, 0, 1)
 
 
@@ -90,4 +91,5 @@ def _shaded(mask: Array, axis: int, far: bool) -> Array:
     normal /= np.linalg.norm(normal, axis=0)
     bright = np.clip(np.tensordot(LIGHT, normal, axes=1), 0.05, 1) * met
     picture = bright.T[::-1]  # second axis upwards
-    return picture if axis != 1 else picture[:, ::-1]  # seen from the front, the patient's right is on the left
+    # seen from the left the face, seen from the front the patient's right is on the viewer's left
+    return picture[:, ::-1] if axis == 1 or (axis == 0 and not far) else picture

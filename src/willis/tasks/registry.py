@@ -50,6 +50,7 @@ TASKS: dict[str, TaskEntry] = {
     "fvv": TaskEntry("willis.tasks.fvv"),
     "perfusion": TaskEntry("willis.tasks.perfusion"),
     "wmh": TaskEntry("willis.tasks.wmh"),
+    "chronic": TaskEntry("willis.tasks.chronic"),
     "lvo": TaskEntry("willis.tasks.lvo"),
     "brain": TaskEntry("willis.tasks.brain"),
 }

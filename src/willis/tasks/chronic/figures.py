@@ -42,7 +42,7 @@ def make(t1: Volume, masks: Sequence[Mask], lesions: Sequence[Lesion], planes: S
         ),
     ]
     if lesions:
-        caption = "The lesion within the brain, seen from the left, the front and above; depth is shaded."
+        caption = "The lesion within the brain, seen from its side, the front and above; depth is shaded."
         figures.append(Figure("surface", caption, "result", surface_views(brain, lesion)))
     if len(planes) > 1:
         share = np.asarray(np.mean([by_label[f"lesion{plane}"].data > 0 for plane in planes], axis=0), np.float32)
