@@ -113,6 +113,23 @@ part of it. True volumes: truth.tsv; lesion_volume_ml sums each voxel's share of
 """,
         contrasts=("physics", "random"),
     ),
+    "lvo": PhantomKind(
+        title="patients with a non-contrast CT: an occluded ICA terminus, M1 or M2, or what mimics one",
+        maker="willis.phantom.lvo:lvo_patient",
+        stream=61,
+        images={"ncct": "anat/ncct"},
+        truth={
+            "vessels": "anat/space-ncct_label-vessels_dseg",
+            "clot": "anat/space-ncct_label-clot_mask",
+            "ischaemia": "anat/space-ncct_label-ischaemia_mask",
+            "brain": "anat/space-ncct_label-brain_mask",
+        },
+        about="""\
+CT: sub-*/anat, HU, on the scanner's own slices (sheared where the gantry was tilted). Truth: derivatives/truth, on the
+same grid: vessels (1 C7, 2 M1, 3 M2, 4 others), clot, ischaemia (1.5 HU darker than before, or more), brain. Occlusion,
+segment, side, hours, densities and mimics: truth.tsv.
+""",
+    ),
 }
 
 
