@@ -45,8 +45,8 @@ STAGES = (
     Stage(4, 5, True, 6, 192),
     Stage(1, 3, False, 6, 320),
 )
-DILATED_FROM = 5  # stage from which planes are no longer halved; kernels are spread by 2 instead
-FEATURES = (1, 2, 4)  # stages after which a feature is taken, beside input, stem and end
+DILATED_FROM = 9  # block from which planes are no longer halved; kernels are spread by 2 instead
+FEATURES = (2, 4, 8)  # blocks after which a feature is taken, beside input, stem and end
 
 
 class PaddedConv(nn.Module):
@@ -121,26 +121,23 @@ class EfficientNet3d(nn.Module):
         super().__init__()
         self.stem = PaddedConv(inputs, STEM, 3, strided=True)
         blocks: list[nn.Module] = []
-        self.taps: list[int] = []
         channels, total = STEM, sum(stage.repeats for stage in STAGES)
-        for number, stage in enumerate(STAGES):
+        for stage in STAGES:
             for repeat in range(stage.repeats):
                 drop = DROP_CONNECT * len(blocks) / total
-                dilated = number >= DILATED_FROM
+                dilated = len(blocks) >= DILATED_FROM
                 blocks.append(InvertedBottleneck(channels, stage, first=repeat == 0, dilated=dilated, drop=drop))
                 channels = stage.channels
-            if number in FEATURES:
-                self.taps.append(len(blocks) - 1)
         self.blocks = nn.ModuleList(blocks)
         self.head = PaddedConv(channels, HEAD, 1)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Input, stem, and what three stages and the end give: channels 2, 32, 24, 40, 112, 320."""
+        """Input, stem, and what three blocks and the end give: channels 2, 32, 24, 40, 112, 320."""
         features = [x]
         x = functional.silu(self.stem(x))
         features.append(x)
         for number, block in enumerate(self.blocks):
             x = block(x)
-            if number in self.taps:
+            if number in FEATURES:
                 features.append(x)
         return [*features, x]
