@@ -24,6 +24,7 @@ def tversky_loss(
     smooth: float = 1e-5,
     per_batch: bool = False,
     reduce: Reduce | None = None,
+    pooled: Tensor | None = None,
 ) -> Tensor:
     """One minus the Tversky index, to the power ``gamma``; Dice at α = β = ½.
 
@@ -44,11 +45,13 @@ def tversky_loss(
         Sums run over the batch too.
     reduce
         With ``per_batch``: sums run over all processes.
+    pooled
+        (L,) weights of the labels within the sums, which then run over labels too.
 
     Returns
     -------
     Tensor
-        (N, L), or (1, L) per batch.
+        (N, L), or (1, L) per batch; (N, 1) or (1, 1) pooled.
 
     References
     ----------
@@ -63,6 +66,8 @@ def tversky_loss(
     if per_batch:
         sums = sums.sum(1, keepdim=True)
         sums = reduce(sums) if reduce is not None else sums
+    if pooled is not None:
+        sums = (sums * pooled).sum(2, keepdim=True)
     hit, false_positive, false_negative = sums
     index = (hit + smooth) / (hit + alpha * false_positive + beta * false_negative + smooth)
     loss = 1 - index
@@ -141,8 +146,9 @@ class Loss:
                 smooth=term.smooth,
                 per_batch=term.per_batch,
                 reduce=self.reduce,
+                pooled=self._label_weights(logits) if term.pooled else None,
             )
-            return self._over_labels(by_label.mean(0))
+            return by_label.mean() if term.pooled else self._over_labels(by_label.mean(0))
         gamma = term.gamma if term.name == "focal" else 0.0
         if self.settings.activation == "softmax":
             voxels = softmax_voxel_loss(logits, target, gamma=gamma) * logits.shape[1]
@@ -152,6 +158,9 @@ class Loss:
             return self._over_labels(voxels.mean((0, 2, 3, 4)))
         mean = (voxels * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1.0)
         return self._over_labels(mean.mean(0))
+
+    def _label_weights(self, logits: Tensor) -> Tensor:
+        return logits.new_tensor(self.settings.labels) if self.settings.labels else logits.new_ones(logits.shape[1])
 
     def _over_labels(self, by_label: Tensor) -> Tensor:
         if not self.settings.labels:

@@ -131,6 +131,8 @@ class LossTerm(Settings):
         Factor of the loss of positive voxels, ``bce`` only.
     per_batch
         Overlap over the whole batch instead of each sample.
+    pooled
+        One overlap of all labels, each weighed by ``labels`` within the sums, instead of the mean of the labels' own.
     """
 
     name: Literal["dice", "bce", "ce", "focal", "tversky", "focal_tversky"]
@@ -141,6 +143,7 @@ class LossTerm(Settings):
     smooth: float = Field(1e-5, ge=0)
     positive_weight: float = Field(1.0, gt=0)
     per_batch: bool = False
+    pooled: bool = False
 
 
 class LossSettings(Settings):

@@ -1,0 +1,117 @@
+"""Cases to train the perfusion network on: phantoms, through the same ``prepare`` as a patient's series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from willis.learn.case import Case, CaseSource
+from willis.learn.recipe import FoldSettings
+from willis.phantom.anatomy import Anatomy
+from willis.phantom.patient import Patient, make_patient
+from willis.settings import Settings
+from willis.tasks.perfusion.labels import classes_of, one_hot, snapped
+from willis.tasks.perfusion.network import network_image, slice_grid
+from willis.tasks.perfusion.prepare import prepare
+from willis.tasks.perfusion.spec import SPEC
+from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+MapName = Literal["cbf", "cbv", "mtt", "ttp", "tmax", "mip"]
+ScalarName = Literal["nihss", "age", "sex"]
+
+
+class PerfusionData(Settings):
+    """``[data]`` of a perfusion recipe.
+
+    Parameters
+    ----------
+    maps
+        In the order of the network's encoders.
+    scalars
+        Clinical numbers, in the order of its further channels.
+    classes
+        2, 3 or 4.
+    size, field_mm
+        Pixels and mm of a side of a slice.
+    side
+        Pixels of a side of the phantoms' own slices.
+    phantom
+        Which heads, which seed.
+    """
+
+    maps: tuple[MapName, ...] = ("cbf", "cbv", "ttp", "tmax")
+    scalars: tuple[ScalarName, ...] = ()
+    classes: Literal[2, 3, 4] = 4
+    size: int = Field(512, ge=32)
+    field_mm: float = Field(220.0, gt=0)
+    side: int = Field(192, ge=32)
+    phantom: PhantomSettings = PhantomSettings()
+
+
+@dataclass(frozen=True)
+class PhantomSource:
+    """Endless prepared phantoms, the same for one seed."""
+
+    anatomies: tuple[Anatomy, ...]
+    seed: int
+    settings: PerfusionData
+
+    def case(self, index: int) -> Case:
+        """Phantom ``index`` as the network sees it."""
+        patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side)
+        return prepared_case(patient, self.settings, f"{index:06d}")
+
+
+def prepared_case(patient: Patient, settings: PerfusionData, subject: str) -> Case:
+    """A phantom's series through the same maps as a patient's, with its truth as classes."""
+    prepared = prepare(patient.study, SPEC.resolve_options({}))
+    grid = slice_grid(prepared.grid, settings.size, settings.field_mm)
+    scalars = [patient.study.scalars[name] for name in settings.scalars]
+    image = network_image(prepared, settings.maps, scalars, grid)
+    picture = np.zeros(prepared.grid.shape, dtype=np.uint8)
+    for name, value in (("brain", 85), ("penumbra", 170), ("core", 255)):
+        picture[patient.truth[name].data > 0] = value
+    on_slices = resample_to(Volume(picture, prepared.grid), grid, "nearest").data
+    target = one_hot(snapped(on_slices, settings.classes), settings.classes)
+    return Case(image, target, np.ones(grid.shape, dtype=bool), subject, grid.spacing_mm)
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
+    """The source that a recipe's ``[data]`` names."""
+    settings = PerfusionData.parse(data, "[data] of the recipe")
+    return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings)
+
+
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Phantoms of another seed."""
+    settings = PerfusionData.parse(data, "[data] of the recipe")
+    phantom = settings.phantom
+    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings)
+    return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    settings = PerfusionData.parse(data, "[data] of the recipe")
+    step = settings.field_mm / settings.size
+    return {
+        "name": "perfusion",
+        "task": "perfusion",
+        "network": {"name": "vgg_fusion"},
+        "title": SPEC.title,
+        "channels": (*settings.maps, *settings.scalars),
+        "outputs": classes_of(settings.classes).names,
+        "activation": "softmax",
+        "spacing_mm": (step, step, 5.0),
+        "intensity": {"scheme": "none"},
+        "threshold": {"value": 0.5, "origin": "not used: the class of highest probability is taken"},
+        "licence": "Apache-2.0",
+        "citation": tuple(f"{c.text} doi:{c.doi}" for c in SPEC.citations),
+        "intended_use": SPEC.intended_use,
+    }

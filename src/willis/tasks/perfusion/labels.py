@@ -1,0 +1,69 @@
+"""Classes of the published network: label values of pictures, snapping, weights, one-hot maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import invalid_option
+
+TILE_THRESHOLDS = (0, 70, 155, 230)  # of a tile's values, from where it counts as a class; published code
+
+
+@dataclass(frozen=True)
+class Classes:
+    """One way to label: names, the pixel value of each in a picture, and the weight of each in the loss."""
+
+    names: tuple[str, ...]
+    values: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+CLASSES: dict[int, Classes] = {
+    4: Classes(("background", "brain", "penumbra", "core"), (0, 85, 170, 255), (0.0, 0.1, 50.0, 440.0)),
+    3: Classes(("background", "penumbra", "core"), (0, 170, 255), (0.1, 50.0, 440.0)),
+    2: Classes(("background", "core"), (0, 255), (0.1, 1.0)),
+}
+"""Published classes by their number; with two, penumbra counts as core."""
+
+_MERGED = {4: {}, 3: {"brain": "background"}, 2: {"brain": "background", "penumbra": "core"}}
+
+
+def classes_of(count: int) -> Classes:
+    """The classes of that number.
+
+    Raises
+    ------
+    BadInputError
+        When it isn't 2, 3 or 4.
+    """
+    if count not in CLASSES:
+        raise invalid_option("classes", count, CLASSES)
+    return CLASSES[count]
+
+
+def snapped(picture: npt.NDArray[Any], count: int = 4) -> npt.NDArray[np.uint8]:
+    """A picture's values as class numbers of ``count`` classes: the nearest of the four published values, then merged.
+
+    >>> snapped(np.array([0, 80, 171, 250]), 3).tolist()
+    [0, 0, 1, 2]
+    """
+    four, wanted = CLASSES[4], classes_of(count)
+    distance = np.abs(np.asarray(picture, dtype=np.int32)[..., None] - np.array(four.values))
+    names = [_MERGED[count].get(name, name) for name in four.names]
+    table = np.array([wanted.names.index(name) for name in names], dtype=np.uint8)
+    return np.asarray(table[distance.argmin(axis=-1)])
+
+
+def one_hot(numbers: npt.NDArray[np.integer[Any]], count: int) -> npt.NDArray[np.uint8]:
+    """(count, ...) one 0/1 map for each class."""
+    return np.stack([(numbers == index).astype(np.uint8) for index in range(count)])
+
+
+def tile_label(tile: npt.NDArray[Any]) -> int:
+    """Class of a tile by its mean value, as published: the last threshold that it reaches."""
+    mean = float(np.mean(tile))
+    return int(sum(mean >= threshold for threshold in TILE_THRESHOLDS) - 1)
