@@ -34,6 +34,10 @@ VERBS = {
     "phantom": ("willis.app.cli.phantom:app", "Make simulated patients with known truth."),
     "dataset": ("willis.app.cli.dataset:app", "Describe labelled patients; split, fold and check them."),
     "train": ("willis.app.cli.train:train", "Train a model by a recipe."),
+    "import-setting": (
+        "willis.app.cli.import_setting:import_setting",
+        "Turn a JSON setting of the published perfusion network into a recipe.",
+    ),
     "evaluate": ("willis.app.cli.evaluate:evaluate", "Compare masks with their references."),
     "doctor": ("willis.app.cli.doctor:doctor", "Check this installation and this machine."),
 }

@@ -1,0 +1,112 @@
+"""The publication's settings as recipes: keys told, faults placed and mended, shipped recipes as generated."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from willis.app.cli.main import call
+from willis.errors import BadInputError
+from willis.learn.recipe import read_recipe
+from willis.tasks.perfusion.setting import map_setting, read_setting, recipes_of
+
+ROOT = Path(__file__).parents[2]
+BROKEN = """{
+  "EXPERIMENT": 100.897,
+  "PATIENTS_TO_TRAINVAL": ["ALL"],
+  "PATIENTS_TO_TEST": "+", ".join(ids) ,
+  "models": [
+    {"name": "PMs_segmentation_NOBatch", "loss": "focal_tversky_loss", "epochs": 10, "batch_size": 2,
+     "params": {"trainable": 0, "gradual_finetuning_solution": {"type": "half"}},
+     "moreinfo": {"mip": 1, "nihss": 1}, "something_new": 1}
+  ]
+}"""
+
+
+def setting(**model):
+    return {"models": [{"name": "PMs_segmentation_NOBatch", "epochs": 2, "batch_size": 3, **model}]}
+
+
+def test_a_broken_file_is_placed_and_mended_only_when_asked(tmp_path):
+    path = tmp_path / "Model_G(PMs,M,N).json"
+    path.write_text(BROKEN)
+    with pytest.raises(BadInputError, match=r"at line 4, column \d+\. Run again with --repair"):
+        read_setting(path)
+    found, repaired = read_setting(path, repair=True)
+    assert found["PATIENTS_TO_TEST"] == [] and found["models"][0]["epochs"] == 10
+    assert len(repaired) == 1 and "PATIENTS_TO_TEST" in repaired[0]
+
+
+def test_what_cannot_be_mended_is_refused(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("{]")
+    with pytest.raises(BadInputError, match="line 1, column 2"):
+        read_setting(path, repair=True)
+
+
+def test_every_key_is_told_of(tmp_path):
+    found, _ = read_setting_of(tmp_path)
+    mapped = map_setting(found, "x")
+    told = "\n".join([*mapped.mapped, *mapped.ignored, *mapped.impossible])
+    for key in (*found, *(f"models[0].{name}" for name in found["models"][0])):
+        assert key in told or key == "models"
+    assert any("something_new: not known" in line for line in mapped.impossible)
+
+
+def read_setting_of(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text(BROKEN)
+    return read_setting(path, repair=True)
+
+
+def test_gradual_tuning_gives_a_recipe_for_each_stage(tmp_path):
+    found, _ = read_setting_of(tmp_path)
+    texts = recipes_of(map_setting(found, "x"))
+    frozen = []
+    for end, text in texts.items():
+        path = tmp_path / f"r{end}.toml"
+        path.write_text(text)
+        recipe = read_recipe(path)
+        frozen.append(recipe.network.config["frozen"])
+        assert recipe.data["maps"] == ["cbf", "cbv", "ttp", "tmax", "mip"] and recipe.data["scalars"] == ["nihss"]
+        assert recipe.loss.labels == (0.0, 0.1, 50.0, 440.0)
+    assert frozen == ["all", "half", "none"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "unet"}, "asks for the network 'unet'"),
+        ({"loss": "hinge"}, "asks for the loss 'hinge'"),
+    ],
+)
+def test_another_publication_is_refused(change, message):
+    with pytest.raises(BadInputError, match=message):
+        map_setting(setting(**change), "x")
+
+
+def test_classes_change_outputs_and_weights():
+    two = map_setting(setting(), "x", classes=2)
+    assert two.recipe["network.config"]["outputs"] == 2 and two.recipe["loss"]["labels"] == [0.1, 1.0]
+
+
+def test_shipped_recipes_are_those_of_the_script():
+    spec = importlib.util.spec_from_file_location("make", ROOT / "scripts" / "make_perfusion_recipes.py")
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    texts = make.texts()
+    assert len(make.settings()) == 12
+    assert set(texts) == {p.name for p in (ROOT / "recipes").glob("perfusion-[FUG]-*.toml")}
+    for name, text in texts.items():
+        assert (ROOT / "recipes" / name).read_text() == text
+        read_recipe(ROOT / "recipes" / name)
+
+
+def test_the_command_writes_the_recipe_and_says_what_it_did(tmp_path, capsys):
+    path = tmp_path / "s.json"
+    path.write_text(json.dumps(setting(loss={"focal": 1, "name": "tversky_loss", "alpha": 0.6})))
+    assert call(["import-setting", str(path), "-o", str(tmp_path / "r.toml")]) == 0
+    term = read_recipe(tmp_path / "r.toml").loss.terms[0]
+    assert (term.name, term.alpha, term.beta) == ("tversky", 0.4, 0.6)
+    assert "Mapped:" in capsys.readouterr().out
