@@ -42,7 +42,7 @@ class ClciNetConfig(Settings):
 
 
 class ClciNet(SliceNetwork):
-    """Takes (N, inputs, H, W[, 1]) with sides that are multiples of 16 as published; gives logits of the same size.
+    """Takes (N, inputs, H, W[, S]) with sides that are multiples of 16 as published; gives logits of the same size.
 
     References
     ----------

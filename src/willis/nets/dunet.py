@@ -40,7 +40,7 @@ class DUNetConfig(Settings):
 
 
 class DUNet(SliceNetwork):
-    """Takes (N, inputs, H, W[, 1]) with sides that are multiples of 16, neighbouring slices as channels.
+    """Takes (N, inputs, H, W[, S]) with sides that are multiples of 16, neighbouring slices as channels.
 
     References
     ----------

@@ -71,7 +71,7 @@ class RaxNetConfig(Settings):
 class RaxNet(SliceNetwork):
     """Xception-like encoder, decoder of transposed convolutions, and skips that enter by a gated residual.
 
-    Takes (N, inputs, H, W[, 1]) with sides that are multiples of 16 as published; gives logits (N, outputs, H, W[, 1]).
+    Takes (N, inputs, H, W[, S]) with sides that are multiples of 16 as published; gives logits (N, outputs, H, W[, S]).
 
     References
     ----------

@@ -199,6 +199,60 @@ def perfusion(
     _print_imported(import_perfusion(file, output, half=half, replace=replace))
 
 
+@imports.command
+def raxnet(
+    folder: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    half: Annotated[bool, Switch] = False,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import the published RAX-NET weights of chronic stroke: axial.h5, sagittal.h5 and coronal.h5.
+
+    Nothing in the files is executed.
+
+    Parameters
+    ----------
+    folder
+        Holds the files.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    half
+        Store kernels as float16: half the size, probabilities differ a little.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.raxnet import import_raxnet
+
+    _print_imported(import_raxnet(folder, output, half=half, replace=replace))
+
+
+@app.command
+def join(
+    names: Annotated[list[str], Parameter(consume_multiple=True)],
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    name: str = "chronic",
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Make one model of models of single planes.
+
+    Parameters
+    ----------
+    names
+        Names or folders of the models, one a plane.
+    output
+        Folder of the bundle.
+    name
+        Of the new model.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.join import join_planes
+
+    _print_imported(join_planes([open_bundle(bundle) for bundle in names], output, name=name, replace=replace))
+
+
 @app.command
 def export(
     name: str,

@@ -10,26 +10,25 @@ from willis.errors import BadInputError
 
 
 class SliceNetwork(nn.Module):
-    """A 2D network that takes slices as volumes one voxel deep, so that training and prediction need know no other.
+    """A 2D network that takes slices as volumes, so that training and prediction need know no other.
 
-    Takes (N, C, H, W) or (N, C, H, W, 1) and gives logits of the same rank; subclasses define :meth:`logits`.
+    Takes (N, C, H, W), or (N, C, H, W, S) with S slices that are seen one by one, and gives logits of the same rank;
+    subclasses define :meth:`logits`.
     """
 
     multiple_of = 1  # what both sides of a slice must be divisible by
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, L, H, W[, 1]) of slices (N, C, H, W[, 1])."""
+        """Logits (N, L, H, W[, S]) of slices (N, C, H, W[, S])."""
         deep = x.ndim == 5
-        if deep and x.shape[4] != 1:
-            raise BadInputError(f"this network takes slices (N, C, H, W, 1); found {tuple(x.shape)}.")
-        flat = x.squeeze(4) if deep else x
+        flat = x.permute(0, 4, 1, 2, 3).flatten(0, 1) if deep else x
         if any(side % self.multiple_of for side in flat.shape[2:]):
             raise BadInputError(
                 f"this network takes slices whose sides are multiples of {self.multiple_of}; "
                 f"found {tuple(flat.shape[2:])}. Pad them."
             )
         out = self.logits(flat)
-        return out.unsqueeze(4) if deep else out
+        return out.unflatten(0, (x.shape[0], x.shape[4])).permute(0, 2, 3, 4, 1) if deep else out
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (N, L, H, W) of slices (N, C, H, W)."""

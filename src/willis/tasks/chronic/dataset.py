@@ -22,7 +22,8 @@ from willis.learn.case import Case, CaseSource
 from willis.learn.folds import keep
 from willis.learn.recipe import FoldSettings
 from willis.learn.split_file import check_parts, parts_of, read_split
-from willis.models.manifest import Intensity, Manifest, PlaneView, make_manifest
+from willis.models.manifest import Intensity, Manifest, make_manifest
+from willis.models.plane_views import PUBLISHED_VIEWS
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic import read_shapes
 from willis.phantom.chronic_patient import chronic_case
@@ -37,11 +38,6 @@ from willis.volume.plane import PLANES, Plane
 from willis.volume.resample import resample_to
 
 PHANTOM_STREAM = 7  # of training phantoms, beside the seeds of other tasks
-VIEWS: dict[Plane, PlaneView] = {  # as published; doi:10.1101/2025.09.26.25336733
-    "axial": PlaneView(plane="axial", shape=(208, 240), start=(6, 3)),
-    "sagittal": PlaneView(plane="sagittal", shape=(240, 208), start=(3, 9)),
-    "coronal": PlaneView(plane="coronal", shape=(208, 208), start=(5, 9)),
-}
 
 
 class ChronicData(Settings):
@@ -142,7 +138,7 @@ def _case(
     """(1, I, J, K) and masks (I, J, K) turned so that slices lie along the last axis, and padded."""
 
     def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(np.moveaxis(slices_of(array, VIEWS[plane]), 0, -1))
+        return np.ascontiguousarray(np.moveaxis(slices_of(array, PUBLISHED_VIEWS[plane]), 0, -1))
 
     inside = turned(brain[None].astype(np.float32))[0] > 0
     target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
@@ -215,7 +211,7 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": ("lesion",),
         "spacing_mm": (1.0, 1.0, 1.0),
         "shape": SHAPE,
-        "planes": [VIEWS[plane].model_dump() for plane in settings.planes],
+        "planes": [PUBLISHED_VIEWS[plane].model_dump() for plane in settings.planes],
         "multiple_of": 16,
         "intensity": settings.intensity.model_dump(),
         "threshold": {"value": 0.5, "origin": "as published; not tuned"},
