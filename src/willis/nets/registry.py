@@ -12,6 +12,7 @@ from willis.nets.clcinet import ClciNet, ClciNetConfig
 from willis.nets.deeplab25d import DeepLab25d, DeepLab25dConfig
 from willis.nets.dunet import DUNet, DUNetConfig
 from willis.nets.mcresnet import McResNet, McResNetConfig
+from willis.nets.plainunet import PlainUNet, PlainUNetConfig
 from willis.nets.raxnet import RaxNet, RaxNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
 from willis.nets.vgg_fusion import VggFusion, VggFusionConfig
@@ -34,6 +35,10 @@ def _deeplab25d(config: Mapping[str, Any]) -> nn.Module:
     return DeepLab25d(DeepLab25dConfig.parse(config, "the configuration of deeplab25d"))
 
 
+def _plainunet(config: Mapping[str, Any]) -> nn.Module:
+    return PlainUNet(PlainUNetConfig.parse(config, "the configuration of plainunet"))
+
+
 def _xnet(config: Mapping[str, Any]) -> nn.Module:
     return XNet(XNetConfig.parse(config, "the configuration of xnet"))
 
@@ -54,6 +59,7 @@ NETWORKS = {
     "vgg_fusion": _vgg_fusion,
     "unet3d": _unet3d,
     "mcresnet": _mcresnet,
+    "plainunet": _plainunet,
     "raxnet": _raxnet,
     "xnet": _xnet,
     "clcinet": _clcinet,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from willis.errors import BadInputError
@@ -14,6 +15,12 @@ from willis.errors import BadInputError
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network_weights", "net")  # keys that hold the weights
 DATA_PARALLEL = "module."  # start of every name that torch's DataParallel saves
 COUNTER = "num_batches_tracked"
+_SCALAR = np.float64(0).__reduce__()[0]  # NumPy's maker of single numbers, under both of its names
+PLAIN_NUMBERS: list[Any] = [
+    (_SCALAR, "numpy.core.multiarray.scalar"),
+    (_SCALAR, "numpy._core.multiarray.scalar"),
+    *(np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType, np.dtypes.Int64DType),
+]
 
 
 def read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -25,7 +32,8 @@ def read_checkpoint(path: Path) -> Mapping[str, Any]:
         When the file is absent, damaged, or holds anything else (which would be code to run).
     """
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(PLAIN_NUMBERS):
+            held = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise BadInputError(f"{path} can't be read: {error.strerror}.") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

@@ -16,6 +16,7 @@ from willis.models.manifest import make_manifest
 from willis.models.store import user_folder, write_bundle
 from willis.nets.mcresnet import McResNet, McResNetConfig
 
+PUBLISHED = McResNetConfig.parse({}, "the published network")
 SHAPE = (512, 512, 200)
 CHANNELS = ("ncct", "vessels", "prior", "difference")
 _BLOCK = re.compile(r"^(layer[1-4])\.(\d+)\.(.+)$")
@@ -84,7 +85,7 @@ def renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
     BadInputError
         When one is missing, unknown, or of another shape.
     """
-    wanted = {name: tuple(value.shape) for name, value in McResNet(McResNetConfig()).state_dict().items()}
+    wanted = {name: tuple(value.shape) for name, value in McResNet(PUBLISHED).state_dict().items()}
     found: dict[str, Tensor] = {}
     for name, value in state.items():
         ours = _our_name(name, tuple(value.shape))
@@ -114,7 +115,7 @@ def _outer_name(name: str, shape: tuple[int, ...]) -> str:
     if name.startswith(("conv1.", "bn1.")):
         return name
     kind = name.rpartition(".")[2]
-    hidden = McResNetConfig().hidden
+    hidden = PUBLISHED.hidden
     first = shape in ((hidden, 512), (hidden,))
     return f"{'fc1' if first else 'fc2'}.{kind}" if kind in ("weight", "bias") else name
 

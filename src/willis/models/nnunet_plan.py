@@ -1,0 +1,68 @@
+"""How a model of nnU-Net is to be run, as its plans say: axes, spacing, values, patch, mirroring, resampling."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from willis.settings import Settings
+
+Scheme = Literal["CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization"]
+
+
+class ChannelValues(Settings):
+    """What is done to the values of one channel.
+
+    Parameters
+    ----------
+    scheme
+        By nnU-Net's name.
+    inside
+        Whether only voxels that aren't 0 count, and the others stay 0.
+    low, high, mean, std
+        Of the training set's foreground, for ``CTNormalization``.
+    """
+
+    scheme: Scheme
+    inside: bool = False
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    std: float = 1.0
+
+
+class NnunetPlan(Settings):
+    """One configuration of nnU-Net's plans.
+
+    Parameters
+    ----------
+    flat
+        Whether the network is of 2D: its slices lie along the first of the transposed axes, where spacing is kept.
+    transpose
+        Which of the file's axes (slowest first) becomes each axis of the network.
+    spacing_mm
+        Of the network's axes; the first is not used when ``flat``.
+    patch
+        Voxels that the network sees at once; 1 along the first axis when ``flat``.
+    values
+        By channel.
+    mirror
+        Axes along which predictions are averaged with those of the mirrored image; none: no mirroring.
+    image_order, image_order_z, result_order, result_order_z
+        Of the splines that image and logits are resampled with, in general and along the axis of thick slices.
+    separate
+        Whether thick slices are resampled apart from their planes; None: where they are thick enough.
+    """
+
+    flat: bool
+    transpose: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    patch: tuple[int, int, int]
+    values: tuple[ChannelValues, ...] = Field(min_length=1)
+    mirror: tuple[int, ...] = ()
+    image_order: int = 3
+    image_order_z: int = 0
+    result_order: int = 1
+    result_order_z: int = 0
+    separate: bool | None = None

@@ -1,0 +1,168 @@
+"""Make the golden files of nnU-Net's own predictor: two tiny models with random weights, an image, logits and labels.
+
+Run in an environment of its own with nnunetv2 (made with 2.8.1), from this folder:
+
+    python make_nnunet_golden.py
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    os.environ.setdefault(name, "unused")
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from nnunetv2.inference import predict_from_raw_data as prediction  # noqa: E402
+from nnunetv2.utilities.get_network_from_plans import get_network_from_plans  # noqa: E402
+
+HERE = Path(__file__).parent
+LABELS = {"background": 0, "c7": 1, "m1": 2}
+SPACING_MM = (0.8, 0.9, 3.5)  # along i, j, k of the file
+CT = {"mean": 34.0, "std": 16.0, "percentile_00_5": -20.0, "percentile_99_5": 90.0, "min": 0, "max": 0, "median": 0}
+
+
+def architecture(dims: int) -> dict:
+    """A plain U-Net of three stages."""
+    pick = slice(3 - dims, None)
+    return {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            "n_stages": 3,
+            "features_per_stage": [4, 6, 8],
+            "conv_op": f"torch.nn.modules.conv.Conv{dims}d",
+            "kernel_sizes": [[1, 3, 3][pick], [3, 3, 3][pick], [3, 3, 3][pick]],
+            "strides": [[1, 1, 1][pick], [1, 2, 2][pick], [2, 2, 2][pick]],
+            "n_conv_per_stage": [2, 2, 2],
+            "n_conv_per_stage_decoder": [2, 2],
+            "conv_bias": True,
+            "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dims}d",
+            "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
+            "nonlin": "torch.nn.LeakyReLU",
+            "nonlin_kwargs": {"inplace": True},
+        },
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+
+
+def configuration(dims: int) -> dict:
+    """Of the plans."""
+    image = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
+    result = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
+    return {
+        "data_identifier": "x",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": [8, 16, 16][3 - dims :],
+        "median_image_size_in_voxels": [10.0, 24.0, 26.0][3 - dims :],
+        "spacing": [3.0, 1.0, 1.1][3 - dims :],
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": image,
+        "resampling_fn_seg_kwargs": {**image, "is_seg": True, "order": 1},
+        "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+        "resampling_fn_probabilities_kwargs": result,
+        "batch_dice": False,
+        "architecture": architecture(dims),
+    }
+
+
+def model_folder(name: str, dims: int, image: np.ndarray) -> Path:
+    """A trained model folder whose weights are drawn at random, its last biases such that all labels appear."""
+    plans = {
+        "dataset_name": "Dataset001_made",
+        "plans_name": "nnUNetPlans",
+        "original_median_spacing_after_transp": [3.5, 0.9, 0.8],
+        "original_median_shape_after_transp": [10, 26, 30],
+        "image_reader_writer": "SimpleITKIO",
+        "transpose_forward": [0, 1, 2],
+        "transpose_backward": [0, 1, 2],
+        "configurations": {name: configuration(dims)},
+        "experiment_planner_used": "ExperimentPlanner",
+        "label_manager": "LabelManager",
+        "foreground_intensity_properties_per_channel": {"0": CT},
+    }
+    dataset = {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 1, "file_ending": ".nii.gz"}
+    folder = HERE / f"nnUNetTrainer__nnUNetPlans__{name}"
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    (folder / "plans.json").write_text(json.dumps(plans, indent=1))
+    (folder / "dataset.json").write_text(json.dumps(dataset, indent=1))
+    about = configuration(dims)["architecture"]
+    torch.manual_seed(dims)
+    network = get_network_from_plans(
+        about["network_class_name"], about["arch_kwargs"], about["_kw_requires_import"], 1, len(LABELS),
+        deep_supervision=True,
+    )  # fmt: skip
+    for value in network.parameters():
+        torch.nn.init.normal_(value, std=0.4)
+    scaled = (np.clip(image, CT["percentile_00_5"], CT["percentile_99_5"]) - CT["mean"]) / CT["std"]
+    tile = scaled[:8, :24, :28] if dims == 3 else scaled[5, :24, :28]
+    network.decoder.deep_supervision = False
+    with torch.no_grad():
+        logits = network(torch.from_numpy(tile)[None, None].float())[0].flatten(1)
+        network.decoder.seg_layers[-1].bias -= logits.median(dim=1).values
+    checkpoint = {
+        "network_weights": network.state_dict(),
+        "trainer_name": "nnUNetTrainer",
+        "init_args": {"configuration": name, "fold": 0},
+        "inference_allowed_mirroring_axes": tuple(range(dims)),
+        "_best_ema": np.float64(0.5),
+        "current_epoch": 1,
+    }
+    torch.save(checkpoint, folder / "fold_0" / "checkpoint_final.pth")
+    return folder
+
+
+@contextmanager
+def exact_sums() -> Iterator[None]:
+    """Let nnU-Net sum its tiles in float32 instead of half precision."""
+    half, weights = torch.half, prediction.compute_gaussian
+    torch.half, prediction.compute_gaussian = torch.float32, partial(weights, dtype=torch.float32)
+    try:
+        yield
+    finally:
+        torch.half, prediction.compute_gaussian = half, weights
+
+
+def predict(folder: Path, image: np.ndarray, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities by nnU-Net's own predictor, slowest axis first."""
+    predictor = prediction.nnUNetPredictor(
+        tile_step_size=0.5, use_gaussian=True, use_mirroring=mirror, device=torch.device("cpu"), verbose=False,
+        perform_everything_on_device=False, allow_tqdm=False,
+    )  # fmt: skip
+    predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
+    return predictor.predict_single_npy_array(image[None], {"spacing": list(SPACING_MM[::-1])}, None, None, True)
+
+
+def main() -> None:
+    """Predict one made-up CT with both models, with and without mirroring."""
+    rng = np.random.default_rng(11)
+    zyx = np.indices((10, 26, 30))
+    image = 30 + 25 * np.sin(zyx[2] / 4) * np.cos(zyx[1] / 5) + 4 * zyx[0] + rng.normal(0, 6, zyx.shape[1:])
+    image[:, :3] = 0
+    image[:, :, -2:] = 0
+    image = image.astype(np.float32)
+    golden = {"image": image.transpose(2, 1, 0), "spacing_mm": np.array(SPACING_MM)}
+    for name, dims in (("3d_fullres", 3), ("2d", 2)):
+        folder = model_folder(name, dims, image)
+        for mirror in (False, True):
+            key = f"{name}_{'mirrored' if mirror else 'plain'}"
+            labels, probabilities = predict(folder, image, mirror)
+            golden[f"{key}_labels"] = labels.astype(np.uint8).transpose(2, 1, 0)
+            golden[f"{key}_probabilities"] = probabilities.astype(np.float16).transpose(0, 3, 2, 1)
+            with exact_sums():
+                labels, _ = predict(folder, image, mirror)
+            golden[f"{key}_exact_labels"] = labels.astype(np.uint8).transpose(2, 1, 0)
+    np.savez_compressed(HERE / "nnunet.npz", **golden)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Our prediction with an imported model of nnU-Net agrees with nnU-Net's own predictor.
+
+The golden files were made by tests/golden/lvo/make_nnunet_golden.py in an environment of its own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from willis.infer.nnunet import gaussian, predict_labels, thick_axis, tile_starts
+from willis.infer.torch_engine import TorchEngine, member_network
+from willis.models.bundle import Bundle
+from willis.models.importers.nnunet import import_nnunet
+from willis.models.nnunet_plan import ChannelValues, NnunetPlan
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "lvo"
+EXACT = 5e-4  # share of voxels that rounding may decide otherwise
+HALF_SUMS = 0.004  # share of voxels that nnU-Net's half-precision sums may decide otherwise on random weights
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "nnunet.npz") as held:
+        return dict(held)
+
+
+@pytest.fixture(scope="module", params=["3d_fullres", "2d"])
+def imported(request, tmp_path_factory) -> tuple[str, Bundle]:
+    folder = GOLDEN / f"nnUNetTrainer__nnUNetPlans__{request.param}"
+    return request.param, import_nnunet(folder, tmp_path_factory.mktemp("bundle") / "b", name="made")
+
+
+def plan_of(bundle: Bundle) -> NnunetPlan:
+    return NnunetPlan.parse(bundle.manifest.network.config["plan"], "the plan")
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_labels_are_those_of_nnunets_own_predictor(imported, golden, mirror):
+    name, bundle = imported
+    engine = TorchEngine(member_network(bundle, 0))
+    labels = predict_labels([engine], golden["image"][None], golden["spacing_mm"], plan_of(bundle), mirror=mirror)
+    judge = golden[f"{name}_{'mirrored' if mirror else 'plain'}_labels"]
+    assert set(np.unique(judge)) == {0, 1, 2}
+    assert labels.shape == judge.shape
+    assert (labels != judge).mean() < HALF_SUMS
+    exact = golden[f"{name}_{'mirrored' if mirror else 'plain'}_exact_labels"]  # its tiles summed in float32
+    ours, its = (labels != exact).mean(), (judge != exact).mean()
+    assert ours < EXACT
+    assert ours <= its
+
+
+def test_two_folds_are_averaged(imported, golden):
+    _, bundle = imported
+    one = TorchEngine(member_network(bundle, 0))
+
+    def louder(x):
+        return 3 * one(x)
+
+    plan = plan_of(bundle)
+    alone = predict_labels([one], golden["image"][None], golden["spacing_mm"], plan, mirror=False)
+    both = predict_labels([one, louder], golden["image"][None], golden["spacing_mm"], plan, mirror=False)
+    np.testing.assert_array_equal(alone, both)
+
+
+def plan(**changes) -> NnunetPlan:
+    fields = {
+        "flat": False,
+        "transpose": (0, 1, 2),
+        "spacing_mm": (1.0, 1.0, 1.0),
+        "patch": (64, 64, 64),
+        "values": (ChannelValues(scheme="NoNormalization"),),
+    }
+    return NnunetPlan(**{**fields, **changes})
+
+
+def test_tiles_start_as_nnunets_own_comment_says():
+    assert tile_starts((110, 64, 65), plan())[0] == [0, 23, 46]
+    assert tile_starts((110, 64, 65), plan())[1:] == [[0], [0, 1]]
+    flat = plan(flat=True, patch=(1, 64, 64))
+    assert tile_starts((5, 64, 64), flat)[0] == [0, 1, 2, 3, 4]
+
+
+def test_weights_are_highest_in_the_middle_and_never_zero():
+    weight = gaussian((8, 16, 16))
+    assert weight[4, 8, 8] == weight.max() == 1
+    assert weight.min() > 0
+
+
+def test_axes_of_a_transposed_plan_come_back(golden):
+    def brightness(x):
+        return np.concatenate([np.zeros_like(x), x - 40], axis=1)
+
+    straight = predict_labels([brightness], golden["image"][None], (1, 1, 1), plan(patch=(8, 8, 8)), mirror=False)
+    turned = plan(patch=(8, 8, 8), transpose=(2, 0, 1))
+    np.testing.assert_array_equal(straight, golden["image"] > 40)
+    np.testing.assert_array_equal(predict_labels([brightness], golden["image"][None], (1, 1, 1), turned), straight)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "separate", "axis"),
+    [
+        ((5, 0.5, 0.5), (1, 1, 1), None, 0),
+        ((1, 1, 1), (4, 1, 1), None, 0),
+        ((1, 1, 1), (2, 1, 1), None, None),
+        ((0.2, 1, 1), (1, 1, 1), None, None),
+        ((5, 0.5, 0.5), (1, 1, 1), False, None),
+    ],
+)
+def test_thick_slices_are_known(old, new, separate, axis):
+    assert thick_axis(old, new, separate) == axis

@@ -1,0 +1,73 @@
+"""Trained model folders of nnU-Net become bundles; what isn't known here is refused by name."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from willis.errors import BadInputError
+from willis.models.importers.nnunet import import_nnunet
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "lvo" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return Path(shutil.copytree(GOLDEN, tmp_path / GOLDEN.name))
+
+
+def changed(file: Path, **values) -> None:
+    held = json.loads(file.read_text())
+    file.write_text(json.dumps({**held, **values}))
+
+
+def test_the_bundle_says_what_the_plans_say(folder, tmp_path):
+    shutil.copytree(folder / "fold_0", folder / "fold_3")
+    bundle = import_nnunet(folder, tmp_path / "b", name="vessels")
+    assert bundle.manifest.members == ("member_0.safetensors", "member_1.safetensors")
+    assert bundle.manifest.outputs == ("background", "c7", "m1")
+    plan = bundle.manifest.network.config["plan"]
+    assert plan["spacing_mm"] == [3.0, 1.0, 1.1]
+    assert plan["mirror"] == [0, 1, 2]
+    assert plan["values"][0]["scheme"] == "CTNormalization"
+    assert plan["values"][0]["high"] == 90.0
+    state = torch.load(folder / "fold_0" / "checkpoint_final.pth", weights_only=False)[
+        "network_weights"
+    ]  # our own file
+    weights = bundle.member_weights(0)
+    torch.testing.assert_close(torch.from_numpy(weights["head.weight"]), state["decoder.seg_layers.1.weight"])
+    assert len(import_nnunet(folder, tmp_path / "c", name="one", folds=["3"]).manifest.members) == 1
+
+
+def test_what_is_not_known_is_named(folder, tmp_path):
+    with pytest.raises(BadInputError, match=r"fold_7/checkpoint_final.pth is absent"):
+        import_nnunet(folder, tmp_path / "b", name="x", folds=["7"])
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["normalization_schemes"] = ["RGBTo01Normalization"]
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(BadInputError, match="RGBTo01Normalization"):
+        import_nnunet(folder, tmp_path / "b", name="x")
+
+
+def test_regions_cascades_and_old_plans_are_refused(folder, tmp_path):
+    original = (folder / "plans.json").read_text()
+    changed(folder / "dataset.json", labels={"background": 0, "whole": [1, 2], "core": 2})
+    with pytest.raises(BadInputError, match="no regions"):
+        import_nnunet(folder, tmp_path / "b", name="x")
+    shutil.copy(GOLDEN / "dataset.json", folder / "dataset.json")
+    for key, value, words in (("previous_stage", "3d_lowres", "cascade"), ("architecture", None, "older than")):
+        plans = json.loads(original)
+        plans["configurations"]["3d_fullres"][key] = value
+        (folder / "plans.json").write_text(json.dumps(plans))
+        with pytest.raises(BadInputError, match=words):
+            import_nnunet(folder, tmp_path / "b", name="x")
+
+
+def test_weights_of_another_network_are_refused(folder, tmp_path):
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["architecture"]["arch_kwargs"]["features_per_stage"] = [4, 6, 9]
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(BadInputError, match="the plans ask for"):
+        import_nnunet(folder, tmp_path / "b", name="x")
