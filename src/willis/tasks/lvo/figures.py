@@ -11,15 +11,18 @@ from willis.draw.overlay import heat_mosaic, registration_overlay
 from willis.draw.palette import BRAIN, FOUND, REFERENCE, SECOND
 from willis.draw.panel import Outline
 from willis.findings import Figure, Mask
+from willis.image.project import project, project_labels
 from willis.tasks.lvo.headspace import SOFT_HU, template
-from willis.tasks.lvo.interpret import NAMES
+from willis.tasks.lvo.interpret import NAMES, VESSEL_NAMES
 from willis.tasks.lvo.prepare import PreparedHead
-from willis.tasks.lvo.spec import TERRITORIES
+from willis.tasks.lvo.spec import TERRITORIES, VESSELS
 from willis.tasks.lvo.territory import RIGHT
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 STROKE_WINDOW = (15.0, 55.0)  # HU: narrow, so that grey and white matter differ
 BRAIN_WINDOW = (0.0, 80.0)
+MIP_WINDOW = (20.0, 90.0)
 DIFFERENCE_HU = (3.0, 15.0)  # noise below, fluid and bone above
 TERRITORY_COLOURS = (FOUND, REFERENCE, SECOND, BRAIN)
 
@@ -37,6 +40,7 @@ def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
             "result",
             axial_mosaic(ct, outlines, window=STROKE_WINDOW, within=brain),
         ),
+        *_vessels(prepared),
         Figure(
             "darker",
             "How much darker than its mirror image each part of the brain is, smoothed; fluid is not compared.",
@@ -59,6 +63,37 @@ def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
         ),
         _registration(prepared),
     ]
+
+
+def _vessels(prepared: PreparedHead) -> list[Figure]:
+    """The CT's densest soft tissue seen from above, with the vessels' segments; nothing where they aren't known."""
+    if prepared.vessels is None or not prepared.vessels.data.any():
+        return []
+    turned = reorient(prepared.vessels, "RAS"), reorient(prepared.ct, "RAS")
+    labels, ct = turned[0].data, turned[1]
+    heights = np.flatnonzero(labels.any(axis=(0, 1)))
+    slab = slice(int(heights[0]), int(heights[-1]) + 1)
+    inside = reorient(prepared.head.brain, "RAS").data[:, :, slab]
+    flat = ct.grid.shifted((0, 0, slab.start), (*ct.grid.shape[:2], 1))
+    seen = project(np.clip(ct.data[:, :, slab], *MIP_WINDOW), inside)
+    segments = project_labels(labels[:, :, slab], (1, 2, 3, 4))
+    outlines = [
+        Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, VESSEL_NAMES[name])
+        for code, (name, colour) in enumerate(zip(VESSELS, TERRITORY_COLOURS, strict=True), start=1)
+    ]
+    brain = Volume(np.asarray(inside.any(axis=2), dtype=np.uint8)[:, :, None], flat)
+    return [
+        Figure(
+            "vessels",
+            "The slices that hold the vessels, seen from above: the densest voxel of the brain on each ray, and the "
+            "segments.",
+            "result",
+            axial_mosaic(
+                Volume(seen.astype(np.float32)[:, :, None], flat), outlines, slices=1, columns=2, window=MIP_WINDOW,
+                within=brain,
+            ),
+        )
+    ]  # fmt: skip
 
 
 def _heat(prepared: PreparedHead, values: np.ndarray, label: str) -> bytes:

@@ -12,7 +12,8 @@ from willis.volume.volume import Volume
 
 AIR_BELOW_HU = -500.0
 BRAIN_HU = (5.0, 65.0)  # median of a brain, with room for age, atrophy and a scanner off by some HU
-UNSHIFTED_ABOVE = 700.0  # median of tissue where the intercept of -1024 or -1000 was left out
+UNSHIFTED = (950.0, 1150.0)  # where soft tissue lies when the intercept of -1024 or -1000 was left out
+UNSHIFTED_SHARE = 0.3  # of what isn't air then; assumed
 STRIPPED_SHARE = 0.2  # of voxels that are exactly 0 where a brain was extracted
 CONTRAST_HU = (90.0, 350.0)  # opacified blood; denser is bone or metal
 CONTRAST_ML = 3.0  # assumed: more than calcified plexus, pineal gland and falx together
@@ -35,7 +36,8 @@ def as_hounsfield(image: Volume) -> Volume:
         zero_share = float(np.mean(values == 0))
         tissue = values[values > 0]
         middle = float(np.median(tissue)) if tissue.size else 0.0
-        if middle > UNSHIFTED_ABOVE:
+        body = values[values > UNSHIFTED[0] / 2]
+        if body.size and float(np.mean((body > UNSHIFTED[0]) & (body < UNSHIFTED[1]))) > UNSHIFTED_SHARE:
             raise BadInputError(
                 f"{found}, those of a CT without its rescale intercept; {wanted}. Subtract 1024 (or what its DICOM "
                 "header says), or give the DICOM folder."

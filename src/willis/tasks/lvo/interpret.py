@@ -152,6 +152,18 @@ def territory_table(territories: Sequence[Territory]) -> list[dict[str, Any]]:
     ]
 
 
+def decide(probability: float, threshold: float, calibrated: bool, dense: Sequence[str]) -> Decision:
+    """Whether an occlusion is suspected, by the network's probability."""
+    suspected = probability >= threshold
+    answer = "suspected" if suspected else "not suspected"
+    sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
+    loose = "" if calibrated else " The probability isn't calibrated."
+    reason = (
+        f"A large vessel occlusion is {answer}: probability {probability:.2f}, threshold {threshold:.2f}.{loose}{sign}"
+    )
+    return Decision("large vessel occlusion", answer, reason, certain=calibrated)
+
+
 def decide_without_network(dense: Sequence[str], vessels_known: bool) -> Decision:
     """That no network judged the scan is said; signs are named, not weighed."""
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""

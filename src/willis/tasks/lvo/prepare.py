@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from willis.errors import BadInputError
 from willis.image.mirror import HalfDifference, half_difference
 from willis.image.morphology import distance_mm
 from willis.study import Study
@@ -78,6 +79,8 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
         When the image is no head CT in HU, or a label map can't be used.
     """
     ct = as_hounsfield(study["ncct"])
+    if options["vessels"] and options["vessel_bundle"]:
+        raise BadInputError("both --vessels and --vessel-bundle were given; give one of them.")
     vessels = read_vessels(cast(Path, options["vessels"]), ct) if options["vessels"] else None
     territories = read_territories(cast("Path | None", options["territories"]))
     head = find_head(study, ct)

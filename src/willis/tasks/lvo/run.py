@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from willis.findings import Findings, Mask
+from willis.findings import Findings, Mask, Measurement
 from willis.image.deform import warp_to
+from willis.models.bundle import Bundle
+from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
+from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo.occlusion import describe, judge_occlusion
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC, VESSELS
 from willis.tasks.lvo.vessels import measure_vessels
-from willis.tasks.provenance import Stopwatch, make_provenance
+from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
 from willis.tasks.settings import Progress, RunSettings, silent
 from willis.tasks.taskspec import OptionValue
 from willis.volume.grid import Grid
 from willis.volume.stack import even_runs
 from willis.volume.volume import Volume
 
-STEPS = 3
+STEPS = 5
 LABELS = {"other": "othervessels"}
 
 
@@ -54,19 +59,38 @@ def run(
     tell = progress or silent
     watch = Stopwatch()
     tell(0 / STEPS, "laying the template on the head")
+    judge = open_bundle(settings.bundle, SPEC.name) if settings.bundle else None
+    finder = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
-    tell(1 / STEPS, "measuring")
+    if finder is not None:
+        tell(1 / STEPS, "finding the vessels")
+        with watch.stage("vessels"):
+            prepared = replace(prepared, vessels=find_vessels(prepared.ct, finder, settings))
+    prediction: dict[str, Any] = {}
+    probability = None
+    if judge is not None:
+        tell(2 / STEPS, "judging the occlusion")
+        with watch.stage("occlusion"):
+            occlusion = judge_occlusion(prepared, judge, settings)
+            prediction = describe(occlusion, judge.manifest)
+            label = "Probability of a large vessel occlusion"
+            probability = Measurement("lvo_probability", occlusion.probability, "1", occlusion.interval, label)
+    tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
         darker = interpret.darker_mask(prepared, least)
         territories = interpret.describe_territories(prepared, darker)
         vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
         dense = interpret.dense_vessels(vessels)
-        decision = interpret.decide_without_network(dense, bool(vessels))
-        measurements = interpret.measure(prepared, territories, darker, vessels, None)
+        if judge is not None:
+            calibrated = judge.manifest.calibration is not None
+            decision = interpret.decide(occlusion.probability, occlusion.threshold, calibrated, dense)
+        else:
+            decision = interpret.decide_without_network(dense, bool(vessels))
+        measurements = interpret.measure(prepared, territories, darker, vessels, probability)
         masks = [*_masks(prepared, darker), *_on_own_slices(study, prepared, darker)]
-    tell(2 / STEPS, "drawing")
+    tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, masks)
     tell(1.0, "done")
@@ -84,14 +108,18 @@ def run(
             study,
             options=options,
             settings=settings,
-            bundles=[],
-            prediction={},
+            bundles=[_described(bundle) for bundle in (judge, finder) if bundle is not None],
+            prediction=prediction,
             stopwatch=watch,
             methods=_methods(prepared, least),
             registrations={"template": _fit(prepared)},
         ),
         notes=prepared.notes,
     )
+
+
+def _described(bundle: Bundle) -> dict[str, Any]:
+    return describe_bundle(bundle.manifest, bundle.digest)
 
 
 def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:

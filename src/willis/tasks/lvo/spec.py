@@ -65,6 +65,12 @@ SPEC = TaskSpec(
             "Your own vessel labels on the grid of the CT, NIfTI: 1 C7, 2 M1, 3 M2, 4 other vessels.",
         ),
         OptionSpec(
+            "vessel_bundle",
+            "text",
+            None,
+            "Name or folder of a model that finds the vessels, as willis models import nnunet makes one.",
+        ),
+        OptionSpec(
             "territories",
             "path",
             None,

@@ -1,0 +1,164 @@
+"""Stage 2, is a vessel occluded? McResNet's four channels as published, and its calibrated probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.errors import BadInputError
+from willis.image.deform import warp_to
+from willis.infer.engine import open_engine
+from willis.models.bundle import Bundle
+from willis.models.manifest import Manifest
+from willis.tasks.lvo.prepare import PreparedHead
+from willis.tasks.lvo.spec import TERRITORIES
+from willis.tasks.lvo.territory import RIGHT
+from willis.tasks.settings import RunSettings
+from willis.volume.crop import centred_box, crop_or_pad
+from willis.volume.grid import Grid, Shape3
+from willis.volume.volume import Volume
+
+Float = npt.NDArray[np.float32]
+CHANNELS = ("ncct", "vessels", "prior", "difference")
+PUBLISHED_SHAPE: Shape3 = (512, 512, 200)
+MOST_HU = 70.0  # published: denser voxels become 0, they aren't cut at it
+PRIOR_SMOOTHING_MM = 4.0  # sigma, of the border of the territory
+
+
+@dataclass(frozen=True)
+class Occlusion:
+    """What a bundle says of a scan.
+
+    Parameters
+    ----------
+    probability
+        Calibrated where the bundle is, mean of the members' logits.
+    members
+        That of each member alone.
+    threshold
+        From which an occlusion is suspected.
+    """
+
+    probability: float
+    members: tuple[float, ...]
+    threshold: float
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Least and largest of the members; None for one member."""
+        return (min(self.members), max(self.members)) if len(self.members) > 1 else None
+
+
+def judge_occlusion(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> Occlusion:
+    """Run a bundle on a prepared head.
+
+    Raises
+    ------
+    BadInputError
+        When the bundle needs vessels that aren't known, or the scan is larger than the published input.
+    """
+    manifest = bundle.manifest
+    x = network_input(prepared, manifest)[None]
+    logits = []
+    for member in range(len(manifest.members)):
+        engine = open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
+        logits.append(float(engine(x).reshape(-1)[0]))
+    said = [_calibrated(logit, manifest) for logit in logits]
+    return Occlusion(_calibrated(float(np.mean(logits)), manifest), tuple(said), manifest.threshold.value)
+
+
+def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
+    """(C, I, J, K) the manifest's channels, on the scan's own voxels (published) or on the midplane grid."""
+    strange = sorted(set(manifest.channels) - set(CHANNELS))
+    if strange:
+        raise BadInputError(f"the bundle {manifest.name} wants {strange[0]}; known are {', '.join(CHANNELS)}.")
+    if "vessels" in manifest.channels and prepared.vessels is None:
+        raise BadInputError(
+            f"the bundle {manifest.name} needs vessels. Give --vessels, or a bundle that finds them with "
+            "--vessel-bundle; they are never replaced by the CT."
+        )
+    published = manifest.shape == PUBLISHED_SHAPE
+    grid = prepared.ct.grid if published else prepared.head.grid
+    maps = _maps(prepared, grid, published)
+    channels = [maps[name] for name in manifest.channels]
+    if published:
+        channels = [_padded(channel, grid) for channel in channels]
+    return np.stack(channels)
+
+
+def _maps(prepared: PreparedHead, grid: Grid, published: bool) -> dict[str, Float]:
+    if published:
+        hu, inside = prepared.ct.data.astype(np.float32), prepared.head.brain.data > 0
+    else:
+        hu, inside = prepared.head.hu.data.astype(np.float32), prepared.head.inside.data > 0
+    ncct = scaled_ct(np.where(inside, hu, 0).astype(np.float32))
+    vessels = np.zeros_like(ncct)
+    if prepared.vessels is not None:
+        found = prepared.vessels.with_data((prepared.vessels.data > 0).astype(np.float32))
+        vessels = (warp_to(found, grid).data >= (0.5 if published else 0.25)) * ncct
+    difference = prepared.difference.absolute.copy()
+    if published:
+        difference[difference.shape[0] // 2 :] = 0  # the published map holds the left half alone
+    return {
+        "ncct": ncct,
+        "vessels": vessels.astype(np.float32),
+        "prior": warp_to(_prior(prepared), grid).data if published else _prior(prepared).data,
+        "difference": scaled_difference(warp_to(Volume(difference, prepared.head.grid), grid).data),
+    }
+
+
+def scaled_ct(hu: Float) -> Float:
+    """Skull-stripped CT as published: values below 0 and above 70 HU become 0, the others run from 0 to 1."""
+    kept = np.where((hu < 0) | (hu > MOST_HU), 0, hu).astype(np.float32)
+    return _scaled(kept, kept != 0)
+
+
+def scaled_difference(difference: Float) -> Float:
+    """Values above 0 run from 0 to 1; nothing where the halves don't differ at all."""
+    return _scaled(difference, difference > 0)
+
+
+def _scaled(data: Float, counted: npt.NDArray[np.bool_]) -> Float:
+    if not counted.any():
+        return np.zeros_like(data)
+    low, high = float(data[counted].min()), float(data[counted].max())
+    span = high - low if high > low else 1.0
+    return np.where(counted, (data - low) / span, 0).astype(np.float32)
+
+
+def _prior(prepared: PreparedHead) -> Volume:
+    """Nearness to the territory of the middle cerebral artery, 0 to 1, on the midplane grid."""
+    inside = prepared.territories % RIGHT == TERRITORIES.index("mca") + 1
+    sigma = PRIOR_SMOOTHING_MM / prepared.head.grid.spacing_mm[0]
+    return Volume(ndimage.gaussian_filter(inside.astype(np.float32), sigma), prepared.head.grid)
+
+
+def _padded(data: Float, grid: Grid) -> Float:
+    if any(n > side for n, side in zip(grid.shape, PUBLISHED_SHAPE, strict=True)):
+        raise BadInputError(
+            f"the scan has {' × '.join(map(str, grid.shape))} voxels; the published input holds "
+            f"{' × '.join(map(str, PUBLISHED_SHAPE))}. Take a bundle that reads the midplane grid."
+        )
+    middle = [(n - 1) / 2 for n in grid.shape]
+    return np.asarray(crop_or_pad(Volume(data, grid), centred_box(middle, PUBLISHED_SHAPE)).data)
+
+
+def _calibrated(logit: float, manifest: Manifest) -> float:
+    if manifest.calibration is not None:
+        logit = manifest.calibration.slope * logit + manifest.calibration.intercept
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def describe(occlusion: Occlusion, manifest: Manifest) -> dict[str, Any]:
+    """For the provenance."""
+    return {
+        "engine": "torch",
+        "precision": "float32",
+        "probability": occlusion.probability,
+        "members": list(occlusion.members),
+        "calibrated": manifest.calibration is not None,
+    }

@@ -1,0 +1,220 @@
+"""The parts of the LVO task: values, territories, vessels, channels, words."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from willis.errors import BadInputError, GeometryError
+from willis.image.deform import Deformation
+from willis.image.mirror import HalfDifference
+from willis.io.nifti import write_nifti
+from willis.models.importers.mcresnet import CHANNELS, SHAPE
+from willis.tasks.lvo import interpret
+from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
+from willis.tasks.lvo.occlusion import CHANNELS as KNOWN
+from willis.tasks.lvo.occlusion import PUBLISHED_SHAPE, network_input, scaled_ct, scaled_difference
+from willis.tasks.lvo.prepare import PreparedHead, left_of
+from willis.tasks.lvo.territory import read_territories
+from willis.tasks.lvo.vessels import length_mm, measure_vessels, read_vessels
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
+
+GRID = Grid((20, 24, 16), np.array([[1.5, 0, 0, -14.25], [0, 1.5, 0, -18], [0, 0, 1.5, -12], [0, 0, 0, 1.0]]))
+
+
+def ct_of(values: np.ndarray) -> Volume:
+    return Volume(values.astype(np.float32), GRID, role="ncct")
+
+
+def head_values(rng: np.random.Generator) -> np.ndarray:
+    values = np.full(GRID.shape, -1000.0)
+    values[2:18, 2:22, 2:14] = rng.normal(33, 4, (16, 20, 12))
+    return values
+
+
+def test_hounsfield_units_are_taken_and_others_named():
+    rng = np.random.default_rng(0)
+    values = head_values(rng)
+    assert as_hounsfield(ct_of(values)).unit == "HU"
+    stripped = np.where(values > -500, np.maximum(values, 1), 0)
+    assert as_hounsfield(ct_of(stripped)).unit == "HU"
+    with pytest.raises(BadInputError, match="without its rescale intercept"):
+        as_hounsfield(ct_of(np.maximum(values + 1024, 0)))
+    with pytest.raises(BadInputError, match="isn't a CT"):
+        as_hounsfield(ct_of(rng.uniform(0, 900, GRID.shape)))
+
+
+def test_values_of_the_brain_are_judged():
+    brain = Volume((head_values(np.random.default_rng(0)) > -500).astype(np.uint8), GRID)
+    ct = ct_of(head_values(np.random.default_rng(0)))
+    assert check_brain_values(ct, brain) == ()
+    with pytest.raises(BadInputError, match="median"):
+        check_brain_values(ct.with_data(ct.data + 100), brain)
+    fine = Grid((60, 60, 60), np.eye(4))
+    inside = Volume(np.ones(fine.shape, np.uint8), fine)
+    inside.data[:2] = 0
+    values = np.full(fine.shape, 35.0, np.float32)
+    values[25:45, 25:45, 25:40] = 150
+    assert "contrast agent" in check_brain_values(Volume(values, fine, role="ncct"), inside)[0]
+
+
+def test_the_built_in_map_has_both_sides_alike():
+    codes = read_territories(None)
+    assert set(np.unique(codes.data)) == {0, 1, 2, 3, 4, 11, 12, 13, 14}
+    middle = codes.data.shape[0] // 2
+    left, right = codes.data[:middle], codes.data[:middle:-1]
+    assert np.mean(left % 10 == right % 10) > 0.999
+    mm = codes.grid.to_mm(np.argwhere(codes.data > 10))
+    assert (mm[:, 0] > 0).all()
+
+
+def test_a_map_of_ones_own_gets_its_sides_from_its_affine(tmp_path):
+    flipped = Grid((10, 6, 6), np.array([[-2.0, 0, 0, 9], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]))
+    path = write_nifti(Volume(np.full(flipped.shape, 2, np.uint8), flipped), tmp_path / "map.nii.gz")
+    codes = read_territories(path)
+    assert (codes.data[:5] == 12).all()
+    assert (codes.data[5:] == 2).all()
+    wrong = write_nifti(Volume(np.full(flipped.shape, 7, np.uint8), flipped), tmp_path / "wrong.nii.gz")
+    with pytest.raises(BadInputError, match="code 7"):
+        read_territories(wrong)
+
+
+@pytest.mark.real
+def test_the_built_in_map_agrees_with_an_independent_atlas(real_data):
+    from willis.io.nifti import read_nifti
+    from willis.volume.resample import resample_to
+
+    atlas = read_nifti(real_data / "arterial_atlas" / "ArterialAtlas136.nii.gz", allow_empty=True)
+    ours = resample_to(read_territories(None), atlas.grid, "nearest").data
+    groups = {1: range(1, 5), 2: range(5, 17), 3: range(17, 25)}  # as the atlas's own list groups its parts
+    scores = {}
+    for code, parts in groups.items():
+        a, b = ours % 10 == code, np.isin(atlas.data, list(parts))
+        scores[code] = 2 * (a & b).sum() / (a.sum() + b.sum())
+    assert scores[2] >= 0.8
+    assert scores[1] >= 0.7
+    assert scores[3] >= 0.7
+
+
+def test_vessel_labels_must_lie_on_the_scan(tmp_path):
+    ct = ct_of(head_values(np.random.default_rng(1)))
+    good = write_nifti(Volume(np.zeros(GRID.shape, np.uint8), GRID), tmp_path / "v.nii.gz")
+    assert read_vessels(good, ct).data.dtype == np.uint8
+    other = write_nifti(Volume(np.zeros((5, 5, 5), np.uint8), Grid((5, 5, 5), np.eye(4))), tmp_path / "o.nii.gz")
+    with pytest.raises(GeometryError, match="vessel labels"):
+        read_vessels(other, ct)
+    many = write_nifti(Volume(np.full(GRID.shape, 9, np.uint8), GRID), tmp_path / "m.nii.gz")
+    with pytest.raises(BadInputError, match="from 9 to 9"):
+        read_vessels(many, ct)
+
+
+def test_the_length_of_a_tube_is_that_of_its_middle_line():
+    mask = np.zeros((40, 10, 10), bool)
+    mask[3:33, 5, 5] = True
+    assert length_mm(mask, (0.5, 1, 1)) == pytest.approx(29 * 0.5)
+    bent = np.zeros((30, 30, 5), bool)
+    bent[2:20, 2, 2] = bent[19, 2:25, 2] = True
+    assert length_mm(bent, (1.0, 1.0, 1.0)) == pytest.approx(17 + 22, abs=0.7)  # the corner is cut by a diagonal
+
+
+def dense_head(left_hu: float, right_hu: float) -> tuple[Volume, Volume, np.ndarray]:
+    values = np.full(GRID.shape, 30.0)
+    labels = np.zeros(GRID.shape, np.uint8)
+    for where, hu in ((slice(3, 8), left_hu), (slice(12, 17), right_hu)):
+        labels[where, 10:12, 6:8] = 2
+        values[where, 10:12, 6:8] = hu
+    return ct_of(values), Volume(labels, GRID), left_of(GRID, GRID)
+
+
+@pytest.mark.parametrize(
+    ("left_hu", "right_hu", "sign"),
+    [(58.0, 40.0, ["left M1"]), (40.0, 58.0, ["right M1"]), (45.0, 43.0, []), (36.0, 28.0, [])],
+)
+def test_the_hyperdense_vessel_sign_names_the_denser_side(left_hu, right_hu, sign):
+    ct, vessels, left = dense_head(left_hu, right_hu)
+    found = measure_vessels(vessels, ct, left)
+    assert found["m1", "left"].density_hu == pytest.approx(left_hu)
+    assert found["c7", "left"].volume_ml == 0
+    assert found["c7", "left"].density_hu is None
+    assert interpret.dense_vessels(found) == sign
+
+
+def test_ct_values_are_scaled_as_published():
+    hu = np.array([[-5.0, 0.0, 10.0, 40.0, 70.0, 70.5, 300.0]], np.float32)
+    np.testing.assert_allclose(scaled_ct(hu), [[0, 0, 0, 0.5, 1.0, 0, 0]])
+    np.testing.assert_allclose(scaled_difference(np.array([0, 2.0, 4.0, 10.0], np.float32)), [0, 0, 0.25, 1.0])
+    assert not scaled_difference(np.zeros(4, np.float32)).any()
+
+
+def prepared_head(darker_side: slice = slice(0, 10)) -> PreparedHead:
+    """A made-up head on one grid, its one half darker by 6 HU."""
+    values = head_values(np.random.default_rng(2))
+    inside = values > -500
+    values[inside] = 33
+    dark = np.zeros(GRID.shape, bool)
+    dark[darker_side] = True
+    values[inside & dark] = 27
+    ct = ct_of(values)
+    signed = np.where(inside, np.where(dark, -6.0, 6.0), np.nan).astype(np.float32)
+    territories = np.where(inside, 2, 0).astype(np.uint8)
+    territories[10:] += np.uint8(10) * (territories[10:] > 0)
+    still = Deformation(np.zeros((3, 4, 4, 4), np.float32), GRID)
+    head = SimpleNamespace(
+        grid=GRID, hu=ct, inside=Volume(inside.astype(np.uint8), GRID), brain=Volume(inside.astype(np.uint8), GRID)
+    )
+    return PreparedHead(
+        ct=ct,
+        head=head,  # type: ignore[arg-type]
+        difference=HalfDifference(signed, np.where(inside, 6.0, 0).astype(np.float32), still),
+        darker=np.where(inside, -signed, 0).astype(np.float32),
+        territories=territories,
+        left=left_of(GRID, GRID),
+        vessels=Volume(np.where(inside, 1, 0).astype(np.uint8), GRID),
+        notes=(),
+    )
+
+
+@pytest.mark.parametrize(("half", "side", "other"), [(slice(0, 10), "left", "right"), (slice(10, 20), "right", "left")])
+def test_the_darker_half_is_named_and_measured(half, side, other):
+    prepared = prepared_head(half)
+    darker = interpret.darker_mask(prepared, 4.0)
+    territories = interpret.describe_territories(prepared, darker)
+    found = interpret.measure(prepared, territories, darker, {}, None)
+    half_ml = 8 * 20 * 12 * GRID.voxel_ml
+    assert found[f"darker_{side}_volume"].value == pytest.approx(half_ml)
+    assert found[f"darker_{other}_volume"].value == 0
+    assert found[f"mca_{side}_difference"].value == pytest.approx(-6.0)
+    assert found[f"aca_{side}_difference"].value is None
+    decision = interpret.decide_without_network([], False)
+    words = interpret.summarise(decision, territories, darker, GRID.voxel_ml, 4.0)
+    assert "neither found nor ruled out" in words
+    assert f"{side} MCA" in words
+    assert not interpret.darker_mask(prepared, 6.5).any()
+
+
+def test_the_network_gets_the_channels_that_it_was_promised():
+    assert CHANNELS == KNOWN
+    assert SHAPE == PUBLISHED_SHAPE
+    prepared = prepared_head()
+    manifest = SimpleNamespace(name="made", channels=CHANNELS, shape=None)
+    x = network_input(prepared, manifest)  # type: ignore[arg-type]
+    assert x.shape == (4, *GRID.shape)
+    inside = prepared.head.inside.data > 0
+    assert x[0][inside].min() == 0  # of two values the lower one
+    assert x[0][inside].max() == 1
+    assert not x[:2, ~inside].any()
+    np.testing.assert_allclose(x[1], x[0] * (x[1] > 0))
+    with pytest.raises(BadInputError, match="needs vessels"):
+        network_input(replace(prepared, vessels=None), manifest)  # type: ignore[arg-type]
+
+
+def test_a_decision_says_what_it_rests_on():
+    sure = interpret.decide(0.8, 0.5, True, ["left M1"])
+    assert (sure.answer, sure.certain) == ("suspected", True)
+    assert "0.80" in sure.reason
+    assert "left M1" in sure.reason
+    loose = interpret.decide(0.2, 0.5, False, [])
+    assert (loose.answer, loose.certain) == ("not suspected", False)
+    assert "isn't calibrated" in loose.reason
