@@ -87,7 +87,7 @@ def test_one_seed_gives_the_same_bytes_in_any_order(tmp_path: Path) -> None:
 
 def test_sessions_of_one_patient_stay_together() -> None:
     cohort = [
-        SizedSubject(f"sub-{p}_ses-{s}", f"sub-{p}", 100 * (p + 1) + s, dict.fromkeys(PLANES, {50: 10 * p + s + 1}))
+        SizedSubject(f"sub-{p}_ses-{s}", f"sub-{p}", 100 * (p + 1) + s, {key: {50: 10 * p + s + 1} for key in PLANES})
         for p in range(12)
         for s in range(1 + p % 3)
     ]
@@ -102,7 +102,7 @@ def test_what_can_t_be_split_is_refused(cohort: list[SizedSubject]) -> None:
         split_subjects(cohort[:4], FOLDS, 0)
     with pytest.raises(BadInputError, match="sub-000 is listed twice"):
         split_subjects([*cohort, cohort[0]], FOLDS, 0)
-    empty = [SizedSubject(f"s{n}", f"s{n}", 0, dict.fromkeys(PLANES, {})) for n in range(6)]
+    empty = [SizedSubject(f"s{n}", f"s{n}", 0, {key: {} for key in PLANES}) for n in range(6)]
     with pytest.raises(BadInputError, match="no subject has a lesion"):
         split_subjects(empty, FOLDS, 0)
 

@@ -28,7 +28,7 @@ class SliceNetwork(nn.Module):
                 f"found {tuple(flat.shape[2:])}. Pad them."
             )
         out = self.logits(flat)
-        return out.unflatten(0, (x.shape[0], x.shape[4])).permute(0, 2, 3, 4, 1) if deep else out
+        return out.view(x.shape[0], x.shape[4], *out.shape[1:]).permute(0, 2, 3, 4, 1) if deep else out
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (N, L, H, W) of slices (N, C, H, W)."""

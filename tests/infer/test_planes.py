@@ -1,0 +1,130 @@
+"""Networks over slices of three planes: slices in and out, fusion, memory, what doesn't fit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from willis.errors import BadInputError, BundleError
+from willis.infer.planes import from_slices, predict_planes, slices_of
+from willis.models.bundle import Bundle
+from willis.models.join import join_planes
+from willis.models.manifest import PlaneView, make_manifest
+from willis.models.publish import write_bundle
+from willis.nets.registry import build_network
+
+SHAPE = (13, 20, 11)
+VIEWS = {
+    "axial": PlaneView(plane="axial", shape=(16, 32), start=(1, 5)),
+    "sagittal": PlaneView(plane="sagittal", shape=(32, 16), start=(6, 2)),
+    "coronal": PlaneView(plane="coronal", shape=(16, 16), start=(3, 5)),
+}
+CONFIG = {"filters": [2, 2], "down_units": [2], "up_units": [1, 1]}
+
+
+def made_bundle(folder: Path, planes: tuple[str, ...], members: int, **changes: object) -> Bundle:
+    manifest = make_manifest(
+        {
+            "name": folder.name,
+            "title": "made up",
+            "task": "chronic",
+            "network": {"name": "raxnet", "config": CONFIG},
+            "channels": ("t1",),
+            "outputs": ("lesion",),
+            "spacing_mm": (1.0, 1.0, 1.0),
+            "planes": [VIEWS[plane].model_dump() for plane in planes],
+            "intensity": {"scheme": "slice-max"},
+            "threshold": {"value": 0.5, "origin": "made up"},
+            "licence": "none",
+            "intended_use": "tests",
+            **changes,
+        },
+        "made up",
+    )
+    torch.manual_seed(len(folder.name))
+    return write_bundle(folder, manifest, [build_network("raxnet", CONFIG).state_dict() for _ in range(members)])
+
+
+@pytest.fixture
+def images() -> dict[str, np.ndarray]:
+    image = np.random.default_rng(0).uniform(0, 255, (1, *SHAPE)).astype(np.float32)
+    return dict.fromkeys(VIEWS, image)
+
+
+@pytest.mark.parametrize("plane", VIEWS)
+def test_slices_come_back_where_they_were(plane: str, images: dict[str, np.ndarray]) -> None:
+    view = VIEWS[plane]
+    slices = slices_of(images[plane], view)
+    assert slices.shape[2:] == view.shape
+    assert slices.sum() == pytest.approx(images[plane].sum(), rel=1e-5)
+    np.testing.assert_array_equal(from_slices(slices, view, SHAPE), images[plane])
+
+
+def test_a_slice_lies_where_the_published_loader_puts_it() -> None:
+    image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(1, *SHAPE)
+    slices = slices_of(image, VIEWS["coronal"])
+    np.testing.assert_array_equal(slices[7, 0, 3:16, 5:16], image[0, :, 7, :])
+
+
+def test_the_fused_probability_is_the_mean_of_planes(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    bundle = made_bundle(tmp_path / "three", ("axial", "sagittal", "coronal"), 3)
+    found = predict_planes(bundle, images, engine="torch", threads=1)
+    assert len(found.members) == 3
+    np.testing.assert_allclose(found.probability, np.mean(found.members, axis=0, dtype=np.float32), atol=1e-3)
+    np.testing.assert_allclose(found.spread, np.std(np.array(found.members, np.float32), axis=0), atol=1e-3)
+    network = build_network("raxnet", CONFIG)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in bundle.member_weights(0).items()})
+    with torch.no_grad():  # slice by slice, as a plain loop would
+        loop = [network.eval()(torch.from_numpy(s[None])) for s in slices_of(images["axial"], VIEWS["axial"])]
+    expected = from_slices(torch.sigmoid(torch.cat(loop)).numpy(), VIEWS["axial"], SHAPE)
+    np.testing.assert_allclose(found.members[0].astype(np.float32), expected, atol=2e-3)
+
+
+def test_one_member_serves_all_planes_and_the_mask_bounds_it(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    bundle = made_bundle(tmp_path / "shared", ("axial", "coronal"), 1)
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[3:7, 4:9, 5] = True
+    told: list[float] = []
+    found = predict_planes(
+        bundle, images, mask=mask, engine="torch", threads=1, progress=lambda part, words: told.append(part)
+    )
+    assert not found.probability[0][~mask].any()
+    assert found.probability[0][mask].all()
+    assert told[-1] == 1.0
+    assert told == sorted(told)
+
+
+@pytest.mark.slow
+def test_openvino_says_what_torch_says(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    pytest.importorskip("openvino")
+    bundle = made_bundle(tmp_path / "engines", ("sagittal",), 1)
+    by_torch = predict_planes(bundle, images, engine="torch", precision="float32", threads=1).probability
+    by_openvino = predict_planes(bundle, images, engine="openvino", precision="float32", threads=1).probability
+    assert np.abs(by_torch - by_openvino).max() < 1e-4
+
+
+def test_what_doesn_t_fit_is_refused(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    bundle = made_bundle(tmp_path / "axial", ("axial",), 1)
+    with pytest.raises(BadInputError, match="takes one image"):
+        predict_planes(bundle, {"coronal": images["coronal"]}, engine="torch")
+    with pytest.raises(BadInputError, match="don't fit the network's 16 × 32"):
+        predict_planes(bundle, {"axial": np.zeros((1, 30, 20, 4), np.float32)}, engine="torch")
+    with pytest.raises(BadInputError, match="can't be kept"):
+        predict_planes(bundle, images, engine="torch", memory_limit_gb=1e-6)
+
+
+def test_planes_are_joined_into_one_bundle(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    single = [made_bundle(tmp_path / name, (name,), 1) for name in ("axial", "coronal")]
+    joined = join_planes(single, tmp_path / "both", name="both")
+    alone = [predict_planes(bundle, images, engine="torch", threads=1).probability for bundle in single]
+    together = predict_planes(joined, images, engine="torch", threads=1)
+    np.testing.assert_allclose(together.probability, np.mean(alone, axis=0), atol=1e-3)
+    other = made_bundle(tmp_path / "other", ("sagittal",), 1, threshold={"value": 0.4, "origin": "made up"})
+    with pytest.raises(BundleError, match="other differs from axial in threshold"):
+        join_planes([single[0], other], tmp_path / "never", name="never")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WILLIS_CACHE", str(tmp_path / "cache"))

@@ -1,0 +1,163 @@
+"""Chronic stroke: intensities as published, fusion, tables with and without empty slices, and a whole run."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from willis.errors import BadInputError
+from willis.models.manifest import make_manifest
+from willis.study import Study
+from willis.tasks.chronic import interpret
+from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
+from willis.tasks.chronic.prepare import network_images, prepare, slice_scaled
+from willis.tasks.chronic.run import run
+from willis.tasks.chronic.space import region_masks, standard_grid, template
+from willis.tasks.chronic.spec import SPEC
+from willis.tasks.settings import RunSettings
+from willis.volume.grid import Grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+OPTIONS = SPEC.resolve_options({"bias_field": False})
+
+
+def test_each_slice_is_scaled_to_255_and_an_empty_one_is_no_nan() -> None:
+    data = np.random.default_rng(0).uniform(1, 50, (6, 7, 8)).astype(np.float32)
+    data[:, 3] = 0
+    scaled = slice_scaled(data, "coronal")
+    tops = scaled.max(axis=(0, 2))
+    np.testing.assert_allclose(np.delete(tops, 3), 255, rtol=1e-5)
+    assert not scaled[:, 3].any()
+    np.testing.assert_allclose(scaled[:, 2] / scaled[:, 2].max(), data[:, 2] / data[:, 2].max(), rtol=1e-5)
+
+
+def test_fusion_by_mean_and_by_vote() -> None:
+    planes = [np.array([0.9, 0.6, 0.4]), np.array([0.2, 0.6, 0.4]), np.array([0.2, 0.1, 0.9])]
+    assert (interpret.fuse(planes, 0.5, "mean") >= 0.5).tolist() == [False, False, True]
+    assert (interpret.fuse(planes, 0.5, "majority") >= 0.5).tolist() == [False, True, False]
+
+
+def test_agreement_is_intersection_over_union() -> None:
+    a, b = np.zeros((2, 4, 4, 4), dtype=bool)
+    assert interpret.agreement([a, b]) is None
+    a[:2], b[1:3] = True, True
+    assert interpret.agreement([a, b]) == pytest.approx(1 / 3)
+
+
+def test_empty_slices_count_as_perfect_in_the_published_mean_alone() -> None:
+    found, reference = np.zeros((2, 10, 4, 4), dtype=bool)
+    found[0], reference[0] = True, True
+    found[1, :2], reference[1] = True, True
+    scores = interpret.slice_scores(found, reference, 0)
+    halved = 2 * 8 / (8 + 16)
+    assert scores["counted"] == 2
+    assert scores["dice"] == pytest.approx((1 + halved) / 2)
+    assert scores["dice_published"] == pytest.approx((1 + (2 * 8 + 1) / (8 + 16 + 1) + 8) / 10)
+    assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
+    nothing = interpret.slice_scores(found & False, reference & False, 0)
+    assert nothing["dice"] is None
+    assert nothing["dice_published"] == 1.0
+
+
+def test_regions_follow_the_template() -> None:
+    shape = (10, 10, 10)
+    labels = np.zeros(shape, dtype=np.int32)
+    labels[1:3, 1:3, 1:3], labels[6:8, 6:8, 6:8] = 1, 2
+    maps = {name: np.zeros(shape, dtype=bool) for name in ("cortex", "cerebellum", "brainstem", "left")}
+    maps["left"][:5], maps["cortex"][1, 1:3, 1:3] = True, True
+    maps["cerebellum"][6:8, 6:8, 6:8] = True
+    assert interpret.assign_regions(labels, 2, maps) == ["cortical left", "cerebellar right"]
+
+
+def test_the_template_is_a_brain_in_mni_space() -> None:
+    average = template()
+    assert average.t1.grid.same_as(standard_grid())
+    assert 1100 < average.brain.volume_ml < 1900
+    inside = average.t1.grid.to_mm(np.argwhere(average.brain.data > 0))
+    low, high = inside.min(axis=0), inside.max(axis=0)
+    assert np.abs(low - (-70, -104, -65)).max() < 12  # a brain in MNI space, roughly
+    assert np.abs(high - (70, 74, 80)).max() < 12
+    left = region_masks(average.tissue.data)["left"]
+    assert average.t1.grid.to_mm(np.argwhere(left & (average.brain.data > 0)))[:, 0].mean() < -15
+
+
+def _patient(turn_deg: float, spacing: float = 2.0) -> tuple[Study, Grid]:
+    """The template brain as a patient lies: turned, shifted, larger, on a coarser grid."""
+    angle = np.radians(turn_deg)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine[:3, :3] *= spacing
+    affine[:3, 3] = affine[:3, :3] @ (-(np.array((100, 118, 96)) - 1) / 2) + (6.0, -12.0, 14.0)
+    grid = Grid((100, 118, 96), affine)
+    larger = np.diag([0.95, 0.95, 0.95, 1.0])
+    average = template()
+    t1 = resample_to(average.t1, grid, world_transform=larger)
+    brain = resample_to(average.brain, grid, "nearest", world_transform=larger)
+    return Study({"t1": Volume(t1.data * 300, grid, role="t1"), "brain": brain}), grid
+
+
+def _never(image: Volume) -> Volume:
+    raise AssertionError("the study has a brain mask of its own")
+
+
+def test_a_turned_brain_is_laid_on_the_template_and_back() -> None:
+    study, grid = _patient(8.0)
+    manifest = make_manifest(manifest_fields({}), "test")
+    prepared = prepare(study, manifest, OPTIONS, _never)
+    assert prepared.fit is not None
+    assert prepared.fit.correlation > 0.95
+    points = grid.to_mm(np.argwhere(study["brain"].data > 0)[::500])
+    there = points @ prepared.to_prepared[:3, :3].T + prepared.to_prepared[:3, 3]
+    assert np.abs(there - 0.95 * points).max() < 3.0  # mm; the true map is the scaling alone
+    assert prepared.images["axial"].shape == (1, *standard_grid().shape)
+    assert not prepared.images["axial"][0][~prepared.mask].any()
+
+
+def test_one_that_is_on_the_template_s_grid_is_left_there() -> None:
+    average = template()
+    study = Study({"t1": average.t1, "brain": average.brain})
+    prepared = prepare(study, make_manifest(manifest_fields({}), "test"), OPTIONS, _never)
+    assert prepared.fit is None
+    np.testing.assert_array_equal(prepared.to_prepared, np.eye(4))
+
+
+def test_training_sees_what_a_patient_s_scan_becomes() -> None:
+    average = template()
+    data = ChronicData.parse({"planes": ["coronal"], "intensity": {"scheme": "slice-max"}}, "test")
+    lesion = np.zeros(average.t1.grid.shape, np.uint8)
+    lesion[60:70, 100:120, 90:100] = 1
+    brain = average.brain.data > 0
+    case = sliced_case(average.t1.data, lesion, brain, data, "coronal", "x")
+    assert case.image.shape == (1, 208, 208, 233)
+    manifest = make_manifest(manifest_fields(data.model_dump()), "test")
+    seen = network_images(average.t1.data, brain, manifest)["coronal"]
+    np.testing.assert_array_equal(case.image[0, 5:202, 9:198, 110], seen[0, :, 110, :])
+    assert case.target.sum() == (lesion * brain).sum()
+
+
+def test_without_a_bundle_one_sentence_says_what_to_do() -> None:
+    study = Study({"t1": Volume(np.ones((4, 4, 4), np.float32), Grid((4, 4, 4), np.eye(4)), role="t1")})
+    with pytest.raises(BadInputError, match="name it with --bundle"):
+        run(study, OPTIONS, settings=RunSettings())
+
+
+@pytest.mark.slow
+def test_a_whole_run_gives_masks_on_the_t1_s_grid(tmp_path: Path) -> None:
+    import torch
+
+    from willis.models.publish import write_bundle
+    from willis.nets.registry import build_network
+    from willis.report.write import write
+
+    config = {"filters": [2, 2, 2, 2], "down_units": [2, 2, 2], "up_units": [1, 1, 1, 1]}
+    manifest = make_manifest({**manifest_fields({}), "network": {"name": "raxnet", "config": config}}, "test")
+    torch.manual_seed(0)
+    write_bundle(tmp_path / "bundle", manifest, [build_network("raxnet", config).state_dict()])
+    study, grid = _patient(5.0)
+    found = run(study, OPTIONS, settings=RunSettings(bundle=str(tmp_path / "bundle"), engine="torch", threads=1))
+    labels = [mask.label for mask in found.masks]
+    assert labels == ["lesion", "brain", "lesionaxial", "lesionsagittal", "lesioncoronal"]
+    assert all(mask.volume.grid.same_as(grid) for mask in found.masks)
+    assert found.measurements["lesion_volume"].value == pytest.approx(found.masks[0].volume.volume_ml)
+    assert write(found, tmp_path / "out").is_file()
