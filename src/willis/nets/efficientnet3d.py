@@ -102,12 +102,11 @@ class InvertedBottleneck(nn.Module):
         y = functional.silu(self.depthwise(y))
         weights = self.widen(functional.silu(self.reduce(functional.adaptive_avg_pool3d(y, 1))))
         y = self.project(torch.sigmoid(weights) * y)
-        if not self.adds:
-            return y
-        if self.training and self.drop:
+        if self.adds and self.training and self.drop:
             kept = torch.rand(len(y), 1, 1, 1, 1, device=y.device, dtype=y.dtype) >= self.drop
             y = y * kept / (1 - self.drop)
-        return y + x
+        out: Tensor = y + x if self.adds else y
+        return out
 
 
 class EfficientNet3d(nn.Module):

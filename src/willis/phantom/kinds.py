@@ -50,6 +50,25 @@ class PhantomKind:
 
 
 KINDS: dict[str, PhantomKind] = {
+    "fvv": PhantomKind(
+        title="patients with acute infarcts: b0 and b1000 as echo-planar imaging gives them, and a FLAIR",
+        maker="willis.phantom.fvv:fvv_patient",
+        stream=5,
+        images={"b0": "dwi/acq-b0_dwi", "b1000": "dwi/acq-b1000_dwi", "flair": "anat/FLAIR"},
+        truth={
+            "lesion_fraction": "dwi/space-dwi_label-lesion_probseg",
+            "lesion": "dwi/space-dwi_label-lesion_mask",
+            "visible": "dwi/space-dwi_label-flairvisible_mask",
+            "brain": "dwi/space-dwi_label-brain_mask",
+            "visible_flair": "dwi/space-flair_label-flairvisible_mask",
+        },
+        about="""\
+Images: sub-*/dwi (b0 and b1000 on one grid, distorted alike) and sub-*/anat (FLAIR). Truth: derivatives/truth, on the
+DWI's grid as distorted as the images are (space-dwi), and on the FLAIR's (space-flair). True volumes: truth.tsv;
+flair_visibility_volume_ml is the part of the infarct whose FLAIR signal is at least 1.15 times that of normal tissue,
+mismatch whether it is below 0.5 ml (n/a without an infarct).
+""",
+    ),
     "wmh": PhantomKind(
         title="patients with white matter hyperintensities: T1 and FLAIR as a scanner gives them",
         maker="willis.phantom.wmh:wmh_patient",

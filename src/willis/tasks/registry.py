@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -44,6 +44,10 @@ class TaskEntry:
     def run(self) -> TaskRun:
         """``run`` of the task's ``run.py``."""
         return cast(TaskRun, import_module(f"{self.package}.run").run)
+
+    def run_folder(self) -> Callable[..., list[dict[str, Any]]]:
+        """``run_folder`` of the task's ``cohort.py``, of a task whose specification says ``reads_folders``."""
+        return cast("Callable[..., list[dict[str, Any]]]", import_module(f"{self.package}.cohort").run_folder)
 
 
 TASKS: dict[str, TaskEntry] = {

@@ -171,6 +171,8 @@ class TaskSpec:
         Choices left to the user.
     one_of
         Groups of roles of which at least one must be given.
+    reads_folders
+        Whether the task's ``cohort.py`` can run every patient of a folder.
     """
 
     name: str
@@ -184,6 +186,7 @@ class TaskSpec:
     default_bundle: str | None
     options: tuple[OptionSpec, ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
+    reads_folders: bool = False
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name.

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, Group, Parameter
 
 from willis.errors import BadInputError
-from willis.tasks.registry import TASKS, get_spec, run_task
+from willis.tasks.registry import TASKS, get_spec, get_task, run_task
 from willis.tasks.settings import EngineName, Precision, RunSettings
 from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
 
 if TYPE_CHECKING:
     from willis.findings import Findings, Measurement
 
+SOME_FAILED = 3  # exit code: done, but some cases failed
 IMAGES = Group("Images", sort_key=1)
 OUTPUT = Group("Output", sort_key=2)
 OPTIONS = Group("Options of the task", sort_key=3)
@@ -68,15 +69,19 @@ def command_help(spec: TaskSpec) -> str:
     return f"{spec.title}: {spec.description}\n\n{spec.intended_use}"
 
 
-def make_command(spec: TaskSpec) -> Callable[..., None]:
+def make_command(spec: TaskSpec) -> Callable[..., int | None]:
     """The function of one task's sub-command, its signature made from the specification."""
 
-    def command(**given: Any) -> None:
+    def command(folder: Path | None = None, **given: Any) -> int | None:
         images = {role.name: given.pop(role.argument, None) for role in spec.roles}
         options = {option.name: given.pop(option.name, None) for option in spec.options}
+        if folder is not None:
+            return analyse_folder(spec, folder, images, options, **given)
         analyse(spec, images, options, **given)
+        return None
 
-    arguments = [_of_role(role) for role in spec.roles]
+    arguments = [_FOLDER] if spec.reads_folders else []
+    arguments += [_of_role(role) for role in spec.roles]
     arguments += [_keyword(name, kind, default, about) for name, kind, default, about in _COMMON]
     arguments += [_of_option(option) for option in spec.options]
     command.__signature__ = Signature(arguments)  # type: ignore[attr-defined]
@@ -127,6 +132,43 @@ def analyse(
     print(f"\nReport: {report}")
 
 
+def analyse_folder(
+    spec: TaskSpec,
+    folder: Path,
+    images: dict[str, Path | None],
+    options: dict[str, Any],
+    *,
+    output: Path,
+    memory_limit: float | None = None,
+    **how: Any,
+) -> int:
+    """Run every patient of a folder, and say how many failed; the exit code.
+
+    Raises
+    ------
+    WillisError
+        When the folder holds no patient, or anything else is given that one patient alone can have.
+    """
+    alone = [f"--{name}" for name in ("index", "subject", "session") if how.pop(name, None) is not None]
+    alone += [spec.role(role).flag for role, path in images.items() if path is not None]
+    if alone:
+        raise BadInputError(f"{alone[0]} belongs to one patient and can't be given with the folder {folder}.")
+    settings = RunSettings(memory_limit_gb=memory_limit, **how)
+    resolved = spec.resolve_options(options)
+    check_output(output)
+
+    from willis.app.cli.progress import ProgressReport
+    from willis.report.write import write
+
+    with ProgressReport() as progress:
+        rows = get_task(spec.name).run_folder()(folder, output, resolved, settings=settings, write=write, tell=progress)
+    failed = [row for row in rows if row.get("Problem")]
+    for row in failed:
+        print(f"{row['Patient']}: {row['Problem']}")
+    print(f"{len(rows) - len(failed)} of {len(rows)} patients: {output}")
+    return SOME_FAILED if failed else 0
+
+
 def check_output(folder: Path) -> None:
     """Refuse a folder that nothing can be written to, before anything is computed.
 
@@ -162,6 +204,16 @@ def amount(measurement: Measurement) -> str:
         return text
     low, high = measurement.interval
     return f"{text} ({low:.4g} to {high:.4g})"
+
+
+_FOLDER = Argument(
+    "folder",
+    Argument.POSITIONAL_OR_KEYWORD,
+    default=None,
+    annotation=Annotated[
+        Path | None, Parameter(help="Folder of patients, each run on its own, instead of single images.", group=IMAGES)
+    ],
+)
 
 
 def _keyword(name: str, kind: Any, default: Any, about: Parameter) -> Argument:

@@ -33,7 +33,7 @@ from willis.volume.volume import Volume
 
 CHANNELS = ("b1000", "b0")
 OUTPUTS = ("brain", "lesion", "flairvisible")
-STREAM = 4  # of training phantoms; no other kind draws from it
+STREAM = 4  # of training phantoms; patients have another
 ZSCORE = Intensity(scheme="zscore", cap=10.0)
 LATTICE_MM = (2.0, 2.0, 2.0)
 SLICES = Window(mode="slices", shape=(256, 256, 7))  # as published: 7 slices of 256 × 256 give the middle one
