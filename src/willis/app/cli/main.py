@@ -33,6 +33,7 @@ VERBS = {
     "models": ("willis.app.cli.models:app", "List, show, verify, import and export trained models."),
     "phantom": ("willis.app.cli.phantom:app", "Make simulated patients with known truth."),
     "dataset": ("willis.app.cli.dataset:app", "Describe labelled patients; split, fold and check them."),
+    "export": ("willis.app.cli.export:app", "Write labelled patients in the layouts that others train from."),
     "train": ("willis.app.cli.train:train", "Train a model by a recipe."),
     "import-setting": (
         "willis.app.cli.import_setting:import_setting",

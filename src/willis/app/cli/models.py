@@ -149,6 +149,82 @@ def onnx(
 
 
 @imports.command
+def nnunet(
+    folder: Path,
+    *,
+    name: str,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    task: str = "lvo",
+    licence: str = "unknown",
+    folds: str | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
+
+    Nothing in the files is executed.
+
+    Parameters
+    ----------
+    folder
+        TRAINER__PLANS__CONFIGURATION.
+    name
+        Of the bundle: what --vessel-bundle takes.
+    output
+        Folder of the bundle; else in your own store, where it is found by name.
+    task
+        That it belongs to.
+    licence
+        Of the weights.
+    folds
+        As 0,1,2; all that are there, when left out.
+    checkpoint
+        Name of the weights' file in each fold.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.nnunet import import_nnunet
+
+    chosen = [fold.strip() for fold in folds.split(",")] if folds else None
+    _print_imported(
+        import_nnunet(
+            folder, output, name=name, task=task, licence=licence, folds=chosen, checkpoint=checkpoint, replace=replace
+        )
+    )
+
+
+@imports.command
+def mcresnet(
+    file: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    name: str = "mcresnet",
+    licence: str = "unknown",
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a checkpoint of McResNet (.pth), the published network of large vessel occlusion.
+
+    Nothing in the file is executed.
+
+    Parameters
+    ----------
+    file
+        A state_dict, with or without module. before its names.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    name
+        Of the bundle.
+    licence
+        Of the weights.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.mcresnet import import_mcresnet
+
+    _print_imported(import_mcresnet(file, output, name=name, licence=licence, replace=replace))
+
+
+@imports.command
 def fvv(
     folder: Path,
     *,

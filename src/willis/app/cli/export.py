@@ -1,0 +1,44 @@
+"""``willis export``: labelled patients in the layouts that others train from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+app = App(name="export", help="Write labelled patients in the layouts that others train from.")
+
+
+@app.command(name="nnunet-dataset")
+def nnunet_dataset(
+    folder: Path,
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    image: str = "ncct",
+    label: str = "vessels",
+    names: str = "c7,m1,m2,other",
+    folds: int = 5,
+    seed: int = 0,
+) -> None:
+    """Write a training set of nnU-Net v2, with a file of splits by patient.
+
+    Parameters
+    ----------
+    folder
+        BIDS folder: images in sub-*/anat, labels in derivatives, as willis phantom makes it.
+    output
+        Folder to make; nnU-Net finds it as DatasetNNN_Name.
+    image, label
+        Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz.
+    names
+        Of labels 1, 2, 3…
+    folds, seed
+        Of the splits.
+    """
+    from willis.learn.nnunet_dataset import SPLITS, find_images, write_nnunet_dataset
+
+    patients = find_images(folder, image, label)
+    called = [name.strip() for name in names.split(",")]
+    write_nnunet_dataset(patients, called, output, folds=folds, seed=seed)
+    print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")

@@ -1,0 +1,135 @@
+"""Labelled patients in the layout that nnU-Net v2 trains from, with its file of splits."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from willis.errors import BadInputError, GeometryError
+from willis.io.nifti import read_nifti, write_nifti
+from willis.io.tables import write_json
+from willis.learn.folds import fold_of_subjects
+
+SPLITS = "splits_final.json"
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """One patient's image and the labels on its grid."""
+
+    subject: str
+    image: Path
+    labels: Path
+
+
+def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
+    """Every ``sub-*/anat/sub-*_<image>.nii.gz`` with its ``*_label-<label>_dseg.nii.gz`` in ``derivatives``.
+
+    Raises
+    ------
+    BadInputError
+        When there is none, or one has no labels or more than one file of them.
+    """
+    found = []
+    for path in sorted(folder.glob(f"sub-*/**/sub-*_{image}.nii.gz")):
+        if "derivatives" in path.relative_to(folder).parts:
+            continue
+        subject = path.name.split("_")[0]
+        labels = sorted((folder / "derivatives").rglob(f"{subject}_*label-{label}_dseg.nii.gz"))
+        if len(labels) != 1:
+            raise BadInputError(
+                f"{subject} has {len(labels)} files of the label {label!r} below {folder / 'derivatives'}; "
+                "one is needed."
+            )
+        found.append(LabelledImage(subject, path, labels[0]))
+    if not found:
+        raise BadInputError(f"{folder} holds no sub-*/anat/sub-*_{image}.nii.gz; a BIDS folder is expected.")
+    return found
+
+
+def write_nnunet_dataset(
+    patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = "CT", folds: int = 5,
+    seed: int = 0,
+) -> Path:  # fmt: skip
+    """Write ``imagesTr``, ``labelsTr``, ``dataset.json`` and ``splits_final.json``; the folder appears when complete.
+
+    Images keep their grids, so that whoever trains sees what willis will see. The splits' file belongs beside the
+    preprocessed data of nnU-Net.
+
+    Parameters
+    ----------
+    patients
+        From :func:`find_images`.
+    names
+        Of labels 1, 2, 3…
+    out
+        Folder to make, called ``DatasetNNN_Name`` for nnU-Net to find it.
+    channel
+        Its name decides how nnU-Net scales values: ``CT``.
+    folds, seed
+        Of the splits, by patient.
+
+    Raises
+    ------
+    BadInputError
+        When the folder exists, a label has no name, or there are fewer patients than folds.
+    GeometryError
+        When labels don't lie on their image's grid.
+    """
+    if out.exists():
+        raise BadInputError(f"{out} exists already. Name another folder.")
+    fold = fold_of_subjects([p.subject for p in patients], folds, seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        for part in ("imagesTr", "labelsTr"):
+            (staging / part).mkdir()
+        for patient in patients:
+            _write_case(patient, len(names), staging)
+        write_json(
+            {
+                "channel_names": {"0": channel},
+                "labels": {"background": 0, **{name: code for code, name in enumerate(names, start=1)}},
+                "numTraining": len(patients),
+                "file_ending": ".nii.gz",
+            },
+            staging / "dataset.json",
+        )
+        (staging / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
+        staging.chmod(0o755)
+        staging.replace(out)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return out
+
+
+def _write_case(patient: LabelledImage, count: int, folder: Path) -> None:
+    image = read_nifti(patient.image)
+    labels = read_nifti(patient.labels, allow_empty=True)
+    if not labels.grid.same_as(image.grid):
+        raise GeometryError(f"{patient.labels.name} does not lie on the grid of {patient.image.name}.")
+    if int(labels.data.max()) > count:
+        raise BadInputError(
+            f"{patient.labels.name} holds label {int(labels.data.max())}, and {count} names were given. "
+            "Name all of them."
+        )
+    write_nifti(image, folder / "imagesTr" / f"{patient.subject}_0000.nii.gz")
+    write_nifti(labels.with_data(labels.data.astype(np.uint8)), folder / "labelsTr" / f"{patient.subject}.nii.gz")
+
+
+def _splits(subjects: Sequence[str], fold: dict[str, int], count: int) -> str:
+
+    parts = [
+        {
+            "train": sorted(s for s in set(subjects) if fold[s] != index),
+            "val": sorted(s for s in set(subjects) if fold[s] == index),
+        }
+        for index in range(count)
+    ]
+    return json.dumps(parts, indent=2) + "\n"

@@ -1,0 +1,64 @@
+"""Labelled patients are written as nnU-Net reads them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from willis.app.cli.main import main
+from willis.errors import BadInputError, GeometryError
+from willis.io.nifti import read_nifti, write_nifti
+from willis.learn.nnunet_dataset import find_images, write_nnunet_dataset
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
+
+GRID = Grid((6, 5, 4), np.diag([-0.5, -0.5, 4.0, 1.0]))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    for number in range(1, 6):
+        name = f"sub-{number:02d}"
+        images, truth = tmp_path / "data" / name / "anat", tmp_path / "data" / "derivatives" / "truth" / name / "anat"
+        images.mkdir(parents=True)
+        truth.mkdir(parents=True)
+        write_nifti(Volume(rng.normal(30, 5, GRID.shape).astype(np.int16), GRID), images / f"{name}_ncct.nii.gz")
+        labels = rng.integers(0, 3, GRID.shape).astype(np.uint8)
+        write_nifti(Volume(labels, GRID), truth / f"{name}_space-ncct_label-vessels_dseg.nii.gz")
+    return tmp_path / "data"
+
+
+def test_images_labels_and_splits_are_where_nnunet_looks(folder, tmp_path, capsys):
+    out = tmp_path / "Dataset101_Vessels"
+    with pytest.raises(SystemExit) as left:
+        main(["export", "nnunet-dataset", str(folder), "-o", str(out), "--names", "c7,m1", "--folds", "5"])
+    assert left.value.code in (0, None)
+    about = json.loads((out / "dataset.json").read_text())
+    assert about["labels"] == {"background": 0, "c7": 1, "m1": 2}
+    assert about["numTraining"] == 5
+    assert about["channel_names"] == {"0": "CT"}
+    splits = json.loads((out / "splits_final.json").read_text())
+    assert sorted(s for part in splits for s in part["val"]) == [f"sub-{n:02d}" for n in range(1, 6)]
+    assert all(not set(part["train"]) & set(part["val"]) for part in splits)
+    for name in splits[0]["train"]:
+        image = read_nifti(out / "imagesTr" / f"{name}_0000.nii.gz")
+        labels = read_nifti(out / "labelsTr" / f"{name}.nii.gz", allow_empty=True)
+        assert labels.grid.same_as(image.grid)
+        original = read_nifti(folder / name / "anat" / f"{name}_ncct.nii.gz")
+        np.testing.assert_array_equal(image.data, original.data)
+
+
+def test_what_does_not_fit_is_refused(folder, tmp_path):
+    patients = find_images(folder, "ncct", "vessels")
+    with pytest.raises(BadInputError, match="Name all of them"):
+        write_nnunet_dataset(patients, ["c7"], tmp_path / "few")
+    assert not (tmp_path / "few").exists()
+    write_nifti(Volume(np.zeros((6, 5, 3), np.uint8), Grid((6, 5, 3), GRID.affine)), patients[0].labels)
+    with pytest.raises(GeometryError, match="does not lie on the grid"):
+        write_nnunet_dataset(patients, ["c7", "m1"], tmp_path / "off")
+    patients[0].labels.unlink()
+    with pytest.raises(BadInputError, match="has 0 files"):
+        find_images(folder, "ncct", "vessels")
+    with pytest.raises(BadInputError, match="BIDS folder"):
+        find_images(tmp_path / "none", "ncct", "vessels")
