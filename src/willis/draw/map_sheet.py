@@ -105,9 +105,7 @@ def curve_chart(curves: Mapping[str, npt.NDArray[np.float64]], times_s: npt.NDAr
 
 def _colormap(colours: str | npt.NDArray[np.uint8]) -> Colormap:
     found = colormaps[colours] if isinstance(colours, str) else ListedColormap(np.asarray(colours) / 255.0)
-    found = found.copy()
-    found.set_bad("black")
-    return found
+    return found.with_extremes(bad="black")
 
 
 def _bar(sheet: Sheet, row: int, shown: ColourMap) -> None:

@@ -48,7 +48,8 @@ def find_motion(series: Series) -> Motion:
     shifts = np.zeros((series.frames, 3))
     size = spacing * [*step, 1]
     for t in range(series.frames):
-        product = np.fft.irfftn(reference * np.fft.rfftn(_bone(series.data[:: step[0], :: step[1], :, t])), bone.shape)
+        spectrum = reference * np.fft.rfftn(_bone(series.data[:: step[0], :: step[1], :, t]))
+        product = np.fft.irfftn(spectrum, bone.shape, axes=(0, 1, 2))
         shifts[t] = _peak(product, across=bone.shape[2] >= 4) * size
     far = np.linalg.norm(shifts, axis=1) > LARGEST_MM
     shifts[far] = 0

@@ -1,0 +1,308 @@
+"""The perfusion task on a made-up head: an ellipse of brain in a ring of bone, one artery, one vein, a sick side."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+import willis
+from willis.app.cli.main import call
+from willis.errors import BadInputError, GeometryError
+from willis.findings import Measurement
+from willis.io.colormap import jet, paint, with_bar
+from willis.io.derivatives import read_derivatives
+from willis.io.nifti import write_nifti
+from willis.io.nifti_series import write_series
+from willis.measure.overlap import dice
+from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
+from willis.study import Study
+from willis.tasks.perfusion import figures
+from willis.tasks.perfusion.interpret import criteria
+from willis.tasks.perfusion.prepare import prepare
+from willis.tasks.perfusion.spec import MAPS, SPEC
+from willis.tasks.registry import run_task
+from willis.volume.grid import Grid
+from willis.volume.orient import reorient
+from willis.volume.series import Series
+from willis.volume.volume import Volume
+
+DRAW = figures.make
+SHAPE, SPACING = (56, 56, 6), (4.0, 4.0, 8.0)
+RANGES = {"cbf": (0, 80), "cbv": (0, 8), "mtt": (0, 24), "ttp": (0, 40), "tmax": (0, 16)}
+
+
+@dataclass
+class Head:
+    series: Series
+    core: np.ndarray
+    penumbra: np.ndarray
+
+
+def made_up(*, noise=1.0, sick=True, step_s=1.5, frames=42, arrival_s=8.0, seed=0):
+    affine = np.diag([-SPACING[0], -SPACING[1], SPACING[2], 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2)
+    grid = Grid(SHAPE, affine)
+    x, y, _ = np.moveaxis(grid.to_mm(np.stack(np.indices(SHAPE), -1)), -1, 0)
+    r = np.hypot(x / 78, y / 92)
+    still = np.where(r < 1.12, 1000.0, -1000.0)
+    brain = r < 1.0
+    still[brain] = 33.0
+    still[(np.abs(x) < 10) & (np.abs(y) < 26)] = 5.0
+    cbf, mtt, delay = np.full(SHAPE, 45.0), np.full(SHAPE, 4.5), np.full(SHAPE, 0.8)
+    left = (x < -20) & brain & (np.abs(y) < 55)
+    core = left & (x < -48) & (np.abs(y) < 35) if sick else np.zeros(SHAPE, bool)
+    penumbra = left & ~core if sick else core
+    cbf[penumbra], mtt[penumbra], delay[penumbra] = 24.0, 10.0, 8.5
+    cbf[core], mtt[core], delay[core] = 6.0, 12.0, 11.5
+    times = np.arange(frames) * step_s
+    source = Input(arrival_s=arrival_s, peak_hu=330.0)
+    fine = np.arange(0, times[-1] + 0.1, 0.1)
+    aif = arterial_curve(fine, source)
+    vof = np.interp(fine - 4.0, fine, dispersed(aif, fine, 2.0), left=0.0)
+    data = np.repeat(still[..., None], frames, axis=3)
+    fed = brain & (still > 10)
+    data[fed] += tissue_curves(times, source, cbf[fed], mtt[fed], delay[fed])
+    artery = (np.hypot(x - 14, y - 60) < 6) & brain
+    vein = (np.hypot(x, y + 84) < 6) & brain
+    data[artery] = 40 + np.interp(times, fine, aif)
+    data[vein] = 45 + np.interp(times, fine, vof)
+    data += noise * np.random.default_rng(seed).standard_normal(data.shape)
+    return Head(Series(np.rint(data).astype(np.int16), grid, times, "ctp", "HU"), core, penumbra)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_pictures():
+    """Drawing takes most of a run's time; the test of what is written draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "make", lambda *_: [])
+        yield
+
+
+@pytest.fixture(scope="module")
+def head():
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def findings(head):
+    study = Study({}, series={"ctp": head.series}, scalars={"nihss": 14.0, "age": 70.0})
+    return run_task("perfusion", study)
+
+
+def mask_of(findings, label):
+    return next(m.volume.data > 0 for m in findings.masks if m.label == label)
+
+
+def maps_of(findings):
+    return {m.label: m.volume for m in findings.maps}
+
+
+def scalar_study(findings, **changes):
+    inside = maps_of(findings)["cbf"].data > 0
+    volumes = {}
+    for name, volume in maps_of(findings).items():
+        volumes[name] = Volume(np.where(inside, volume.data, np.nan), volume.grid, name)
+    return Study({**volumes, **changes})
+
+
+def test_core_and_penumbra_of_the_series_are_found(head, findings):
+    assert dice(mask_of(findings, "core"), head.core) > 0.85
+    assert dice(mask_of(findings, "penumbra"), head.penumbra) > 0.8
+    found = findings.measurements
+    assert found["core_volume"].value == pytest.approx(head.core.sum() * head.series.grid.voxel_ml, rel=0.15)
+    assert found["left_share"].value > 95
+    assert found["mismatch_ratio"].value == pytest.approx(
+        found["hypoperfused_volume"].value / found["core_volume"].value
+    )
+    assert "left" in findings.summary and "No network was run" in findings.summary
+    assert findings.lesions and findings.lesions[0].region == "core left"
+
+
+def test_maps_are_near_the_truth(head, findings):
+    maps = maps_of(findings)
+    well = ~(head.core | head.penumbra) & (maps["cbf"].data > 0)
+    for region, cbf, tmax in ((well, 45.0, 0.8), (head.penumbra, 24.0, 8.5)):
+        inside = region & (maps["cbf"].data > 0)
+        assert np.median(maps["cbf"].data[inside]) == pytest.approx(cbf, rel=0.2)
+        assert np.median(maps["tmax"].data[inside]) == pytest.approx(tmax, abs=0.8)
+
+
+def test_a_well_head_has_neither_core_nor_penumbra():
+    found = run_task("perfusion", Study({}, series={"ctp": made_up(sick=False).series}))
+    assert found.measurements["hypoperfused_volume"].value == 0
+    assert found.measurements["mismatch_ratio"].value is None
+    assert "neither core nor penumbra" in found.summary and not found.lesions
+
+
+def test_the_way_the_file_is_stored_changes_nothing(head, findings):
+    frames = [reorient(head.series.frame(t), "RAS") for t in range(head.series.frames)]
+    turned = Series(np.stack([f.data for f in frames], -1), frames[0].grid, head.series.times_s, "ctp", "HU")
+    other = run_task("perfusion", Study({}, series={"ctp": turned}))
+    for name in ("core_volume", "penumbra_volume", "left_share"):
+        assert other.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.02)
+
+
+def test_a_head_that_moves_is_brought_back(head, findings):
+    data = head.series.data.copy()
+    data[..., 20:] = np.roll(data[..., 20:], 2, axis=1)
+    moved = run_task("perfusion", Study({}, series={"ctp": head.series.with_data(data)}))
+    assert any("The head moved by up to 8" in note for note in moved.notes)
+    assert moved.measurements["core_volume"].value == pytest.approx(
+        findings.measurements["core_volume"].value, rel=0.25
+    )
+
+
+def test_scalar_maps_read_as_the_series(findings):
+    again = run_task("perfusion", scalar_study(findings))
+    for name in ("core_volume", "penumbra_volume"):
+        assert again.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "note"),
+    [("tmax", 1000.0, "read as ms"), ("cbf", 1 / 6000, "read as ml/g/s"), ("cbv", 0.01, "read as ml/g")],
+)
+def test_other_units_are_seen_in_the_values_and_said(findings, name, factor, note):
+    volume = scalar_study(findings)[name]
+    study = scalar_study(findings, **{name: volume.with_data(volume.data * factor)})
+    again = run_task("perfusion", study)
+    assert any(note in n for n in again.notes)
+    assert again.measurements["core_volume"].value == pytest.approx(
+        findings.measurements["core_volume"].value, rel=0.02
+    )
+
+
+def test_a_unit_that_cannot_be_told_is_refused(findings):
+    volume = scalar_study(findings)["cbf"]
+    with pytest.raises(BadInputError, match="fits no unit"):
+        run_task("perfusion", scalar_study(findings, cbf=volume.with_data(volume.data / 60)))
+
+
+def test_maps_on_two_grids_are_refused(findings):
+    volume = scalar_study(findings)["cbf"]
+    moved = Volume(volume.data, volume.grid.shifted((1, 0, 0), volume.grid.shape), "cbf")
+    with pytest.raises(GeometryError, match="doesn't lie on the grid of TMAX"):
+        run_task("perfusion", scalar_study(findings, cbf=moved))
+
+
+def write_colours(findings, folder, names=MAPS):
+    """Each map as RGB NIfTI with a bar, as a vendor exports it."""
+    paths = {}
+    for name in names:
+        volume = reorient(maps_of(findings)[name], "LPS")
+        data = np.repeat(np.repeat(volume.data, 3, 0), 3, 1)
+        inside = np.repeat(np.repeat(reorient(maps_of(findings)["cbf"], "LPS").data > 0, 3, 0), 3, 1)
+        rgb = paint(data.transpose(1, 0, 2), RANGES[name], jet(), inside.transpose(1, 0, 2))
+        rgb = with_bar(np.pad(rgb, ((0, 0), (0, 40), (0, 0), (0, 0))), jet(), column=180)
+        affine = volume.grid.affine.copy()
+        affine[:3, :2] /= 3
+        stored = np.ascontiguousarray(rgb.transpose(1, 0, 2, 3)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+        paths[name] = folder / f"{name}.nii.gz"
+        nib.Nifti1Image(stored, affine).to_filename(paths[name])
+    return paths
+
+
+def test_colour_maps_read_nearly_as_the_series(findings, tmp_path):
+    paths = write_colours(findings, tmp_path)
+    ranges = ",".join(f"{name}={low}:{high}" for name, (low, high) in RANGES.items())
+    again = willis.run("perfusion", willis.read_study(**paths), range=ranges)
+    for name in ("core_volume", "penumbra_volume"):
+        assert again.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.1)
+    assert any("bar found at rows" in note for note in again.notes)
+
+
+def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path):
+    paths = write_colours(findings, tmp_path, ("mtt",))
+    found = willis.run("perfusion", willis.read_study(**paths), range="mtt=0:24")
+    assert "CBF and Tmax are missing for a full analysis" in found.summary
+    assert found.measurements["long_transit_volume"].value > 50
+    assert "core_volume" not in found.measurements
+    with pytest.raises(BadInputError, match="--range mtt=LOW:HIGH"):
+        willis.run("perfusion", willis.read_study(**paths))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: Series(s.data[..., :8], s.grid, s.times_s[:8]), "8 frames; perfusion needs at least 10"),
+        (lambda s: Series(s.data, s.grid, None), "--times"),
+        (lambda s: Series(s.data, s.grid, s.times_s / 1000), "Are its times in s"),
+        (lambda s: Series(s.data[..., 12:], s.grid, s.times_s[12:]), "contrast is already there at the start"),
+        (lambda s: Series(np.repeat(s.data[..., :1], 42, 3), s.grid, s.times_s), "no bolus passes"),
+        (lambda s: s.with_data((s.data + 1024) * 10), "values run from"),
+        (lambda s: s.with_data(np.where(s.data > 200, 200, -1000)), "no brain was found"),
+    ],
+)
+def test_series_that_cannot_be_read_are_refused(head, change, message):
+    with pytest.raises(BadInputError, match=message):
+        prepare(Study({}, series={"ctp": change(head.series)}), SPEC.resolve_options({}))
+
+
+@pytest.mark.parametrize("nihss", ["57", "3.5", "ten", "-1"])
+def test_an_impossible_nihss_is_refused(findings, nihss):
+    with pytest.raises(BadInputError, match="NIHSS is"):
+        run_task("perfusion", scalar_study(findings), nihss=nihss)
+
+
+def test_an_unknown_nihss_is_said_and_is_not_zero(findings):
+    found = run_task("perfusion", scalar_study(findings), nihss="-", age=80.0)
+    assert any("Unknown: NIHSS" in note for note in found.notes)
+    rows = {(r["trial"], r["figure"]): r["met"] for r in found.tables["criteria"]}
+    assert rows["DEFUSE 3", "NIHSS"] == "unknown" and rows["DEFUSE 3", "age"] == "met"
+
+
+def test_clinical_numbers_come_from_a_table(findings, tmp_path):
+    table = tmp_path / "nihss.csv"
+    table.write_text("patient_id;NIHSS;age\n01;21;66\n02;-;50\n")
+    found = run_task("perfusion", scalar_study(findings), clinical=table)
+    assert found.provenance["clinical"] == {"nihss": 21.0, "age": 66.0}
+    with pytest.raises(BadInputError, match="no row for sub-77"):
+        run_task("perfusion", Study(scalar_study(findings).volumes, subject="77"), clinical=table)
+
+
+@pytest.mark.parametrize(
+    ("core", "penumbra", "nihss", "age", "met"),
+    [
+        (20.0, 80.0, 12.0, 82.0, {"DAWN group A": "met", "DAWN group B": "not met", "core volume": "met"}),
+        (40.0, 80.0, 22.0, 60.0, {"DAWN group C": "met", "DAWN group B": "not met", "mismatch ratio": "met"}),
+        (90.0, 10.0, 22.0, 60.0, {"core volume": "not met", "mismatch ratio": "not met", "mismatch volume": "not met"}),
+        (20.0, 80.0, None, 60.0, {"DAWN group A": "not met", "DAWN group B": "unknown", "NIHSS": "unknown"}),
+    ],
+)
+def test_criteria_are_those_of_the_trials(core, penumbra, nihss, age, met):
+    volumes = {"core_volume": core, "penumbra_volume": penumbra, "hypoperfused_volume": core + penumbra}
+    rows = criteria({k: Measurement(k, v, "ml") for k, v in volumes.items()}, nihss, age)
+    found = {row["figure"]: row["met"] for row in rows if row["trial"] == "DEFUSE 3"}
+    found |= {row["trial"]: row["met"] for row in rows if row["trial"] != "DEFUSE 3"}
+    assert {key: found[key] for key in met} == met
+
+
+def test_everything_is_written_and_read_back(head, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(figures, "make", DRAW)
+    series = write_series(head.series, tmp_path / "sub-07_ctp.nii.gz")
+    out = tmp_path / "out"
+    assert call(["run", "perfusion", "--ctp", str(series), "--nihss", "14", "-o", str(out)]) == 0
+    assert "Core" in capsys.readouterr().out
+    again = read_derivatives(out)
+    assert {m.label for m in again.maps} == set(MAPS)
+    assert {m.label for m in again.masks} == {"brain", "core", "penumbra"}
+    assert {f.name for f in again.figures} == {"maps", "curves", "vessels", "brain"}
+    assert "DEFUSE 3" in (out / "report.html").read_text()
+
+
+def test_one_volume_given_as_a_series_is_refused(head, tmp_path, capsys):
+    path = write_nifti(head.series.frame(0), tmp_path / "one.nii.gz")
+    assert call(["run", "perfusion", "--ctp", str(path), "-o", str(tmp_path / "out")]) == 2
+    assert "a series of frames is needed" in capsys.readouterr().err
+
+
+@pytest.mark.real
+def test_the_real_colour_map_is_read_by_its_bar(real_data):
+    path = real_data / "ctp_colour" / "ct_perfusion.nii.gz"
+    found = willis.run("perfusion", willis.read_study(mtt=path), range="mtt=0:20")
+    assert "CBF and Tmax are missing" in found.summary
+    volume = maps_of(found)["mtt"]
+    inside = np.isfinite(volume.data) & (volume.data > 0)
+    assert 1000 < inside.sum() * volume.grid.voxel_ml < 1500
+    assert 4 < np.median(volume.data[inside]) < 12
