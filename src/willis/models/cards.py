@@ -41,10 +41,15 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
     window = manifest.window
     if window.mode == "sliding" and window.shape:
         yield f"Seen in windows of {_by(window.shape)} voxels that overlap by {window.overlap:.0%}."
+    if window.mode == "slices" and window.shape:
+        rows, columns, depth = window.shape
+        yield f"Seen in stacks of {depth} slices of {rows} × {columns} voxels, of which the middle one is found."
     if manifest.planes:
         yield f"Seen in slices, {_planes(manifest)}."
     if manifest.intensity.scheme == "range":
         yield "Intensities: scaled to the image's own range."
+    elif manifest.intensity.scheme == "zscore":
+        yield f"Intensities: mean 0 and standard deviation 1 in the mask, cut at ± {manifest.intensity.cap:g}."
     elif manifest.intensity.scheme == "slice-max":
         yield "Intensities: each slice scaled so that its largest value is 255."
     else:
