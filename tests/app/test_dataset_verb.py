@@ -1,0 +1,134 @@
+"""``willis dataset``: from masks to tables, folds, their check, batches and slices; one sentence for what can't be."""
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from willis.app.cli.main import call
+from willis.io.tables import read_table
+
+SHAPE = (24, 30, 20)
+
+
+def _save(data: np.ndarray, path: Path, affine: np.ndarray | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image(data, np.eye(4) if affine is None else affine)
+    image.set_qform(image.affine, code=1)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+    return path
+
+
+def _subject(folder: Path, number: int, session: str = "ses-1", side: int = 4) -> None:
+    """ATLAS names: a T1 whose first and last two axial slices are empty, and two lesions."""
+    stem = f"sub-r001s{number:03d}_{session}_space-MNI152NLin2009aSym"
+    place = folder / f"sub-r001s{number:03d}" / session / "anat"
+    t1 = np.full(SHAPE, 100, np.int16)
+    t1[:, :, :2] = t1[:, :, -2:] = 0
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2 : 2 + side, 3:6, 5:9] = 1
+    mask[20, 20, 10] = 1
+    _save(t1, place / f"{stem}_T1w.nii.gz")
+    _save(mask, place / f"{stem}_label-L_desc-T1lesion_mask.nii.gz")
+
+
+@pytest.fixture
+def atlas(tmp_path: Path) -> Path:
+    folder = tmp_path / "atlas"
+    for number in range(1, 9):
+        _subject(folder, number, side=2 + number % 4)
+    _subject(folder, 1, "ses-2")
+    return folder
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_from_masks_to_checked_folds_and_batches(
+    atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, split = tmp_path / "tables", tmp_path / "folds.json"
+    assert call(["dataset", "describe", str(atlas), "-o", str(tables), "--workers", "1"]) == 0
+    assert "9 sessions of 8 patients, 18 lesions" in capsys.readouterr().out
+    first = _rows(tables / "lesions_3d.csv")[0]
+    assert first["subject_name"] == "sub-r001s001_ses-1"
+    assert [first[name] for name in ("number_of_lesion", "sum_voxel", "max_size")] == ["2", "37", "36"]
+    axial = [row for row in _rows(tables / "lesions_axial.csv") if row["subject_name"] == first["subject_name"]]
+    assert [(row["slide"], row["sum_voxel"]) for row in axial] == [*((str(k), "9") for k in range(5, 9)), ("10", "1")]
+    extent = read_table(tables / "subjects.tsv")[0]
+    assert (extent["axial_first"], extent["axial_stop"]) == ("2", "18")
+    assert (tables / "figures" / "sizes.png").stat().st_size > 1000
+
+    made = ["dataset", "folds", str(tables), "--count", "2", "-o", str(split)]
+    assert call(made) == 0
+    content = split.read_bytes()
+    assert call(made) == 0
+    assert split.read_bytes() == content
+    parts = json.loads(content)["parts"]
+    assert any({"sub-r001s001_ses-1", "sub-r001s001_ses-2"} <= set(part["subjects"]) for part in parts)
+    assert call(["dataset", "check", str(split)]) == 0
+
+    assert call(["dataset", "batches", str(tables), str(split), "--batch", "4", "-o", str(tmp_path / "b")]) == 0
+    batch = _rows(tmp_path / "b" / "fold_1" / "Train_lesion_normal_batches.csv")
+    assert {row["batch"] for row in batch} == {str(n) for n in range(1, max(int(r["batch"]) for r in batch) + 1)}
+    assert sum(row["sum_voxel"] == "0" for row in batch) * 2 == len(batch)
+
+
+def test_slices_keep_their_place(atlas: Path, tmp_path: Path) -> None:
+    out = tmp_path / "slices"
+    assert call(["dataset", "slices", str(atlas), "--planes", "coronal", "--lesion-only", "-o", str(out)]) == 0
+    path = out / "coronal" / "sub-r001s002_ses-1" / "sub-r001s002_ses-1_slice_4_mask.nii.gz"
+    image = nib.load(path)
+    assert image.shape == (24, 1, 20)
+    assert image.affine[1, 3] == 4.0
+    assert not (path.parent / "sub-r001s002_ses-1_slice_9_mask.nii.gz").exists()
+
+
+def _told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert call(arguments) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("willis: ")
+    return error
+
+
+def test_what_can_t_be_described_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["-o", str(tmp_path / "out"), "--workers", "1"]
+    odd = tmp_path / "odd"
+    _save(np.full(SHAPE, 3, np.uint8), odd / "sub-1_mask.nii.gz")
+    assert "holds the value 3" in _told(["dataset", "describe", str(odd), *where], capsys)
+    other = tmp_path / "other"
+    _subject(other, 1)
+    _save(np.arange(125, dtype=np.int16).reshape(5, 5, 5), next(other.rglob("*_T1w.nii.gz")))
+    assert "lie on different grids" in _told(["dataset", "describe", str(other), *where], capsys)
+    table = tmp_path / "paths.tsv"
+    table.write_text("subject\tt1\na\tb.nii.gz\n")
+    assert "lacks the column 'mask'" in _told(["dataset", "describe", str(table), *where], capsys)
+    table.write_text("subject\tmask\na\todd/sub-1_mask.nii.gz\na\todd/sub-1_mask.nii.gz\n")
+    assert "a is listed twice" in _told(["dataset", "describe", str(table), *where], capsys)
+    assert "does not exist" in _told(["dataset", "describe", str(tmp_path / "absent"), *where], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_folds_than_patients_is_told(atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = tmp_path / "tables"
+    assert call(["dataset", "describe", str(atlas), "-o", str(tables), "--workers", "1"]) == 0
+    many = ["dataset", "folds", str(tables), "--count", "9", "-o", str(tmp_path / "f.json")]
+    assert "8 patients can't be shared out into 9 parts" in _told(many, capsys)
+    (tables / "lesions_axial.csv").write_text("subject_name,slide\n")
+    many[4] = "2"
+    assert "lacks the column sum_voxel" in _told(many, capsys)
+
+
+def test_a_split_without_any_lesion_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(4):
+        _save(np.zeros(SHAPE, np.uint8), tmp_path / "none" / f"sub-{number}_mask.nii.gz")
+    tables = tmp_path / "tables"
+    assert call(["dataset", "describe", str(tmp_path / "none"), "-o", str(tables), "--workers", "1"]) == 0
+    made = ["dataset", "split", str(tables), "-o", str(tmp_path / "s.json")]
+    assert "no subject has a lesion" in _told(made, capsys)
