@@ -13,7 +13,7 @@ from willis.draw.panel import Outline
 from willis.findings import Figure, Mask
 from willis.image.project import project, project_labels
 from willis.tasks.lvo.headspace import SOFT_HU, template
-from willis.tasks.lvo.interpret import NAMES, VESSEL_NAMES
+from willis.tasks.lvo.interpret import NAMES
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import TERRITORIES, VESSELS
 from willis.tasks.lvo.territory import RIGHT
@@ -78,7 +78,7 @@ def _vessels(prepared: PreparedHead) -> list[Figure]:
     seen = project(np.clip(ct.data[:, :, slab], *MIP_WINDOW), inside)
     segments = project_labels(labels[:, :, slab], (1, 2, 3, 4))
     outlines = [
-        Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, VESSEL_NAMES[name])
+        Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, name.upper())
         for code, (name, colour) in enumerate(zip(VESSELS, TERRITORY_COLOURS, strict=True), start=1)
     ]
     brain = Volume(np.asarray(inside.any(axis=2), dtype=np.uint8)[:, :, None], flat)
