@@ -34,7 +34,7 @@ def _case(seed: int) -> Case:
 def test_slices_are_learnt_from_and_judged(tmp_path: Path) -> None:
     cases = CaseList((_case(0), _case(1)))
     validate = make_validation([_case(2)], ("lesion",), Window(mode="sliding", shape=(32, 32, 4), overlap=0.0))
-    changed = {**RECIPE, "training": {**RECIPE["training"], "steps": 40, "validate_every": 40}}
+    changed = {**RECIPE, "training": {**RECIPE["training"], "steps": 100, "validate_every": 100}}
     result = train(Recipe.parse(changed, "test"), cases, validate, tmp_path / "run")
     assert result.state.best is not None
     assert result.state.best > 0.5  # Dice; a dark block on light ground is learnt at once

@@ -39,6 +39,7 @@ VERBS = {
         "willis.app.cli.import_setting:import_setting",
         "Turn a JSON setting of the published perfusion network into a recipe.",
     ),
+    "compare": ("willis.app.cli.compare:compare", "Train several recipes on the same folds and compare them."),
     "evaluate": ("willis.app.cli.evaluate:evaluate", "Compare masks with their references."),
     "doctor": ("willis.app.cli.doctor:doctor", "Check this installation and this machine."),
 }

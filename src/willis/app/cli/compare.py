@@ -1,0 +1,96 @@
+"""``willis compare``: several recipes on the same folds, one table, paired tests and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from willis.app.cli.dataset import check_empty
+from willis.errors import BadInputError
+
+if TYPE_CHECKING:
+    from willis.learn.recipe import Recipe
+    from willis.measure.paired import PairedTest
+
+
+def compare(
+    recipes: Annotated[list[Path], Parameter(consume_multiple=True)],
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    data: Path | None = None,
+    folds: int = 5,
+    steps: int | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Train several networks or losses on the same folds and compare them case by case.
+
+    Parameters
+    ----------
+    recipes
+        Two or more TOML files of one task.
+    output
+        Folder to make: a run for each recipe and fold, scores.tsv, tests.tsv, scores.png.
+    data
+        Folder of labelled patients for all of them; else what the recipes name. Phantoms have one fold.
+    folds
+        Number of folds.
+    steps
+        Number of steps, instead of the recipes'.
+    resume
+        Go on with the runs in the folder.
+    """
+    from willis.draw.distributions import raincloud
+    from willis.io.tables import write_table
+    from willis.measure.paired import paired_tests
+    from willis.tasks.comparison import folded, train_and_judge
+
+    if not resume:
+        check_empty(output)
+    chosen = _read(recipes, data, steps)
+    rows: list[dict[str, Any]] = []
+    for name, recipe in chosen.items():
+        for fold in range(folds if recipe.data.get("folder") else 1):
+            print(f"{name}: fold {fold + 1}", flush=True)
+            scores = train_and_judge(folded(recipe, folds, fold), output / name / f"fold_{fold + 1}")
+            rows += [{"recipe": name, "fold": fold + 1, **score} for score in scores]
+    by_recipe = {name: [float(row["dice"]) for row in rows if row["recipe"] == name] for name in chosen}
+    tests = paired_tests(by_recipe)
+    write_table(rows, output / "scores.tsv")
+    write_table((vars(test) for test in tests), output / "tests.tsv")
+    (output / "scores.png").write_bytes(raincloud(by_recipe, label="Dice"))
+    print(told(by_recipe, tests))
+    print(f"\nTables and picture: {output}")
+
+
+def _read(paths: list[Path], data: Path | None, steps: int | None) -> dict[str, Recipe]:
+    from willis.learn.recipe import read_recipe
+
+    if len(paths) < 2 or len({path.stem for path in paths}) < len(paths):
+        raise BadInputError("two or more recipes with names of their own are compared.")
+    found = {}
+    for path in paths:
+        recipe = read_recipe(path)
+        recipe = recipe if data is None else recipe.changed("data", folder=str(data))
+        found[path.stem] = recipe if steps is None else recipe.changed("training", steps=steps)
+    if len({recipe.task for recipe in found.values()}) > 1:
+        raise BadInputError("the recipes are of different tasks; those of one task are compared.")
+    return found
+
+
+def told(scores: dict[str, list[float]], tests: list[PairedTest]) -> str:
+    """Means and deviations, then the tests, for a terminal."""
+    import numpy as np
+
+    width = max(len(name) for name in scores)
+    lines = [
+        f"{name:<{width}}  Dice {np.nanmean(values):.4f} ± {np.nanstd(values, ddof=1) if len(values) > 1 else 0:.4f}"
+        f"  ({len(values)} cases)"
+        for name, values in scores.items()
+    ]
+    lines += [
+        f"{t.one} against {t.other}: {t.difference:+.4f}, Wilcoxon p {t.p:.3g}, Holm {t.p_holm:.3g}, {t.cases} cases"
+        for t in tests
+    ]
+    return "\n".join(lines)
