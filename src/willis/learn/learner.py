@@ -45,6 +45,18 @@ def make_optimiser(network: nn.Module, settings: OptimiserSettings) -> torch.opt
     return torch.optim.SGD(groups, lr=settings.rate, momentum=settings.momentum, nesterov=nesterov, foreach=True)
 
 
+def middle_of_stacks(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches as a 2.5D network takes them: (N, C, K, I, J), and target and mask of the middle one of K slices.
+
+    Parameters
+    ----------
+    image, target, mask
+        (N, C, I, J, K), (N, L, I, J, K), (N, 1, I, J, K) with an odd K.
+    """
+    middle = slice(image.shape[4] // 2, image.shape[4] // 2 + 1)
+    return image.permute(0, 1, 4, 2, 3).contiguous(), target[..., middle], mask[..., middle]
+
+
 class Learner:
     """All that a step changes.
 
@@ -105,8 +117,11 @@ class Learner:
         image = batch.image.to(self.device, memory_format=torch.channels_last_3d, non_blocking=True)
         target, mask = batch.target.to(self.device), batch.mask.to(self.device)
         half = self.recipe.training.precision == "bfloat16"
+        stacks = bool(getattr(self.network, "takes_stacks", False))
+        if stacks:
+            image, target, mask = middle_of_stacks(image, target, mask)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            logits = self.network(image)
+            logits = self.network(image).unsqueeze(4) if stacks else self.network(image)
         loss, terms = self.loss(logits, target, mask)
         torch.autograd.backward(loss / self.recipe.training.accumulate)
         return {"loss": float(loss.detach()), **terms}

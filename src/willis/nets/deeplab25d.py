@@ -106,6 +106,8 @@ class DeepLab25d(nn.Module):
     State: ``encoder.*``, ``decoder.*``, ``head.weight``, ``head.bias``.
     """
 
+    takes_stacks = True  # of slices, of which the middle one is found
+
     def __init__(self, config: DeepLab25dConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DeepLab25dConfig()  # type: ignore[call-arg]
