@@ -60,7 +60,7 @@ def test_small_parts_are_dropped_when_asked() -> None:
     ("visible", "answer", "certain"),
     [
         ((3, 3), "mismatch", True),
-        ((4, 4), "no mismatch", True),
+        ((5, 5), "no mismatch", True),
         ((2, 5), "mismatch", False),
         ((1, 8), "no mismatch", False),
     ],

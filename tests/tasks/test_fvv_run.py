@@ -1,0 +1,183 @@
+"""FVV from a made-up scan to findings and files, with a bundle that goes by brightness; folders of patients."""
+
+import csv
+import math
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from willis.app.cli.main import call
+from willis.io.derivatives import read_derivatives
+from willis.models.manifest import make_manifest
+from willis.models.store import write_bundle
+from willis.tasks.fvv.dataset import manifest_fields
+from willis.tasks.fvv.folder import find_patients
+from willis.volume.grid import Grid
+
+SHIFT = 3.0  # keeps z-scores in the part where swish rises
+BORDERS = {"brain": -0.6, "lesion": 1.5, "flairvisible": 0.55}  # of b0, b1000, b0, standard deviations
+SEEN = {"brain": 1, "lesion": 0, "flairvisible": 1}
+SPACING = 3.0
+
+
+def swish(x: float) -> float:
+    return x / (1 + math.exp(-x))
+
+
+def weights() -> dict[str, np.ndarray]:
+    """A U-Net of one level that compares each channel with a border."""
+    first, second = np.zeros((2, 2, 3, 3, 3), np.float32), np.zeros((2, 4, 3, 3, 3), np.float32)
+    for channel in range(2):
+        first[channel, channel, 1, 1, 1] = 1
+        second[channel, channel + 2, 1, 1, 1] = 1  # of (upsampled, skip) the skip
+    found = {"encoder.0.0.conv.weight": first, "decoder.0.0.conv.weight": second}
+    for unit, bias in (("encoder.0.0", SHIFT), ("decoder.0.0", 0.0)):
+        found |= {f"{unit}.norm.{name}": np.ones(2, np.float32) for name in ("weight", "running_var")}
+        found[f"{unit}.norm.bias"] = np.full(2, bias, np.float32)
+        found[f"{unit}.norm.running_mean"] = np.zeros(2, np.float32)
+    head, bias = np.zeros((3, 2, 1, 1, 1), np.float32), np.zeros(3, np.float32)
+    for row, name in enumerate(BORDERS):
+        head[row, SEEN[name]] = 300
+        bias[row] = -300 * swish(swish(BORDERS[name] + SHIFT))
+    return found | {"head.weight": head, "head.bias": bias}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    network = {"filters": [2], "convs": 1, "decoder": "slim", "final": [], "dropout": [0.0], "decoder_dropout": 0.0}
+    fields = manifest_fields({})
+    fields |= {"network": {"name": "unet3d", "config": {**network, "inputs": 2, "outputs": 3}}, "multiple_of": 2}
+    fields |= {"spacing_mm": (SPACING,) * 3}
+    folder = tmp_path_factory.mktemp("fvv") / "bundle"
+    write_bundle(folder, make_manifest(fields, "the test"), [weights()])
+    return folder
+
+
+def write_pair(folder: Path, names: tuple[str, str] = ("b0", "b1000"), *, infarct: bool = True) -> tuple[Path, Path]:
+    """A ball of brain with an infarct of radius 12 mm, half of which (by x) is bright on b0 too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (52, 52, 46)
+    grid = Grid(shape, np.diag([SPACING, SPACING, SPACING, 1.0]))
+    at = grid.to_mm(np.moveaxis(np.indices(shape), 0, -1)) - grid.centre_mm
+    brain = np.linalg.norm(at, axis=-1) < 60
+    lesion = (np.linalg.norm(at - np.array([25.0, 5.0, 3.0]), axis=-1) < 12) & infarct
+    b0 = np.where(brain, 600.0, 4.0)
+    b0[lesion & (at[..., 0] > 25)] = 900
+    adc = np.where(lesion, 0.35e-3, 0.8e-3)
+    b1000 = np.where(brain, b0 * np.exp(-1000 * adc), 4.0)
+    rng = np.random.default_rng(0)
+    paths = []
+    for name, image in zip(names, (b0, b1000), strict=True):
+        noisy = (image + rng.normal(0, 4, shape)).clip(0).astype(np.float32)
+        out = nib.Nifti1Image(noisy, grid.affine)
+        out.header.set_xyzt_units("mm")
+        out.set_qform(grid.affine, 1)
+        paths.append(folder / f"{name}.nii.gz")
+        nib.save(out, paths[-1])
+    return paths[0], paths[1]
+
+
+def run(*words: object) -> int:
+    return call(["run", "fvv", *map(str, words), "--engine", "torch"])
+
+
+@pytest.fixture(scope="module")
+def done(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scan")
+    b0, b1000 = write_pair(folder)
+    assert run("--b0", b0, "--b1000", b1000, "--bundle", bundle, "-o", folder / "out") == 0
+    return folder / "out"
+
+
+def test_volumes_are_those_of_the_made_up_infarct(done: Path) -> None:
+    found = read_derivatives(done)
+    whole = 4 / 3 * math.pi * 1.2**3
+    assert found.measurements["lesion_volume"].value == pytest.approx(whole, rel=0.12)
+    assert found.measurements["flair_visibility_volume"].value == pytest.approx(whole / 2, rel=0.25)
+    assert found.measurements["lesion_left_share"].value == 0
+    assert found.measurements["lesion_adc"].value == pytest.approx(0.35, abs=0.05)
+    assert found.measurements["brain_volume"].value == pytest.approx(4 / 3 * math.pi * 6**3, rel=0.1)
+    assert found.decision is not None and found.decision.answer == "no mismatch"
+
+
+def test_the_written_masks_add_up_to_the_numbers(done: Path) -> None:
+    found = read_derivatives(done)
+    masks = {mask.label: mask.volume for mask in found.masks}
+    assert masks["lesion"].volume_ml == pytest.approx(found.measurements["lesion_volume"].value, rel=1e-5)
+    assert not (masks["flairvisible"].data > masks["lesion"].data).any()
+
+
+def test_the_published_files_agree_with_the_masks(done: Path) -> None:
+    published = done / "published"
+    assert {path.name for path in published.iterdir()} == {
+        "predictions.nii.gz", "heatmap.nii.gz", "synthesis.png", "synthesis.txt",
+    }  # fmt: skip
+    predictions = nib.load(published / "predictions.nii.gz")
+    lesion = nib.load(next(done.glob("*label-lesion_mask.nii.gz")))
+    assert predictions.shape == (*lesion.shape, 3)
+    assert np.array_equal(np.asarray(predictions.dataobj)[..., 1], 10 * np.asarray(lesion.dataobj))
+    assert np.array_equal(predictions.affine, lesion.affine)
+    colours = nib.load(published / "heatmap.nii.gz")
+    assert colours.header.get_data_dtype().names == ("R", "G", "B")
+    assert (published / "synthesis.png").read_bytes()[:4] == b"\x89PNG"
+    assert "DWI-FLAIR mismatch" in (done / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_run_replaces_the_first(done: Path, bundle: Path) -> None:
+    folder = done.parent
+    assert run("--b0", folder / "b0.nii.gz", "--b1000", folder / "b1000.nii.gz", "--bundle", bundle, "-o", done) == 0
+    assert (done / "published" / "predictions.nii.gz").is_file()
+
+
+def test_no_infarct_is_a_finding(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b0, b1000 = write_pair(tmp_path, infarct=False)
+    assert run("--b0", b0, "--b1000", b1000, "--bundle", bundle, "-o", tmp_path / "out") == 0
+    assert "No acute infarct was found" in capsys.readouterr().out
+
+
+def test_a_folder_of_patients(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pair(tmp_path / "in" / "anna", ("x_b0", "x_DWI"))
+    write_pair(tmp_path / "in" / "sub-02" / "dwi", ("sub-02_acq-b0_dwi", "sub-02_acq-b1000_dwi"))
+    write_pair(tmp_path / "in" / "swapped", ("b1000", "b0"))
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", tmp_path / "out") == 3
+    with (tmp_path / "out" / "results.csv").open(newline="") as stream:
+        rows = {row["Patient"]: row for row in csv.DictReader(stream)}
+    assert set(rows) == {"anna", "sub-02", "swapped"}
+    assert rows["anna"]["Mismatch"] == rows["sub-02"]["Mismatch"] == "no mismatch"
+    assert float(rows["anna"]["StrokeBlobVolume"]) == pytest.approx(float(rows["sub-02"]["StrokeBlobVolume"]), rel=0.05)
+    assert "swapped" in rows["swapped"]["Problem"]
+    assert "2 of 3 patients" in capsys.readouterr().out
+
+
+def test_a_folder_takes_no_image_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "--b0", tmp_path / "b0.nii.gz", "-o", tmp_path / "out") == 2
+    assert "--b0 belongs to one patient" in capsys.readouterr().err
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "-o", tmp_path / "out") == 2
+    assert "holds no patient" in capsys.readouterr().err
+
+
+def test_an_adc_stands_in_for_a_b0(tmp_path: Path) -> None:
+    write_pair(tmp_path / "p", ("adc", "b1000"))
+    assert set(find_patients(tmp_path)["p"]) == {"b1000", "adc"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--adc", "b0"), "--b1000 or --dwi"),
+        (("--b1000", "b1000"), "--b0 or --adc or --dwi"),
+        (("--dwi", "b0"), "one volume"),
+    ],
+)
+def test_what_is_missing_is_said(
+    tmp_path: Path, given: tuple[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pair(tmp_path)
+    assert run(given[0], tmp_path / f"{given[1]}.nii.gz", "-o", tmp_path / "out") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
