@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from willis.volume.grid import AXIS_NAMES
-
 Plane = Literal["axial", "sagittal", "coronal"]
 
 PLANES: tuple[Plane, ...] = get_args(Plane)
-_NORMALS: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}  # world axis that the slices are counted along
+_NORMALS: dict[Plane, str] = {"axial": "IS", "sagittal": "LR", "coronal": "PA"}  # ends of the axis across the plane
 
 
 def slice_axis(plane: Plane, orientation: str = "RAS") -> int:
@@ -18,5 +16,4 @@ def slice_axis(plane: Plane, orientation: str = "RAS") -> int:
     >>> slice_axis("axial"), slice_axis("axial", "SRA")
     (2, 0)
     """
-    letters = AXIS_NAMES[_NORMALS[plane]]
-    return next(axis for axis, letter in enumerate(orientation) if letter in letters)
+    return next(axis for axis, letter in enumerate(orientation) if letter in _NORMALS[plane])
