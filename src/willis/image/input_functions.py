@@ -13,7 +13,8 @@ from willis.errors import BadInputError
 Curve = npt.NDArray[np.float64]
 Voxel = tuple[int, int, int]
 
-STRONG_SHARE = 0.004  # of voxels, those that enhance most, are looked through for vessels
+STRONG_SHARE = 0.02  # of voxels, those that enhance most, are looked through for vessels
+STRONG_PEAK = 0.3  # of the highest peak, that a vessel reaches at least
 LEAST_CONTRAST = 6.0  # of a vessel's peak over the noise of one frame
 LEAST_PEAK_HU = 20.0
 EARLY_S = 2.0  # an artery peaks no later than this after the first of the strong curves
@@ -106,7 +107,8 @@ def find_inputs(
     peak = smooth.max(axis=1)
     count = max(int(STRONG_SHARE * len(curves)), 4 * MEAN_OF)
     strong = np.argpartition(-peak, min(count, len(peak) - 1))[:count]
-    strong = strong[peak[strong] >= max(LEAST_CONTRAST * noise, LEAST_PEAK_HU)]
+    least = max(LEAST_CONTRAST * noise, LEAST_PEAK_HU, STRONG_PEAK * float(np.sort(peak)[-MEAN_OF]))
+    strong = strong[peak[strong] >= least]
     if strong.size < MEAN_OF:
         raise BadInputError(
             f"no artery was found: the strongest curves rise by {float(np.percentile(peak, 99.9)):.0f} HU, the noise "

@@ -1,0 +1,115 @@
+"""Colour bars anywhere in a picture, colours to values and back, pictures and RGB NIfTI as maps."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from willis.errors import BadInputError
+from willis.io.colormap import find_bar, jet, paint, shares_of, with_bar
+from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, read_colour_map, read_grey
+
+ROWS, COLUMNS, SLICES = 120, 100, 3
+
+
+def truth():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:ROWS, :COLUMNS]
+    inside = np.hypot((y - 60) / 45, (x - 50) / 30) < 1
+    smooth = 0.5 + 0.45 * np.sin(x / 9) * np.cos(y / 11)
+    values = smooth[..., None] + 0.02 * rng.standard_normal((ROWS, COLUMNS, SLICES))
+    return np.clip(values, 0, 1), np.repeat(inside[..., None], SLICES, axis=2)
+
+
+def pictures(column=None, row=None):
+    values, inside = truth()
+    rgb = paint(values, (0, 1), jet(), inside)
+    if column is not None:
+        return with_bar(rgb, jet(), column=column)
+    if row is not None:
+        rgb[row : row + 8, 15:85] = jet()[np.linspace(0, 255, 70).astype(int)][None, :, None]
+    return rgb
+
+
+@pytest.mark.parametrize("place", [{"column": 2}, {"column": 88}, {"row": 3}, {"row": 110}])
+def test_the_bar_is_found_wherever_it_stands_and_values_come_back(place):
+    bar = find_bar(pictures(**place))
+    assert bar is not None
+    if "column" in place:
+        assert bar.columns.start == place["column"]
+    else:
+        assert bar.rows.start == place["row"]
+    assert bar.colours[0, 2] > bar.colours[0, 0] and bar.colours[-1, 0] > bar.colours[-1, 2], "blue is low"
+    values, inside = truth()
+    share = shares_of(pictures(**place), bar)
+    assert (np.isfinite(share) == inside).mean() > 0.995
+    both = np.isfinite(share) & inside
+    assert np.abs(share - values)[both].max() < 0.03
+
+
+def test_there_is_no_bar_where_there_is_none():
+    assert find_bar(pictures()) is None
+    assert find_bar(np.zeros((64, 64, 2, 3), np.uint8)) is None
+
+
+def test_text_and_grey_are_no_values():
+    shown = pictures(column=88)
+    shown[5:12, 30:60] = 255
+    shown[100:110, 20:40] = 128
+    share = shares_of(shown, find_bar(shown))
+    assert np.isnan(share[5:12, 30:60]).all() and np.isnan(share[100:110, 20:40]).all()
+
+
+def test_painting_ends_at_the_limits():
+    values = np.array([-5.0, 0.0, 10.0, 99.0])
+    painted = paint(values, (0, 10), jet(), np.array([True, True, True, False]))
+    assert np.array_equal(painted[0], painted[1]) and np.array_equal(painted[2], jet()[-1])
+    assert not painted[3].any()
+
+
+def as_nifti(path, shown, affine):
+    stored = np.ascontiguousarray(shown.transpose(1, 0, 2, 3)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    nib.Nifti1Image(stored, affine).to_filename(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_rgb_nifti_keeps_its_place(tmp_path, suffix):
+    path = tmp_path / f"map{suffix}"
+    as_nifti(path, pictures(column=88), np.diag([-2.0, -2.0, 5.0, 1.0]))
+    assert is_colour(path)
+    volume = read_colour_map(path, "tmax")
+    assert volume.unit == BAR_UNIT and volume.grid.orientation == "LPS"
+    assert volume.grid.spacing_mm == pytest.approx((2, 2, 5))
+    values, inside = truth()
+    assert np.nanmax(np.abs(volume.data - values.transpose(1, 0, 2))[inside.transpose(1, 0, 2)]) < 0.03
+
+
+def test_a_file_stored_the_other_way_round_gives_the_same_values(tmp_path):
+    shown = pictures(column=88)
+    as_nifti(tmp_path / "lps.nii", shown, np.diag([-2.0, -2.0, 5.0, 1.0]))
+    as_nifti(tmp_path / "ras.nii", shown[::-1, ::-1], np.diag([2.0, 2.0, 5.0, 1.0]))
+    one, other = (read_colour_map(tmp_path / name, "cbf").data for name in ("lps.nii", "ras.nii"))
+    assert np.array_equal(one, other, equal_nan=True)
+
+
+def test_a_folder_of_pictures_is_read_in_the_order_of_numbers(tmp_path):
+    shown = pictures(column=88)
+    for k, name in enumerate(("1", "2", "10")):
+        Image.fromarray(shown[:, :, k]).save(tmp_path / f"{name}.png")
+    volume = read_colour_map(tmp_path, "cbf")
+    assert UNPLACED in volume.notes
+    expected = shares_of(shown, find_bar(shown)).transpose(1, 0, 2)
+    assert np.array_equal(volume.data, expected, equal_nan=True)
+
+
+def test_grey_and_barless_pictures_are_refused(tmp_path):
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "grey.png")
+    with pytest.raises(BadInputError, match="is a grey picture"):
+        read_colour_map(tmp_path / "grey.png", "cbf")
+    assert read_grey(tmp_path / "grey.png", "mip").data.mean() == 90
+    Image.fromarray(pictures()[:, :, 0]).save(tmp_path / "bare.png")
+    with pytest.raises(BadInputError, match="no colour bar was found"):
+        read_colour_map(tmp_path / "bare.png", "cbf")
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(BadInputError, match="can't be read as a picture"):
+        read_colour_map(tmp_path / "text.png", "cbf")
