@@ -169,6 +169,13 @@ def test_different_grids_are_named(ball: Study) -> None:
         pair_of(Study({"b0": b0, "b1000": ball["b1000"]}), OPTIONS)
 
 
+def test_a_mask_on_another_grid_is_refused(ball: Study) -> None:
+    other = Grid((10, 10, 10), np.eye(4))
+    seen = Volume(np.ones(other.shape, np.uint8), other, role="flairvisible")
+    with pytest.raises(GeometryError, match="flairvisible mask does not lie on the grid"):
+        pair_of(Study({**ball.volumes, "flairvisible": seen}), OPTIONS)
+
+
 def test_two_slices_are_too_few(ball: Study) -> None:
     grid = Grid((52, 56, 2), ball["b0"].grid.affine)
     cut = {role: Volume(image.data[:, :, :2], grid, role=role) for role, image in ball.volumes.items()}

@@ -31,8 +31,8 @@ def make(study: Study, pair: DwiPair, masks: Mapping[str, Volume], synthesis: by
     brain = masks["brain"] if masks["brain"].data.any() else None
     outlines = [Outline(masks["lesion"], FOUND, "acute infarct")]
     outlines.append(Outline(masks["flairvisible"], SECOND, "FLAIR-visible part", dashed=True))
-    if "flairvisible" in study:
-        outlines.append(Outline(study["flairvisible"], REFERENCE, "rater's FLAIR-visible mask"))
+    if pair.rater is not None:
+        outlines.append(Outline(pair.rater, REFERENCE, "rater's FLAIR-visible mask"))
     figures = [
         Figure(
             "infarct",

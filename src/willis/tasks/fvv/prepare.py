@@ -48,8 +48,8 @@ class DwiPair:
         mm²/s, as given or of the two.
     b
         Of the b1000, s/mm².
-    brain
-        Mask that the user gave, on the same grid.
+    brain, rater
+        Masks that the user gave, of the brain and of what a rater sees on FLAIR, on the same grid.
     registrations
         By role, how an image was laid on the b1000.
     notes
@@ -61,6 +61,7 @@ class DwiPair:
     adc: Volume
     b: float
     brain: Volume | None
+    rater: Volume | None
     registrations: Mapping[str, Registration]
     notes: tuple[str, ...]
 
@@ -160,7 +161,8 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
         laid["b0"] = b0_of(b1000, laid["adc"], b)
         notes.append(f"No b0 was given: it was made of the b1000 and the ADC as DWI · exp({b:g} · ADC).")
     adc = laid.get("adc") or b1000.with_data(adc_of(laid["b0"].data, b1000.data, b), role="adc", unit="mm2/s")
-    return DwiPair(b1000, laid["b0"], adc, b, _given_brain(study, b1000), registrations, tuple(notes))
+    brain, rater = (_given_mask(study, role, b1000) for role in ("brain", "flairvisible"))
+    return DwiPair(b1000, laid["b0"], adc, b, brain, rater, registrations, tuple(notes))
 
 
 def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, Registration | None]:
@@ -183,13 +185,13 @@ def _told(grid: Grid) -> str:
     return f"{' × '.join(str(n) for n in grid.shape)} voxels of {spacing} mm, {grid.orientation}"
 
 
-def _given_brain(study: Study, b1000: Volume) -> Volume | None:
-    if "brain" not in study:
+def _given_mask(study: Study, role: str, b1000: Volume) -> Volume | None:
+    if role not in study:
         return None
-    turned = reorient(study["brain"], b1000.grid.orientation)
+    turned = reorient(study[role], b1000.grid.orientation)
     if not turned.grid.same_as(b1000.grid):
         raise GeometryError(
-            f"the brain mask does not lie on the grid of the b1000: {_told(study['brain'].grid)} and "
+            f"the {role} mask does not lie on the grid of the b1000: {_told(study[role].grid)} and "
             f"{_told(b1000.grid)}. Resample it onto that image, or leave it out."
         )
     return turned

@@ -82,7 +82,7 @@ def run(
         masks = {name: pair.b1000.with_data(native[name], role=name, unit="") for name in ("brain", "lesion")}
         seen = 2 * native["visible"] >= 10
         masks["flairvisible"] = pair.b1000.with_data(seen.astype(np.uint8), role="flairvisible", unit="")
-        decision, lesions, measurements = _findings(study, pair, prepared, prediction, votes, masks)
+        decision, lesions, measurements = _findings(pair, prepared, prediction, votes, masks)
     tell(3 / STEPS, "drawing")
     with watch.stage("figures"):
         attachments = published_files(votes, native, pair.b1000, watch.stages)
@@ -153,7 +153,7 @@ def _native(votes: Votes, b1000: Volume) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def _findings(
-    study: Study, pair: DwiPair, prepared: Prepared, prediction: Prediction, votes: Votes, masks: Mapping[str, Volume]
+    pair: DwiPair, prepared: Prepared, prediction: Prediction, votes: Votes, masks: Mapping[str, Volume]
 ) -> tuple[Any, list[Any], dict[str, Any]]:
     grid = pair.b1000.grid
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
@@ -161,8 +161,8 @@ def _findings(
     lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
     adc = float(pair.adc.data[lesion].mean()) if lesion.any() else None
     rater = {}
-    if "flairvisible" in study:
-        rater = interpret.score_rater(visible, lesion, study["flairvisible"].data, grid)
+    if pair.rater is not None:
+        rater = interpret.score_rater(visible, lesion, pair.rater.data, grid)
     return interpret.decide(votes), lesions, interpret.measure(votes, lesions, adc, rater)
 
 
