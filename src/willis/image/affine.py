@@ -161,8 +161,8 @@ def _climb(
         gradientMagnitudeTolerance=1e-8,
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    transform.SetMatrix(start[:3, :3].ravel().tolist())
-    transform.SetTranslation(start[:3, 3].tolist())
+    transform.SetMatrix(start[:3, :3].ravel().tolist())  # type: ignore[no-untyped-call]
+    transform.SetTranslation(start[:3, 3].tolist())  # type: ignore[no-untyped-call]
     method.SetInitialTransform(transform, inPlace=True)
     try:
         method.Execute(sitk_image(level.fixed), sitk_image(level.moving))

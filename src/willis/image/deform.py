@@ -20,6 +20,7 @@ from willis.volume.volume import Volume
 LEVELS = ((6.0, 60), (3.0, 40))  # spacing in mm of the images compared, and iterations there
 FIELD_SIGMA_VOXELS = 1.5  # smoothing of the field after each iteration
 SLAB_VOXELS = 1 << 20
+MATCH_SMOOTHING_MM = 1.5  # against noise, before values are cut
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,23 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
     assert field is not None
     vectors = np.moveaxis(sitk.GetArrayFromImage(field), -1, 0)  # (3, K, J, I)
     return Deformation(np.ascontiguousarray(vectors.transpose(0, 3, 2, 1), dtype=np.float32), grid)
+
+
+def fluid_and_tissue(image: Volume, brain: Volume, ceiling: float) -> Volume:
+    """A brain in which all tissue looks alike and fluid is dark, to be matched by its outline, ventricles and sulci.
+
+    What is matched by its own values can't be compared afterwards: a deformation would explain an infarct away.
+
+    Parameters
+    ----------
+    image, brain
+        CT in HU and brain mask on one grid.
+    ceiling
+        HU, above fluid and below ischaemic tissue: denser voxels become it.
+    """
+    sigma = [MATCH_SMOOTHING_MM / spacing for spacing in image.grid.spacing_mm]
+    smooth = ndimage.gaussian_filter(np.clip(image.data, 0, 2 * ceiling).astype(np.float32), sigma)
+    return image.with_data(np.where(brain.data > 0, np.clip(smooth, 0, ceiling), 0).astype(np.float32))
 
 
 def coarser(grid: Grid, spacing_mm: float) -> Grid:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.image.deform import Deformation, register_demons, warp_to
+from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
 from willis.volume.grid import FloatArray, Grid, Shape3
 from willis.volume.volume import Volume
 
@@ -67,7 +67,7 @@ class HalfDifference:
     mirror: Deformation
 
 
-def half_difference(image: Volume, brain: Volume, least: float, largest: float) -> HalfDifference:
+def half_difference(image: Volume, brain: Volume, least: float, largest: float, ceiling: float) -> HalfDifference:
     """Compare each half of a brain with the other one, mirrored and deformed onto it.
 
     Parameters
@@ -78,11 +78,14 @@ def half_difference(image: Volume, brain: Volume, least: float, largest: float) 
         Where either half lies below it the absolute difference is 0: fluid is not compared.
     largest
         Absolute differences above it are 0.
+    ceiling
+        Up to which values are matched, see :func:`willis.image.deform.fluid_and_tissue`.
     """
     inside = brain.data > 0
     alone = image.with_data(np.where(inside, image.data, 0).astype(np.float32))
     turned = mirrored(alone)
-    deformation = register_demons(turned, alone)
+    matched = fluid_and_tissue(image, brain, ceiling)
+    deformation = register_demons(mirrored(matched), matched)
     other = warp_to(turned, image.grid, deformation).data
     other_inside = warp_to(mirrored(brain), image.grid, deformation, order=0).data > 0
     here, there = (ndimage.median_filter(data, MEDIAN_VOXELS) for data in (alone.data, other))

@@ -12,7 +12,7 @@ import numpy as np
 from willis.errors import BadInputError, GeometryError
 from willis.image.affine import AffineFit, register_affine
 from willis.image.ct_brain import ct_brain_mask
-from willis.image.deform import Deformation, register_demons, warp_to
+from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
 from willis.image.mirror import midplane_grid
 from willis.image.morphology import dilate_mm
 from willis.io.nifti import read_nifti
@@ -30,7 +30,8 @@ LEAST_OVERLAP = 0.6  # of the template's head that the scan must cover
 MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
 SHAPE: Shape3 = (112, 144, 112)
 SPACING_MM = 1.5
-SOFT_HU = (0.0, 80.0)  # what is deformed: fluid to blood
+SOFT_HU = (0.0, 80.0)  # shown: fluid to blood
+MATCHED_HU = 20.0  # fluid lies below it; tissue, ischaemic or not, above, and looks alike to a deformation
 AIR_HU = -1000.0
 
 
@@ -131,16 +132,11 @@ def _brain(study: Study, ct: Volume, fit: AffineFit) -> Volume:
 
 
 def _deformation(hu: Volume, inside: Volume, fit: AffineFit) -> Deformation:
-    """Of the template's brain, its values scaled to the patient's, onto the patient's brain."""
-    back = fit.inverse
-    soft = np.clip(hu.data, *SOFT_HU)
-    still = hu.with_data(np.where(inside.data > 0, soft, 0).astype(np.float32))
-    there = warp_to(template("ct"), hu.grid, None, back).data
-    there_inside = warp_to(template("brain"), hu.grid, None, back).data >= 0.5
-    both = there_inside & (inside.data > 0)
-    middle = float(np.median(soft[both])) / max(float(np.median(there[both])), 1.0) if both.any() else 1.0
-    moving = hu.with_data(np.where(there_inside, np.clip(there * middle, *SOFT_HU), 0).astype(np.float32))
-    return register_demons(moving, still)
+    """Of the template's brain onto the patient's, by outline, ventricles and sulci."""
+    there = warp_to(template("ct"), hu.grid, None, fit.inverse)
+    there_inside = warp_to(template("brain"), hu.grid, None, fit.inverse)
+    there_inside = there_inside.with_data((there_inside.data >= 0.5).astype(np.uint8))
+    return register_demons(fluid_and_tissue(there, there_inside, MATCHED_HU), fluid_and_tissue(hu, inside, MATCHED_HU))
 
 
 def _notes(fit: AffineFit, stripped: bool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from willis.errors import BadInputError
 from willis.image.mirror import HalfDifference, half_difference
 from willis.image.morphology import distance_mm
 from willis.study import Study
-from willis.tasks.lvo.headspace import HeadSpace, find_head
+from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
 from willis.tasks.lvo.territory import RIGHT, read_territories
 from willis.tasks.lvo.vessels import read_vessels
@@ -85,7 +85,7 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     territories = read_territories(cast("Path | None", options["territories"]))
     head = find_head(study, ct)
     notes = check_brain_values(ct, head.brain)
-    difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU)
+    difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU, MATCHED_HU)
     codes = np.where(head.inside.data > 0, head.from_template(territories, order=0).data, 0).astype(np.uint8)
     return PreparedHead(
         ct=ct,

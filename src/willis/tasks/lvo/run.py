@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.findings import Findings, Mask, Measurement
-from willis.image.deform import warp_to
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
@@ -24,6 +23,7 @@ from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
 from willis.tasks.settings import Progress, RunSettings, silent
 from willis.tasks.taskspec import OptionValue
 from willis.volume.grid import Grid
+from willis.volume.resample import resample_to
 from willis.volume.stack import even_runs
 from willis.volume.volume import Volume
 
@@ -99,6 +99,7 @@ def run(
         prefix=study.prefix,
         summary=interpret.summarise(decision, territories, darker, prepared.head.grid.voxel_ml, least),
         masks=masks,
+        maps=[_difference(prepared)],
         measurements=measurements,
         decision=decision,
         tables={"territories": interpret.territory_table(territories)},
@@ -131,6 +132,12 @@ def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
     return masks
 
 
+def _difference(prepared: PreparedHead) -> Mask:
+    """The published map, of both halves, on the CT's own grid."""
+    there = Volume(prepared.difference.absolute, prepared.head.grid, role="difference", unit="HU")
+    return Mask("difference", "ncct", resample_to(there, prepared.ct.grid))
+
+
 def _on_own_slices(study: Study, prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
     """The same masks on the scanner's own slices, where those aren't the grid that was worked on."""
     source = study.sources.get("ncct")
@@ -141,7 +148,7 @@ def _on_own_slices(study: Study, prepared: PreparedHead, darker: npt.NDArray[np.
     masks = []
     for number, (_, grid) in enumerate(runs, start=1):
         space = "scanner" if len(runs) == 1 else f"scanner{number}"
-        brain = warp_to(prepared.head.brain.with_data(prepared.head.brain.data.astype(np.float32)), grid)
+        brain = resample_to(prepared.head.brain.with_data(prepared.head.brain.data.astype(np.float32)), grid)
         masks.append(Mask("brain", space, brain.with_data((brain.data >= 0.5).astype(np.uint8))))
         masks.append(Mask("darker", space, _moved(darker, prepared, grid)))
     return masks
@@ -149,7 +156,7 @@ def _on_own_slices(study: Study, prepared: PreparedHead, darker: npt.NDArray[np.
 
 def _moved(mask: npt.NDArray[np.bool_], prepared: PreparedHead, grid: Grid) -> Volume:
     """A mask on the midplane grid, on another grid of the patient's space."""
-    moved = warp_to(Volume(mask.astype(np.float32), prepared.head.grid), grid)
+    moved = resample_to(Volume(mask.astype(np.float32), prepared.head.grid), grid)
     return moved.with_data((moved.data >= 0.5).astype(np.uint8))
 
 

@@ -1,0 +1,112 @@
+"""A head laid on the template: the darker side is found, mirrored where it is mirrored, and others are refused."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+
+from willis.errors import BadInputError
+from willis.study import Study
+from willis.tasks.lvo import interpret
+from willis.tasks.lvo.headspace import template
+from willis.tasks.lvo.prepare import PreparedHead, prepare
+from willis.tasks.lvo.spec import SPEC
+from willis.volume.grid import Grid
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
+
+pytestmark = pytest.mark.slow
+
+CENTRE_MNI = (-42.0, -8.0, 22.0)  # a lesion in the left territory of the middle cerebral artery
+RADIUS_MM = 18.0
+FALL_HU = 8.0
+LIVING = 1.3  # the average CT is darker than brains are
+GRID = Grid((96, 112, 36), np.array([[-2.1, 0, 0, 101], [0, -2.1, 0, 96], [0, 0, 5.0, -62], [0, 0, 0, 1.0]]))
+
+
+def motion() -> np.ndarray:
+    """From mm of the patient to mm of the template."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", (8, 2, -5), degrees=True).as_matrix() @ np.diag([1.03, 0.97, 1.02])
+    matrix[:3, 3] = (3.0, -4.0, 2.0)
+    return matrix
+
+
+def patient_ct() -> Volume:
+    source = template("ct")
+    at = source.grid.to_mm(np.moveaxis(np.indices(source.grid.shape), 0, -1))
+    near = np.clip((RADIUS_MM - np.linalg.norm(at - CENTRE_MNI, axis=-1)) / 4, 0, 1)
+    tissue = np.where(template("brain").data > 0, LIVING * source.data, source.data)
+    hurt = source.with_data((tissue - FALL_HU * near).astype(np.float32))
+    ct = resample_to(hurt, GRID, world_transform=motion(), fill=-1000.0)
+    noise = np.random.default_rng(4).normal(0, 2.5, GRID.shape)
+    return Volume((ct.data + noise).astype(np.float32), GRID, role="ncct", unit="HU")
+
+
+def brain_mask() -> Volume:
+    source = template("brain")
+    there = resample_to(source.with_data(source.data.astype(np.float32)), GRID, world_transform=motion())
+    return Volume((there.data >= 0.5).astype(np.uint8), GRID, role="brain")
+
+
+def prepared_of(ct: Volume, brain: Volume | None = None) -> PreparedHead:
+    """The average skull is too blurred to hold a brain mask, so that one is given."""
+    given = {} if brain is None else {"brain": brain}
+    return prepare(Study({"ncct": ct, **given}), SPEC.resolve_options({}))
+
+
+@pytest.fixture(scope="module")
+def straight() -> PreparedHead:
+    return prepared_of(patient_ct(), brain_mask())
+
+
+@pytest.fixture(scope="module")
+def turned() -> PreparedHead:
+    ct, brain = patient_ct(), brain_mask()
+    return prepared_of(*(v.with_data(np.ascontiguousarray(v.data[::-1])) for v in (ct, brain)))
+
+
+def test_the_template_is_laid_where_the_patient_lies(straight):
+    points = np.array([(30, 10, 0), (-30, 10, 0), (0, -60, 10), (0, 0, 60), (20, -20, -20)], float)
+    wanted = np.linalg.inv(motion())
+    truth = points @ wanted[:3, :3].T + wanted[:3, 3]
+    found = points @ straight.head.fit.matrix[:3, :3].T + straight.head.fit.matrix[:3, 3]
+    assert np.linalg.norm(found - truth, axis=1).max() < 3.0
+
+
+def test_the_lesion_is_found_on_its_side_and_in_its_territory(straight):
+    darker = interpret.darker_mask(straight, 4.0)
+    found = interpret.describe_territories(straight, darker)
+    by = {(t.name, t.side): t for t in found}
+    assert by["mca", "left"].darker_ml > 8
+    assert by["mca", "left"].darker_ml > 5 * sum(t.darker_ml for t in found if t.side == "right")
+    middle = straight.head.grid.to_mm(np.argwhere(darker).mean(axis=0))
+    wanted = np.linalg.inv(motion()) @ [*CENTRE_MNI, 1.0]
+    assert np.linalg.norm(middle - wanted[:3]) < 8
+
+
+def test_a_mirrored_scan_swaps_the_sides_and_nothing_else(straight, turned):
+    one = interpret.describe_territories(straight, interpret.darker_mask(straight, 4.0))
+    other = {(t.name, t.side): t for t in interpret.describe_territories(turned, interpret.darker_mask(turned, 4.0))}
+    swap = {"left": "right", "right": "left"}
+    for t in one:
+        twin = other[t.name, swap[t.side]]
+        assert twin.darker_ml == pytest.approx(t.darker_ml, abs=1.0)
+        assert twin.difference_hu == pytest.approx(t.difference_hu, abs=0.1)
+    one_map, other_map = straight.difference.absolute, turned.difference.absolute[::-1]
+    assert np.corrcoef(one_map.ravel(), other_map.ravel())[0, 1] > 0.98
+    assert np.mean(turned.left[::-1] == straight.left) < 0.02
+
+
+def test_what_is_no_head_is_refused():
+    body = np.full(GRID.shape, -1000.0)
+    index = np.indices(GRID.shape)
+    i, j, _ = (x - n / 2 for x, n in zip(index, GRID.shape, strict=True))
+    inside = (i / 46) ** 2 + (j / 30) ** 2 < 1
+    body[inside] = 40
+    spine = (i**2 + (j - 18) ** 2 < 36) & inside
+    body[spine] = 500
+    body[((np.abs(i) - 20) ** 2 + j**2 < 140) & inside] = -850
+    body = ndimage.gaussian_filter(body, 0.6)
+    with pytest.raises(BadInputError, match="head"):
+        prepared_of(Volume(body.astype(np.float32), GRID, role="ncct", unit="HU"))
