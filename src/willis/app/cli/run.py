@@ -72,7 +72,8 @@ def command_help(spec: TaskSpec) -> str:
 def make_command(spec: TaskSpec) -> Callable[..., int | None]:
     """The function of one task's sub-command, its signature made from the specification."""
 
-    def command(folder: Path | None = None, **given: Any) -> int | None:
+    def command(*positional: Any, **given: Any) -> int | None:
+        folder: Path | None = positional[0] if positional else given.pop("folder", None)
         images = {role.name: given.pop(role.argument, None) for role in spec.roles}
         options = {option.name: given.pop(option.name, None) for option in spec.options}
         if folder is not None:
