@@ -50,11 +50,16 @@ def make_batch(recipe: Recipe, pool: CasePool, step: int, samples: Sequence[int]
 
 def _sample(recipe: Recipe, pool: CasePool, step: int, number: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
     rng = np.random.default_rng((recipe.training.seed, step, number))
-    indices = pool.indices(step)
-    index = int(rng.integers(indices.start, indices.stop))
-    case = pool.get(index)
     patch: Shape3 = recipe.sampling.patch
-    centre = draw_centre(case, patch, recipe.sampling.foreground_share, rng)
+    planned = pool.planned(step, number)
+    if planned is not None:
+        index, centre = planned
+        case = pool.get(index)
+    else:
+        indices = pool.indices(step)
+        index = int(rng.integers(indices.start, indices.stop))
+        case = pool.get(index)
+        centre = draw_centre(case, patch, recipe.sampling.foreground_share, rng)
     params = make_params(recipe.augmentation, case.image.shape[0], rng)
     shape = source_shape(params, patch)
     inner = place(centre, patch, _spatial(case.mask.shape))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,14 @@ class CaseSource(Protocol):
 
     def case(self, index: int) -> Case:
         """Case ``index``, the same on every call."""
+
+
+@runtime_checkable
+class PlannedSource(Protocol):
+    """A source that says itself which patch stands where in which batch, instead of having them drawn."""
+
+    def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
+        """Case and centre voxel of patch ``number`` of a step; None to have it drawn."""
 
 
 @dataclass(frozen=True)

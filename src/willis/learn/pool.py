@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from willis.errors import WillisError
 from willis.learn.cache import StoredCase, open_case, write_case
-from willis.learn.case import CaseSource, source_count
+from willis.learn.case import CaseSource, PlannedSource, source_count
 
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -100,6 +100,10 @@ class CasePool:
             stop = min(stop, self._count)
         for index in range(indices.start, stop):
             self._ask(index)
+
+    def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
+        """Case and centre of a patch, where the source plans its batches."""
+        return self._source.planned(step, number) if isinstance(self._source, PlannedSource) else None
 
     def get(self, index: int) -> StoredCase:
         """Case ``index``; waits until it is made.

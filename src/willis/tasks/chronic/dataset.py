@@ -6,8 +6,8 @@ the network wants it: a patch one voxel deep is then a slice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +18,12 @@ from willis.errors import BadInputError, GeometryError
 from willis.infer.planes import slices_of
 from willis.io.labelled import LabelledImage, find_labelled_images
 from willis.io.nifti import read_nifti
+from willis.learn.batch_tables import lesion_slices, normal_slices
 from willis.learn.case import Case, CaseSource
+from willis.learn.description import read_subjects
 from willis.learn.folds import keep
 from willis.learn.recipe import FoldSettings
+from willis.learn.slice_batches import distribution_batches
 from willis.learn.split_file import check_parts, parts_of, read_split
 from willis.models.manifest import Intensity, Manifest, make_manifest
 from willis.models.plane_views import PUBLISHED_VIEWS
@@ -51,6 +54,10 @@ class ChronicData(Settings):
         Labelled T1s, as ``willis dataset describe`` reads them. Empty: phantoms are made as they are needed.
     split, part
         Split file, and the part of it that validates: a fold, or ``test``. Empty: ``[folds]`` of the recipe.
+    tables, batch
+        Folder that ``willis dataset describe`` wrote, and slices in a batch: slices then come in the published
+        batches, half with lesion and half without, every bin of size in each. Needs ``split``, one plane, and T1s
+        on the standard grid. Empty: slices are drawn as ``[sampling]`` says.
     shapes
         Folder of lesion masks in MNI space for half of the phantoms; empty: all are grown.
     phantom
@@ -63,6 +70,8 @@ class ChronicData(Settings):
     folder: str = ""
     split: str = ""
     part: str = ""
+    tables: str = ""
+    batch: int = 32
     shapes: str = ""
     phantom: PhantomSettings = PhantomSettings()
     intensity: Intensity = Intensity(scheme="p99")
@@ -91,6 +100,16 @@ class FolderSource:
 
     images: tuple[LabelledImage, ...]
     data: ChronicData
+    plan: tuple[tuple[tuple[int, int], ...], ...] = ()
+
+    def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
+        """Session and slice of patch ``number`` of a step, where batches are planned."""
+        if not self.plan:
+            return None
+        held = self.plan[step % len(self.plan)]
+        session, index = held[number % len(held)]
+        rows, columns = PUBLISHED_VIEWS[self.data.planes[0]].shape
+        return session, (rows // 2, columns // 2, index)
 
     def __len__(self) -> int:
         return len(self.images) * len(self.data.planes)
@@ -110,6 +129,11 @@ class FolderSource:
         prepared = prepare(
             Study({"t1": t1}), _manifest(self.data), options, lambda image: find_brain(image).mask_on(image.grid)
         )
+        if self.plan and prepared.fit is not None:
+            raise GeometryError(
+                f"{files.image.name} does not lie on the standard grid of 197 × 233 × 189 voxels of 1 mm; planned "
+                "batches count slices there. Leave tables out of [data], or resample it."
+            )
         back = np.linalg.inv(prepared.to_prepared)
         lesion = truth.with_data((truth.data > 0).astype(np.float32))
         moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
@@ -151,7 +175,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     if settings.folder:
         source = _folder_source(settings, folds, "training")
         _refuse_lesion_free(source)
-        return source
+        return replace(source, plan=_plan(settings, source.images)) if settings.tables else source
     return _phantoms(settings, validation=False)
 
 
@@ -192,6 +216,25 @@ def _left_out(settings: ChronicData) -> set[str]:
     if settings.part not in parts:
         raise BadInputError(f"part is {settings.part!r}; {settings.split} holds {', '.join(parts)}.")
     return set(parts[settings.part].subjects)
+
+
+def _plan(settings: ChronicData, images: Sequence[LabelledImage]) -> tuple[tuple[tuple[int, int], ...], ...]:
+    """(session, slice) of every slice of every batch."""
+    if not settings.split or len(settings.planes) != 1:
+        raise BadInputError("tables of [data] need a split with its lesion-free slices, and one plane.")
+    plane, split = settings.planes[0], read_split(Path(settings.split))
+    subjects = {subject.name: subject for subject in read_subjects(Path(settings.tables))}
+    number = {image.name: n for n, image in enumerate(images)}
+    if absent := [name for name in number if name not in subjects]:
+        raise BadInputError(f"{absent[0]} is not in the tables of {settings.tables}; describe the same folder.")
+    batches = distribution_batches(
+        lesion_slices(subjects, number, plane),
+        normal_slices(split, number, plane),
+        plane,
+        batch=settings.batch,
+        seed=split.seed,
+    )
+    return tuple(tuple((number[item.subject], item.index) for item in batch) for batch in batches)
 
 
 def _refuse_lesion_free(source: FolderSource) -> None:

@@ -1,0 +1,76 @@
+"""Labelled T1s for training: the published batches as a sampler, the part left out, what can't be learnt from."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from willis.app.cli.main import call
+from willis.errors import BadInputError
+from willis.measure.size_bins import SLICE_EDGES, bin_of
+from willis.tasks.chronic import dataset
+from willis.tasks.chronic.space import standard_grid
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six sessions with masks on the standard grid, their tables, and two folds."""
+    root = tmp_path_factory.mktemp("labelled")
+    grid = standard_grid()
+    for number in range(6):
+        mask = np.zeros(grid.shape, np.uint8)
+        side = 6 + 7 * number
+        mask[60 : 60 + side, 80 : 80 + side, 90 : 90 + side // 3] = 1
+        image = nib.Nifti1Image(mask, grid.affine)
+        image.set_qform(grid.affine, code=1)
+        image.header.set_xyzt_units("mm")
+        (root / "data").mkdir(exist_ok=True)
+        nib.save(image, root / "data" / f"sub-{number}_mask.nii.gz")
+    assert call(["dataset", "describe", str(root / "data"), "-o", str(root / "tables"), "--workers", "1"]) == 0
+    assert call(["dataset", "folds", str(root / "tables"), "--count", "2", "-o", str(root / "folds.json")]) == 0
+    return root
+
+
+def _data(folder: Path, **changes: object) -> dict[str, object]:
+    given = {"folder": folder / "data", "split": folder / "folds.json", "tables": folder / "tables"}
+    return {"planes": ["axial"], "part": "fold_1", "batch": 8, **{k: str(v) for k, v in given.items()}, **changes}
+
+
+def test_every_slice_of_the_training_part_is_planned_once(folder: Path) -> None:
+    source = dataset.training_cases(_data(folder))
+    assert len(source) == 3
+    seen: list[tuple[int, int]] = []
+    lesion_per_batch = []
+    for step in range(len(source.plan)):
+        held = [source.planned(step, n) for n in range(len(source.plan[step]))]
+        assert all(centre[:2] == (104, 120) for _, centre in held)
+        seen += [(session, centre[2]) for session, centre in held]
+        masks = [nib.load(source.images[session].mask).dataobj for session, _ in held]
+        areas = [int(np.asarray(mask[:, :, centre[2]]).sum()) for mask, (_, centre) in zip(masks, held, strict=True)]
+        lesion_per_batch.append(np.bincount(bin_of([a for a in areas if a], SLICE_EDGES["axial"]), minlength=6))
+        assert sum(area == 0 for area in areas) * 2 == len(areas)
+    assert len(seen) == len(set(seen))
+    assert (np.ptp(lesion_per_batch, axis=0) <= 1).all()
+    assert source.planned(len(source.plan), 0) == source.planned(0, 0)
+
+
+def test_training_and_validation_share_no_session(folder: Path) -> None:
+    training = {image.name for image in dataset.training_cases(_data(folder)).images}
+    left_out = {image.name for image in dataset.training_cases(_data(folder, part="fold_2")).images}
+    assert not training & left_out
+    assert len(training | left_out) == 6
+
+
+def test_what_can_t_be_learnt_from_is_told(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="part is 'fold_9'"):
+        dataset.training_cases(_data(folder, part="fold_9"))
+    with pytest.raises(BadInputError, match="and one plane"):
+        dataset.training_cases(_data(folder, planes=["axial", "coronal"]))
+    image = nib.Nifti1Image(np.zeros((9, 9, 9), np.uint8), np.eye(4))
+    image.set_qform(np.eye(4), code=1)
+    image.header.set_xyzt_units("mm")
+    for number in range(3):
+        nib.save(image, tmp_path / f"sub-{number}_mask.nii.gz")
+    with pytest.raises(BadInputError, match="no mask of the training set holds a lesion"):
+        dataset.training_cases({"folder": str(tmp_path)})
