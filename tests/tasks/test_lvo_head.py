@@ -88,13 +88,18 @@ def test_the_lesion_is_found_on_its_side_and_in_its_territory(straight):
 def test_a_mirrored_scan_swaps_the_sides_and_nothing_else(straight, turned):
     one = interpret.describe_territories(straight, interpret.darker_mask(straight, 4.0))
     other = {(t.name, t.side): t for t in interpret.describe_territories(turned, interpret.darker_mask(turned, 4.0))}
+    patient, mni = np.diag([-1.0, 1, 1, 1]), np.diag([-1.0, 1, 1, 1])
+    patient[0, 3] = 2 * GRID.centre_mm[0]
+    corners = np.array([(60, 60, 60, 1), (-60, 60, -40, 1), (0, -90, 30, 1)], float).T
+    apart = (straight.head.fit.matrix - patient @ turned.head.fit.matrix @ mni) @ corners
+    assert np.abs(apart).max() < 0.2
     swap = {"left": "right", "right": "left"}
     for t in one:
         twin = other[t.name, swap[t.side]]
         assert twin.darker_ml == pytest.approx(t.darker_ml, abs=1.0)
         assert twin.difference_hu == pytest.approx(t.difference_hu, abs=0.1)
     one_map, other_map = straight.difference.absolute, turned.difference.absolute[::-1]
-    assert np.corrcoef(one_map.ravel(), other_map.ravel())[0, 1] > 0.98
+    assert np.corrcoef(one_map.ravel(), other_map.ravel())[0, 1] > 0.9  # noise, sampled a part of a voxel beside
     assert np.mean(turned.left[::-1] == straight.left) < 0.02
 
 
