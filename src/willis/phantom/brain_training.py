@@ -35,8 +35,6 @@ SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
-CAVITY_SHARE = 0.25  # of cases: an old infarct that reaches the surface, full of fluid and yet brain
-CAVITY_RADIUS_MM = (12.0, 36.0)
 
 
 @dataclass(frozen=True)
@@ -124,27 +122,22 @@ def paint(rng: np.random.Generator, head: Head, palette: Palette) -> Field:
 
 def _add_lesions(rng: np.random.Generator, image: Field, head: Head, palette: Palette) -> None:
     """Bright, dark and fluid-filled lesions of all sizes inside the brain; ``image`` is changed."""
-    allowed = lookup((*PARENCHYMA, Tissue.CSF))[head.codes].astype(np.float32)
-
-    def blend(places: npt.NDArray[np.intp], radius: float, value: float) -> None:
-        voxel = np.array(np.unravel_index(int(rng.choice(places)), image.shape), dtype=float)
-        fraction = np.zeros(image.shape, dtype=np.float32)
-        basis, _ = np.linalg.qr(rng.standard_normal((3, 3)))
-        radii = radius * rng.uniform(0.6, 1.3, 3)
-        paint_ellipsoid(rng, fraction, voxel, radii, basis, softness=2.0, roughness=0.4, allowed=allowed)
-        np.add(image, fraction * (np.float32(value) - image), out=image)
-
-    if rng.random() < CAVITY_SHARE:
-        surface = np.flatnonzero((head.codes & (RIGHT_SIDE - 1)) == Tissue.CORTEX)
-        blend(surface, float(rng.uniform(*CAVITY_RADIUS_MM)) / SPACING_MM, palette["csf"])
+    parenchyma = lookup((*PARENCHYMA, Tissue.CSF))[head.codes]
     if rng.random() < 0.45:
         return
     where = np.flatnonzero(lookup(PARENCHYMA)[head.codes])
     low, high = float(palette.signal[:8].min()), float(palette.signal[:8].max())
     for _ in range(int(rng.integers(1, 5))):
+        voxel = np.array(np.unravel_index(int(rng.choice(where)), image.shape), dtype=float)
         radius = float(np.exp(rng.uniform(np.log(1.5), np.log(20))))
-        fluid = rng.random() < 0.35
-        blend(where, radius, palette["csf"] if fluid else rng.uniform(1.3 * low - 0.3 * high, 1.3 * high - 0.3 * low))
+        fraction = np.zeros(image.shape, dtype=np.float32)
+        basis, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+        paint_ellipsoid(rng, fraction, voxel, radius * rng.uniform(0.6, 1.3, 3), basis, softness=2.0, roughness=0.4,
+                        allowed=parenchyma.astype(np.float32))  # fmt: skip
+        value = (
+            palette["csf"] if rng.random() < 0.35 else rng.uniform(low - 0.3 * (high - low), high + 0.3 * (high - low))
+        )
+        image += fraction * (np.float32(value) - image)
 
 
 def distort(
