@@ -66,6 +66,13 @@ def test_artery_and_vein_are_found_and_partial_volume_is_undone():
     assert np.corrcoef(found.aif.curve, aif)[0, 1] > 0.995
 
 
+def test_bone_that_moves_into_a_voxel_is_no_artery():
+    data, aif, _ = vessels()
+    data[20:24, :, :, 25:] += 500.0
+    found = find_inputs(data, np.ones(data.shape[:3], bool), TIMES, 4)
+    assert np.corrcoef(found.aif.curve, aif)[0, 1] > 0.99
+
+
 def test_noise_alone_has_no_artery():
     data = np.random.default_rng(0).standard_normal((30, 30, 4, 40))
     with pytest.raises(BadInputError, match="no artery was found"):

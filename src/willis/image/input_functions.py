@@ -17,6 +17,8 @@ STRONG_SHARE = 0.02  # of voxels, those that enhance most, are looked through fo
 STRONG_PEAK = 0.3  # of the highest peak, that a vessel reaches at least
 LEAST_CONTRAST = 6.0  # of a vessel's peak over the noise of one frame
 LEAST_PEAK_HU = 20.0
+RETURNS_TO = 0.6  # of its peak, below which a vessel's curve ends: bone that moves into a voxel stays
+END_SHARE = 0.15  # of the frames, over which the end is taken
 EARLY_S = 2.0  # an artery peaks no later than this after the first of the strong curves
 VEIN_LATER_S = 1.5
 MEAN_OF = 5  # best voxels of one vessel, whose curves are averaged
@@ -80,8 +82,8 @@ def find_inputs(
 ) -> Inputs:
     """Artery and vein among the curves inside a mask.
 
-    The strongest curves are the vessels'. Of them, arteries are early, high and narrow; the vein has the largest
-    area and is later. A few neighbouring voxels of the best are averaged.
+    The strongest curves that fall again are the vessels'. Of them, arteries are early, high and narrow; the vein has
+    the largest area and is later. A few neighbouring voxels of the best are averaged.
 
     Parameters
     ----------
@@ -104,7 +106,8 @@ def find_inputs(
     noise = float(np.median(curves[:, : max(baseline, 2)].std(axis=1))) + 1e-6
     smooth = (curves + np.roll(curves, 1, axis=1) + np.roll(curves, -1, axis=1)) / 3
     smooth[:, [0, -1]] = curves[:, [0, -1]]
-    peak = smooth.max(axis=1)
+    end = smooth[:, -max(int(END_SHARE * len(times_s)), 2) :].mean(axis=1)
+    peak = np.where(end < RETURNS_TO * smooth.max(axis=1), smooth.max(axis=1), 0.0)
     count = max(int(STRONG_SHARE * len(curves)), 4 * MEAN_OF)
     strong = np.argpartition(-peak, min(count, len(peak) - 1))[:count]
     least = max(LEAST_CONTRAST * noise, LEAST_PEAK_HU, STRONG_PEAK * float(np.sort(peak)[-MEAN_OF]))
@@ -122,7 +125,7 @@ def find_inputs(
     later = late >= first + VEIN_LATER_S
     if not later.any():
         return Inputs(aif, None, 1.0)
-    area = np.trapezoid(curves[strong], times_s, axis=1)
+    area = np.asarray(np.trapezoid(curves[strong], times_s, axis=1))
     vof = _averaged(curves, places, strong[later], area[later])
     return Inputs(aif, vof, area_ratio(aif.curve, vof.curve, times_s))
 
