@@ -16,6 +16,8 @@ Codes = npt.NDArray[np.uint8]
 
 NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.5, 80.0)  # log-uniform
+MEAN_CONTRAST = (0.6, 1.0)  # of a patient's lesions, share of the full contrast
+CONTRAST_ENDS = (0.4, 1.5)
 MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
 
@@ -48,7 +50,7 @@ class Lesions:
     wmh
         White matter hyperintensity: the truth at 0.5.
     contrast
-        Its local contrast, 1 on average.
+        Its local contrast as a share of the full one: brightest foci stand in paler confluent areas.
     dirty
         Diffusely abnormal white matter and thin normal rims: bright, yet no lesion.
     fluid
@@ -88,8 +90,9 @@ def draw_lesions(rng: np.random.Generator, scene: LesionScene, load_ml: float | 
         if load * field_share > 0.02:
             wmh = vascular_field(rng, scene, load * field_share)
         add_foci(rng, scene, wmh, load, pattern)
-    contrast = 1 + 0.18 * smooth_noise(rng, shape, 12) + 0.08 * smooth_noise(rng, shape, 3)
-    np.clip(contrast, 0.75, 1.5, out=contrast)
+    mean, patchy = float(rng.uniform(*MEAN_CONTRAST)), float(rng.uniform(0.12, 0.3))
+    contrast = mean + patchy * smooth_noise(rng, shape, 12) + 0.08 * smooth_noise(rng, shape, 3)
+    np.clip(contrast, *CONTRAST_ENDS, out=contrast)
     dirty = draw_dirty(rng, scene, load)
     fluid = np.zeros(shape, dtype=np.float32)
     gliosis = np.zeros(shape, dtype=np.float32)
@@ -282,7 +285,7 @@ def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> 
     white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
     dirty = np.zeros(scene.codes.shape, dtype=np.float32)
     if rng.random() < 0.6:  # haze around the ventricles, wider with load
-        strength = float(rng.uniform(0.02, 0.2))
+        strength = float(rng.uniform(0.02, 0.15))
         reach = float(rng.uniform(3, 8)) * (1 + 0.01 * load_ml)
         dirty += strength * np.exp(-scene.ventricle_mm / reach)
     if rng.random() < 0.7:  # ependymal rim

@@ -40,7 +40,8 @@ def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palet
     image = table[codes]
     texture = float(rng.uniform(0.005, 0.05))
     image *= 1 + 0.03 * smooth_noise(rng, codes.shape, 6) + texture * smooth_noise(rng, codes.shape, 2.2)
-    uneven = float(rng.uniform(0, 0.1)) * smooth_noise(rng, codes.shape, 12)
+    uneven = float(rng.uniform(0, 0.14)) * smooth_noise(rng, codes.shape, 12)
+    uneven += float(rng.uniform(0, 0.08)) * smooth_noise(rng, codes.shape, 4)
     image *= 1 + lookup((Tissue.CORTEX, Tissue.HIPPOCAMPUS, Tissue.AMYGDALA))[codes] * uneven
     fluid_value, lesion_value, white = palette["csf"], palette["wmh"], palette["white"]
     if palette.sequence == "flair":
