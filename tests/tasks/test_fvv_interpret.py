@@ -56,6 +56,17 @@ def test_small_parts_are_dropped_when_asked() -> None:
     assert count_votes([answer], GRID, min_voxels=2).lesion.sum() == 8
 
 
+def test_parts_without_lowered_adc_are_dropped_when_asked() -> None:
+    answer = member(8)
+    answer[LESION, 14, 4:8, 4] = 0.9
+    adc = np.full(SHAPE, 0.8e-3)
+    adc[4:12, 8, 4] = 0.5e-3
+    votes = count_votes([answer], GRID, adc=adc)
+    assert votes.lesion.sum() == 8 and not votes.lesion[14].any()
+    assert votes.fvv_ml == pytest.approx(1.0)
+    assert not count_votes([answer], GRID, adc=np.full(SHAPE, 0.8e-3)).lesion.any()
+
+
 @pytest.mark.parametrize(
     ("visible", "answer", "certain"),
     [

@@ -23,6 +23,7 @@ from willis.volume.grid import Grid
 
 Bool3 = npt.NDArray[np.bool_]
 DECISION = "DWI-FLAIR mismatch"
+LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ class Votes:
 
 
 def count_votes(
-    answers: Iterable[npt.NDArray[np.floating]], grid: Grid, threshold: float = 0.5, min_voxels: int = 1
-) -> Votes:
+    answers: Iterable[npt.NDArray[np.floating]], grid: Grid, threshold: float = 0.5, min_voxels: int = 1,
+    adc: npt.NDArray[np.floating] | None = None,
+) -> Votes:  # fmt: skip
     """Count the members' votes.
 
     Parameters
@@ -81,6 +83,8 @@ def count_votes(
         Probability above which a voxel counts.
     min_voxels
         Parts of the lesion with fewer voxels are dropped; 1 keeps all, as published.
+    adc
+        (I, J, K); when given, parts of the lesion whose ADC isn't lowered are dropped. Published bundles keep them.
     """
     brain = np.zeros(grid.shape, dtype=np.uint8)
     lesion, visible = brain.copy(), brain.copy()
@@ -94,6 +98,8 @@ def count_votes(
     count = len(seen)
     agreed = 2 * brain.astype(int) >= count
     infarct = _without_specks(agreed & (2 * lesion.astype(int) >= count), min_voxels)
+    if adc is not None:
+        infarct = restricted(infarct, adc, agreed)
     volumes = tuple(float(np.count_nonzero(one & infarct)) * grid.voxel_ml for one in seen)
     return Votes(grid, agreed, infarct, np.where(infarct, visible, 0).astype(np.uint8), count, volumes)
 
@@ -103,6 +109,16 @@ def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
         return mask
     labels, count = label_components(mask, 26)
     kept = np.concatenate([[False], component_sizes(labels, count) >= min_voxels])
+    return np.asarray(kept[labels])
+
+
+def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3) -> Bool3:
+    """The parts of a lesion whose median ADC is below 0.85 of the brain's: piled-up signal isn't lowered."""
+    labels, count = label_components(lesion, 26)
+    if count == 0:
+        return lesion
+    medians = np.asarray(ndimage.median(adc, labels, np.arange(1, count + 1)))
+    kept = np.concatenate([[False], medians < LOWERED_ADC * float(np.median(adc[brain]))])
     return np.asarray(kept[labels])
 
 

@@ -128,7 +128,7 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
     grid = pair.b1000.grid
     least_mm3 = manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm))
     least = round(least_mm3 / (1000 * grid.voxel_ml)) if manifest.clusters.min_voxels > 1 else 1
-    return count_votes(_members_on(pair, prepared, prediction), grid, threshold, max(least, 1))
+    return count_votes(_members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
 
 
 def _members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
