@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from willis.errors import invalid_option
 
-TILE_THRESHOLDS = (0, 70, 155, 230)  # of a tile's values, from where it counts as a class; published code
-
 
 @dataclass(frozen=True)
 class Classes:
@@ -61,9 +59,3 @@ def snapped(picture: npt.NDArray[Any], count: int = 4) -> npt.NDArray[np.uint8]:
 def one_hot(numbers: npt.NDArray[np.integer[Any]], count: int) -> npt.NDArray[np.uint8]:
     """(count, ...) one 0/1 map for each class."""
     return np.stack([(numbers == index).astype(np.uint8) for index in range(count)])
-
-
-def tile_label(tile: npt.NDArray[Any]) -> int:
-    """Class of a tile by its mean value, as published: the last threshold that it reaches."""
-    mean = float(np.mean(tile))
-    return int(sum(mean >= threshold for threshold in TILE_THRESHOLDS) - 1)
