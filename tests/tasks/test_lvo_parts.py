@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError, GeometryError
-from willis.image.deform import Deformation
-from willis.image.mirror import HalfDifference
 from willis.io.nifti import write_nifti
 from willis.models.importers.mcresnet import CHANNELS, SHAPE
 from willis.tasks.lvo import interpret
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
 from willis.tasks.lvo.occlusion import CHANNELS as KNOWN
 from willis.tasks.lvo.occlusion import PUBLISHED_SHAPE, network_input, scaled_ct, scaled_difference
-from willis.tasks.lvo.prepare import PreparedHead, left_of
+from willis.tasks.lvo.prepare import left_of
 from willis.tasks.lvo.territory import read_territories
 from willis.tasks.lvo.vessels import length_mm, measure_vessels, read_vessels
 from willis.volume.grid import Grid
@@ -148,37 +146,9 @@ def test_ct_values_are_scaled_as_published():
     assert not scaled_difference(np.zeros(4, np.float32)).any()
 
 
-def prepared_head(darker_side: slice = slice(0, 10)) -> PreparedHead:
-    """A made-up head on one grid, its one half darker by 6 HU."""
-    values = head_values(np.random.default_rng(2))
-    inside = values > -500
-    values[inside] = 33
-    dark = np.zeros(GRID.shape, bool)
-    dark[darker_side] = True
-    values[inside & dark] = 27
-    ct = ct_of(values)
-    signed = np.where(inside, np.where(dark, -6.0, 6.0), np.nan).astype(np.float32)
-    territories = np.where(inside, 2, 0).astype(np.uint8)
-    territories[10:] += np.uint8(10) * (territories[10:] > 0)
-    still = Deformation(np.zeros((3, 4, 4, 4), np.float32), GRID)
-    head = SimpleNamespace(
-        grid=GRID, hu=ct, inside=Volume(inside.astype(np.uint8), GRID), brain=Volume(inside.astype(np.uint8), GRID)
-    )
-    return PreparedHead(
-        ct=ct,
-        head=head,  # type: ignore[arg-type]
-        difference=HalfDifference(signed, np.where(inside, 6.0, 0).astype(np.float32), still),
-        darker=np.where(inside, -signed, 0).astype(np.float32),
-        territories=territories,
-        left=left_of(GRID, GRID),
-        vessels=Volume(np.where(inside, 1, 0).astype(np.uint8), GRID),
-        notes=(),
-    )
-
-
 @pytest.mark.parametrize(("half", "side", "other"), [(slice(0, 10), "left", "right"), (slice(10, 20), "right", "left")])
-def test_the_darker_half_is_named_and_measured(half, side, other):
-    prepared = prepared_head(half)
+def test_the_darker_half_is_named_and_measured(half, side, other, make_head):
+    prepared = make_head(half)
     darker = interpret.darker_mask(prepared, 4.0)
     territories = interpret.describe_territories(prepared, darker)
     found = interpret.measure(prepared, territories, darker, {}, None)
@@ -194,10 +164,10 @@ def test_the_darker_half_is_named_and_measured(half, side, other):
     assert not interpret.darker_mask(prepared, 6.5).any()
 
 
-def test_the_network_gets_the_channels_that_it_was_promised():
+def test_the_network_gets_the_channels_that_it_was_promised(make_head):
     assert CHANNELS == KNOWN
     assert SHAPE == PUBLISHED_SHAPE
-    prepared = prepared_head()
+    prepared = make_head()
     manifest = SimpleNamespace(name="made", channels=CHANNELS, shape=None)
     x = network_input(prepared, manifest)  # type: ignore[arg-type]
     assert x.shape == (4, *GRID.shape)

@@ -1,0 +1,102 @@
+"""The stages that run a network: vessels by an imported model of nnU-Net, the occlusion by a McResNet."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from willis.errors import BadInputError, BundleError
+from willis.models.importers.nnunet import import_nnunet
+from willis.models.manifest import make_manifest
+from willis.models.publish import write_bundle
+from willis.nets.registry import build_network
+from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo.occlusion import CHANNELS, judge_occlusion, network_input
+from willis.tasks.settings import RunSettings
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "lvo"
+CONFIG = {"widths": [4, 4, 8, 8], "hidden": 4, "reduction": 2, "kernel": 3}
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "nnunet.npz") as held:
+        return dict(held)
+
+
+@pytest.fixture(scope="module")
+def ct(golden) -> Volume:
+    affine = np.diag([*golden["spacing_mm"], 1.0])
+    return Volume(golden["image"], Grid(golden["image"].shape, affine), role="ncct", unit="HU")
+
+
+def mcresnet(folder, **changes):
+    fields = {
+        "name": "made",
+        "task": "lvo",
+        "title": "made",
+        "network": {"name": "mcresnet", "config": CONFIG},
+        "channels": CHANNELS,
+        "outputs": ("lvo",),
+        "spacing_mm": (1.5, 1.5, 1.5),
+        "intensity": {"scheme": "range"},
+        "threshold": {"value": 0.4, "origin": "made"},
+        "licence": "x",
+        "intended_use": "x",
+        **changes,
+    }
+    members = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        members.append(build_network("mcresnet", CONFIG).state_dict())
+    return write_bundle(folder, make_manifest(fields, "made"), members, half=False)
+
+
+def test_an_imported_model_finds_the_vessels_that_its_judge_finds(ct, golden, tmp_path):
+    bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / "b", name="made")
+    found = find_vessels(ct, bundle, RunSettings(threads=1))
+    assert found.grid is ct.grid
+    assert np.mean(found.data == golden["3d_fullres_mirrored_labels"]) > 0.995  # c7 and m1 are codes 1 and 2 of both
+
+
+def test_a_bundle_that_finds_no_vessels_is_refused(ct, tmp_path):
+    with pytest.raises(BundleError, match="no imported model"):
+        find_vessels(ct, mcresnet(tmp_path / "m"), RunSettings())
+
+
+def test_the_probability_is_the_calibrated_mean_of_the_members(tmp_path, prepared_head):
+    bare = judge_occlusion(prepared_head, mcresnet(tmp_path / "a"), RunSettings(threads=1))
+    logits = [np.log(p / (1 - p)) for p in bare.members]
+    assert bare.probability == pytest.approx(1 / (1 + np.exp(-np.mean(logits))))
+    assert bare.interval == (min(bare.members), max(bare.members))
+    assert bare.threshold == 0.4
+    calibration = {"slope": 2.0, "intercept": 0.5, "origin": "made"}
+    tuned = judge_occlusion(prepared_head, mcresnet(tmp_path / "b", calibration=calibration), RunSettings(threads=1))
+    assert tuned.probability == pytest.approx(1 / (1 + np.exp(-(2 * np.mean(logits) + 0.5))))
+
+
+def test_the_published_input_keeps_the_scans_own_voxels(tmp_path, prepared_head):
+    manifest = mcresnet(tmp_path / "a", shape=(512, 512, 200)).manifest
+    grown = prepared_head.difference.absolute * np.random.default_rng(0).uniform(0.5, 1, prepared_head.ct.grid.shape)
+    difference = replace(prepared_head.difference, absolute=grown.astype(np.float32))
+    prepared_head = replace(prepared_head, difference=difference)
+    x = network_input(prepared_head, manifest)
+    assert x.shape == (4, 512, 512, 200)
+    shape = prepared_head.ct.grid.shape
+    start = [(n - m) // 2 for n, m in zip((512, 512, 200), shape, strict=True)]
+    inner = tuple(slice(s, s + m) for s, m in zip(start, shape, strict=True))
+    own = network_input(prepared_head, manifest.changed(shape=None))
+    np.testing.assert_allclose(x[0][inner], own[0], atol=1e-6)
+    assert np.count_nonzero(x[0]) == np.count_nonzero(own[0])
+    halves = x[3][inner]
+    assert halves[: shape[0] // 2].any()
+    assert not halves[shape[0] // 2 + 1 :].any()
+
+
+def test_a_channel_that_is_not_known_is_named(tmp_path, prepared_head):
+    with pytest.raises(BadInputError, match="wants flow"):
+        network_input(prepared_head, mcresnet(tmp_path / "a", channels=("ncct", "flow")).manifest)
