@@ -13,6 +13,7 @@ from willis.io.pairs import ENDINGS, MASK_WORDS
 from willis.io.tables import read_table
 
 TABLE_COLUMNS = ("subject", "mask")  # needed; "t1", "session" and "group" may stand beside them
+OTHER_MASKS = {"brain", "anatomy"}  # words of masks that aren't of lesions on the T1: brain masks, phantoms' own grid
 _ENTITY = re.compile(r"(?:^|[_/])(sub|ses)-([A-Za-z0-9]+)")
 _WORD = re.compile(r"[_\-. ]+")
 _T1 = re.compile(r"(?:^|[_\-. ])T1w?(?=[_\-. ]|$)", re.IGNORECASE)
@@ -126,7 +127,7 @@ def _name(path: Path) -> str:
 def _says_lesion(path: Path) -> bool:
     words = [word.lower() for word in _WORD.split(_stem(path))]
     told = MASK_WORDS.intersection(words[-1:]) or "t1lesion" in words or "lesion" in words
-    return bool(told) and not ({"brain", "label-brain"} & set(words))
+    return bool(told) and not (OTHER_MASKS & set(words))
 
 
 def _stem(path: Path) -> str:

@@ -144,7 +144,10 @@ def _grow(rng: np.random.Generator, codes: Codes, lesion: Field, place: str, vox
     keep = int(np.clip(voxels, 1, values.size))
     front = float(np.partition(values, keep - 1)[keep - 1])
     soft = float(rng.uniform(0.8, 1.8))
-    np.maximum(lesion[box], np.where(inside, np.clip((front - arrival) / soft + 0.5, 0, 1), 0), out=lesion[box])
+    share = np.where(inside, np.clip((front - arrival) / soft + 0.5, 0, 1), 0)
+    pieces = ndimage.label(share > 0, np.ones((3, 3, 3)))[0]
+    share[pieces != pieces[tuple(s - b.start for s, b in zip(seed, box, strict=True))]] = 0  # one infarct, no islands
+    np.maximum(lesion[box], share, out=lesion[box])
 
 
 def _may_take(codes: Codes, seed: np.uint8, place: str) -> npt.NDArray[np.bool_]:
