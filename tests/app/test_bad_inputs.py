@@ -81,7 +81,7 @@ MIRRORED = np.diag([1.0, 1.0, 1.0, 1.0])
 
 MAKERS: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "absent": ("x.nii.gz", lambda p: p, "doesn't exist"),
-    "folder": ("x.nii.gz", folder, "is a folder"),
+    "folder": ("x.nii.gz", folder, "holds no DICOM image. Give the folder of one series"),
     "no bytes": ("x.nii.gz", lambda p: written(p, b""), "is empty: 0 bytes"),
     "text": ("x.nii", lambda p: written(p, b"name\tvalue\n" * 100), "is not a NIfTI file"),
     "text in gzip": ("x.nii.gz", lambda p: written(p, gzip.compress(b"name\tvalue\n" * 100)), "is not a NIfTI file"),

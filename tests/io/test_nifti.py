@@ -470,7 +470,7 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_what_was_there(tmp_path, sm
         yield next(iter(pieces))
         raise OSError("disk full")
 
-    monkeypatch.setattr("willis.io.nifti._packed", broken)
+    monkeypatch.setattr("willis.io.nifti.packed", broken)
     with pytest.raises(OSError, match="disk full"):
         write_nifti(smooth_volume.with_data(smooth_volume.data * 2), path)
     assert path.read_bytes() == before

@@ -63,7 +63,8 @@ NETWORKS = {
     "raxnet": _raxnet,
     "xnet": _xnet,
     "clcinet": _clcinet,
-    "dunet": _dunet, "deeplab25d": _deeplab25d,
+    "dunet": _dunet,
+    "deeplab25d": _deeplab25d,
 }
 
 

@@ -15,6 +15,8 @@ from willis.models.manifest import Manifest
 from willis.study import Study
 from willis.tasks.settings import RunSettings
 from willis.tasks.taskspec import TaskSpec
+from willis.volume.series import Series
+from willis.volume.volume import Volume
 
 RECORDED_PACKAGES = ("willis", "torch", "openvino", "numpy", "scipy", "nibabel", "SimpleITK")
 
@@ -85,6 +87,7 @@ def make_provenance(
     registrations
         By role, the fit of each registration.
     """
+    images: dict[str, Volume | Series] = {**study.volumes, **study.series}
     return {
         "task": spec.name,
         "title": spec.title,
@@ -93,12 +96,12 @@ def make_provenance(
             role: {
                 "file": study.sources[role].path.name if role in study.sources else None,
                 "sha256": study.sources[role].sha256 if role in study.sources else None,
-                "shape": list(volume.grid.shape),
-                "spacing_mm": [round(s, 4) for s in volume.grid.spacing_mm],
-                "orientation": volume.grid.orientation,
-                "notes": list(volume.notes),
+                "shape": list(image.grid.shape),
+                "spacing_mm": [round(s, 4) for s in image.grid.spacing_mm],
+                "orientation": image.grid.orientation,
+                "notes": list(image.notes),
             }
-            for role, volume in (*study.volumes.items(), *study.series.items())
+            for role, image in images.items()
         },
         "bundles": [dict(bundle) for bundle in bundles],
         "options": {name: str(value) if hasattr(value, "__fspath__") else value for name, value in options.items()},
