@@ -69,7 +69,7 @@ def test_help_of_a_task_names_its_images_and_options(task: str, capsys: Captured
         (["run", "wmh", "--flair", "x.nii", "-o", "out", "--threshold", "2"], "--threshold is 2"),
         (["run", "wmh", "--flair", "x.nii", "-o", "out", "--threads", "0"], "--threads is 0; at least 1 is needed"),
         (["run", "wmh", "--flair", "x.nii", "-o", "out", "--memory-limit", "-1"], "--memory-limit is -1.0 GB"),
-        (["info", "tarot"], "task is 'tarot'; allowed are 'fvv', 'perfusion', 'wmh'"),
+        (["info", "tarot"], "task is 'tarot'; allowed are 'fvv', 'perfusion', 'wmh', 'chronic', 'lvo', 'brain'."),
     ],
 )
 def test_wrong_usage_is_one_sentence(

@@ -48,6 +48,16 @@ def test_dark_fluid_inside_stays_brain(rng):
     np.testing.assert_array_equal(region.data > 0, brain)
 
 
+def test_what_was_cut_out_of_a_found_brain_is_brain(rng):
+    kept = ball(30)
+    kept[:, 36:, 32:] &= ball(24)[:, 36:, 32:]
+    found = FOUND.data > 0
+    assert (found & ~kept).any() and (kept & ~found).any()
+    region = extracted_region(image_of(np.where(kept, rng.uniform(50, 100, SHAPE), 0)), FOUND)
+    assert region is not None
+    np.testing.assert_array_equal(region.data > 0, kept | found)
+
+
 def test_a_head_has_more_than_a_brain(rng):
     scalp = ball(52) & ~ball(44)
     image = np.where(ball(30) | scalp, rng.uniform(50, 100, SHAPE), 0)

@@ -76,7 +76,7 @@ JUDGED = [
     "t1 chronic",
     "t1 ch2",
     "flair patient07",
-    pytest.param("flair patient19", marks=BELOW),
+    "flair patient19",
     "flair whole head",
     "flair chronic",
     "flair acute",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -17,54 +17,18 @@ from willis.nets.raxnet import RaxNet, RaxNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
 from willis.nets.vgg_fusion import VggFusion, VggFusionConfig
 from willis.nets.xnet import XNet, XNetConfig
+from willis.settings import Settings
 
-
-def _unet3d(config: Mapping[str, Any]) -> nn.Module:
-    return UNet3d(UNet3dConfig.parse(config, "the configuration of unet3d"))
-
-
-def _raxnet(config: Mapping[str, Any]) -> nn.Module:
-    return RaxNet(RaxNetConfig.parse(config, "the configuration of raxnet"))
-
-
-def _mcresnet(config: Mapping[str, Any]) -> nn.Module:
-    return McResNet(McResNetConfig.parse(config, "the configuration of mcresnet"))
-
-
-def _deeplab25d(config: Mapping[str, Any]) -> nn.Module:
-    return DeepLab25d(DeepLab25dConfig.parse(config, "the configuration of deeplab25d"))
-
-
-def _plainunet(config: Mapping[str, Any]) -> nn.Module:
-    return PlainUNet(PlainUNetConfig.parse(config, "the configuration of plainunet"))
-
-
-def _xnet(config: Mapping[str, Any]) -> nn.Module:
-    return XNet(XNetConfig.parse(config, "the configuration of xnet"))
-
-
-def _clcinet(config: Mapping[str, Any]) -> nn.Module:
-    return ClciNet(ClciNetConfig.parse(config, "the configuration of clcinet"))
-
-
-def _dunet(config: Mapping[str, Any]) -> nn.Module:
-    return DUNet(DUNetConfig.parse(config, "the configuration of dunet"))
-
-
-def _vgg_fusion(config: Mapping[str, Any]) -> nn.Module:
-    return VggFusion(VggFusionConfig.parse(config, "the configuration of vgg_fusion"))
-
-
-NETWORKS = {
-    "vgg_fusion": _vgg_fusion,
-    "unet3d": _unet3d,
-    "mcresnet": _mcresnet,
-    "plainunet": _plainunet,
-    "raxnet": _raxnet,
-    "xnet": _xnet,
-    "clcinet": _clcinet,
-    "dunet": _dunet,
-    "deeplab25d": _deeplab25d,
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
+    "vgg_fusion": (VggFusion, VggFusionConfig),
+    "unet3d": (UNet3d, UNet3dConfig),
+    "mcresnet": (McResNet, McResNetConfig),
+    "plainunet": (PlainUNet, PlainUNetConfig),
+    "raxnet": (RaxNet, RaxNetConfig),
+    "xnet": (XNet, XNetConfig),
+    "clcinet": (ClciNet, ClciNetConfig),
+    "dunet": (DUNet, DUNetConfig),
+    "deeplab25d": (DeepLab25d, DeepLab25dConfig),
 }
 
 
@@ -85,4 +49,5 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     """
     if name not in NETWORKS:
         raise invalid_option("network", name, NETWORKS)
-    return NETWORKS[name](config)
+    network, settings = NETWORKS[name]
+    return network(settings.parse(config, f"the configuration of {name}"))

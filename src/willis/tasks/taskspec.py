@@ -119,6 +119,24 @@ class OptionSpec:
         return value if self.kind == "integer" else float(value)
 
 
+THRESHOLD = OptionSpec(
+    "threshold",
+    "number",
+    None,
+    "Probability from which a voxel counts; default: the bundle's.",
+    least=0.01,
+    most=0.99,
+)
+MIN_SIZE = OptionSpec(
+    "min_size",
+    "number",
+    None,
+    "Least volume of a lesion in mm³; default: the bundle's, at 1 mm³ a voxel.",
+    least=0.0,
+    most=1000.0,
+)
+
+
 @dataclass(frozen=True)
 class LabelSpec:
     """One mask that a task writes: ``*_label-<name>_mask.nii.gz``."""

@@ -1,4 +1,4 @@
-"""Whether an image shows a brain alone, and then which of its voxels were kept."""
+"""Whether an image shows a brain alone, and then where its outline runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ MOST_RATIO = 1.35  # of the region that isn't background over the brain that was
 def extracted_region(image: Volume, found: Volume) -> Volume | None:
     """The brain that someone has cut out of its head already, as ``uint8``; None when the image shows more.
 
+    What was kept, and what the network takes for brain beside it: a tight extraction cuts out sulci, which are brain.
+
     Parameters
     ----------
     image
@@ -31,7 +33,7 @@ def extracted_region(image: Volume, found: Volume) -> Volume | None:
     if counts.max() < LEAST_FLAT_SHARE * counts.sum():
         return None
     kept = largest_component(image.data != values[counts.argmax()], connectivity=6)
-    region = ndimage.binary_fill_holes(kept)
+    region = ndimage.binary_fill_holes(kept | inside)
     if np.count_nonzero(region) > MOST_RATIO * np.count_nonzero(inside):
         return None
     return found.with_data(region.astype(np.uint8))

@@ -23,7 +23,7 @@ from willis.volume.volume import Volume
 
 LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
 EXTRACTED_NOTE = (
-    "The image was brain-extracted before: what was kept of it is the brain mask, and the network only finds its parts."
+    "The image was brain-extracted before: what was kept of it is brain, and the network adds sulci that were cut out."
 )
 
 

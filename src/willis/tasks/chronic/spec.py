@@ -1,6 +1,15 @@
 """What `chronic` reads, offers and gives."""
 
-from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+from willis.tasks.taskspec import (
+    MIN_SIZE,
+    THRESHOLD,
+    Citation,
+    LabelSpec,
+    MeasurementSpec,
+    OptionSpec,
+    RoleSpec,
+    TaskSpec,
+)
 
 REGIONS = ("cortical", "subcortical", "cerebellar", "brainstem")
 
@@ -55,22 +64,8 @@ SPEC = TaskSpec(
             "Lay the T1 on the template: auto keeps one that is on the template's grid already.",
             choices=("auto", "always"),
         ),
-        OptionSpec(
-            "threshold",
-            "number",
-            None,
-            "Probability from which a voxel counts; default: the bundle's.",
-            least=0.01,
-            most=0.99,
-        ),
-        OptionSpec(
-            "min_size",
-            "number",
-            None,
-            "Least volume of a lesion in mm³; default: the bundle's, at 1 mm³ a voxel.",
-            least=0.0,
-            most=1000.0,
-        ),
+        THRESHOLD,
+        MIN_SIZE,
         OptionSpec(
             "reference",
             "path",

@@ -1,6 +1,15 @@
 """What `wmh` reads, offers and gives."""
 
-from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+from willis.tasks.taskspec import (
+    MIN_SIZE,
+    THRESHOLD,
+    Citation,
+    LabelSpec,
+    MeasurementSpec,
+    OptionSpec,
+    RoleSpec,
+    TaskSpec,
+)
 
 REGIONS = (
     "periventricular left",
@@ -68,21 +77,7 @@ SPEC = TaskSpec(
             "Scaling by the 99th percentile in the brain, without or with SHiVAi's cap at 1.3; default: the bundle's.",
             choices=("p99", "p99-capped"),
         ),
-        OptionSpec(
-            "threshold",
-            "number",
-            None,
-            "Probability from which a voxel counts; default: the bundle's.",
-            least=0.01,
-            most=0.99,
-        ),
-        OptionSpec(
-            "min_size",
-            "number",
-            None,
-            "Least volume of a lesion in mm³; default: the bundle's, at 1 mm³ a voxel.",
-            least=0.0,
-            most=1000.0,
-        ),
+        THRESHOLD,
+        MIN_SIZE,
     ),
 )
