@@ -63,23 +63,38 @@ def flair_palette(rng: np.random.Generator, tissue: Relaxation, field: FieldStre
     # refocusing trains of many low-angle pulses weaken T2 weighting: an effective T2 longer than the true one
     stretch = float(rng.uniform(1.0, 1.35))
     signal = mr.inversion_recovery(tissue.proton_density, tissue.t1_ms, tissue.t2_ms * stretch, **p)
-    return scaled("flair", hyperintense(rng, signal), p | {"t2_stretch": stretch})
+    signal = as_flair_looks(rng, signal, paleness=float(rng.uniform(*PALENESS)))
+    return scaled("flair", signal, p | {"t2_stretch": stretch})
 
 
-LEAST_LESION_TO_WHITE = (1.3, 1.7)  # FLAIR signal below which a rater would not call a lesion hyperintense; assumed
-LEAST_LESION_TO_CORTEX = 1.05  # assumed: a lesion outshines the grey matter beside it
+FLAIR_TO_WHITE = {  # signal against white matter beyond which an adult's FLAIR does not go; assumed
+    "cortex": (1.12, 1.5),
+    "hippocampus": (1.15, 1.65),
+    "deep grey": (0.95, 1.35),
+    "pallidum": (0.7, 1.15),
+    "brainstem": (0.9, 1.2),
+    "cerebellar cortex": (1.05, 1.4),
+}
+PALENESS = (0.6, 1.0)  # of the lesion's contrast that its relaxation times give; assumed: lesions are part healthy
+LEAST_LESION_TO_WHITE = (1.25, 1.5)  # FLAIR signal below which a rater would not call a lesion hyperintense; assumed
+LEAST_LESION_TO_CORTEX = (1.03, 1.25)  # assumed: a lesion outshines the grey matter beside it
 
 
-def hyperintense(rng: np.random.Generator, signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """FLAIR signals (rows of ``NAMES``) with lesions clearly brighter than white matter, and brighter than cortex.
+def as_flair_looks(
+    rng: np.random.Generator, signal: npt.NDArray[np.float64], paleness: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """FLAIR signals (rows of ``NAMES``) with grey matter as bright as it is on scans, and lesions brighter still.
 
     Long T1 can cancel long T2 on FLAIR; such tissue isn't a hyperintensity, which is bright on FLAIR by definition
     (STRIVE, Wardlaw 2013, doi:10.1016/S1474-4422(13)70124-8).
     """
     out = signal.copy()
-    lesion, white, cortex = (NAMES.index(name) for name in ("wmh", "white", "cortex"))
-    least = float(rng.uniform(*LEAST_LESION_TO_WHITE)) * out[white]
-    out[lesion] = max(out[lesion], least, LEAST_LESION_TO_CORTEX * out[cortex])
+    white = out[NAMES.index("white")]
+    for name, (low, high) in FLAIR_TO_WHITE.items():
+        out[NAMES.index(name)] = np.clip(out[NAMES.index(name)], low * white, high * white)
+    lesion, cortex = NAMES.index("wmh"), out[NAMES.index("cortex")]
+    pale = white + paleness * (out[lesion] - white)
+    out[lesion] = max(pale, rng.uniform(*LEAST_LESION_TO_WHITE) * white, rng.uniform(*LEAST_LESION_TO_CORTEX) * cortex)
     return out
 
 
@@ -102,7 +117,7 @@ def loosened(rng: np.random.Generator, palette: Palette, amount: float = 0.07) -
     signal = np.sign(palette.signal) * np.abs(palette.signal) ** gamma
     signal = signal * np.exp(amount * rng.standard_normal(len(signal)))
     if palette.sequence == "flair":
-        signal = hyperintense(rng, signal)
+        signal = as_flair_looks(rng, signal)
     return scaled(palette.sequence, signal, palette.parameters | {"gamma": gamma})
 
 

@@ -16,8 +16,7 @@ Codes = npt.NDArray[np.uint8]
 
 NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.5, 80.0)  # log-uniform
-MEAN_CONTRAST = (0.6, 1.0)  # of a patient's lesions, share of the full contrast
-CONTRAST_ENDS = (0.4, 1.5)
+CONTRAST_ENDS = (0.5, 1.5)  # of a place within a lesion, share of the patient's
 MIDLINE_SPARED_MM = 5.0
 SIDE_MASK = RIGHT_SIDE - 1
 
@@ -90,8 +89,7 @@ def draw_lesions(rng: np.random.Generator, scene: LesionScene, load_ml: float | 
         if load * field_share > 0.02:
             wmh = vascular_field(rng, scene, load * field_share)
         add_foci(rng, scene, wmh, load, pattern)
-    mean, patchy = float(rng.uniform(*MEAN_CONTRAST)), float(rng.uniform(0.12, 0.3))
-    contrast = mean + patchy * smooth_noise(rng, shape, 12) + 0.08 * smooth_noise(rng, shape, 3)
+    contrast = 1 + float(rng.uniform(0.1, 0.25)) * smooth_noise(rng, shape, 12) + 0.08 * smooth_noise(rng, shape, 3)
     np.clip(contrast, *CONTRAST_ENDS, out=contrast)
     dirty = draw_dirty(rng, scene, load)
     fluid = np.zeros(shape, dtype=np.float32)

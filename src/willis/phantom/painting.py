@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from willis.phantom.contrast import Palette, lookup_table_of
 from willis.phantom.deform import Field, smooth_noise
-from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDED, VENTRICLES, Region, Tissue, lookup
+from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, VENTRICLES, Region, Tissue, lookup
 from willis.phantom.lesions import SIDE_MASK, Lesions
 
 TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
@@ -35,7 +35,7 @@ def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palet
     """The ideal image: each tissue's value and texture, then lesions and their look-alikes by fraction."""
     table = lookup_table_of(palette)
     for tissue in Tissue:
-        wobble = 1 + (0.03 if tissue in SIDED else 0.08) * rng.standard_normal()
+        wobble = 1 + (0.03 if tissue in BRAIN else 0.08) * rng.standard_normal()
         table[[tissue, tissue | RIGHT_SIDE]] *= wobble
     image = table[codes]
     texture = float(rng.uniform(0.005, 0.05))

@@ -15,6 +15,9 @@ Values = npt.NDArray[np.float64]
 
 
 PD_SHARE = 0.4  # proton density varies by this share of how much T2 does
+TOGETHER = 0.7  # correlation of T1, T2 and water within a tissue: all three rise with its water
+ALIKE = 0.7  # correlation of brain tissues within a person: age and the scanner's calibration move all of them
+BRAIN_ROWS = ("white", "cortex", "deep grey", "pallidum", "hippocampus", "brainstem", "cerebellar cortex")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ ROWS: dict[str, TissueRow] = {
     "deep grey": TissueRow(0.80, (1000, 1250), (86, 80), (62, 48), 0.76, f"{ROONEY}; T2, T2* {ASSUMED}"),
     "pallidum": TissueRow(0.74, (800, 1020), (68, 60), (45, 32), 0.74, f"{ROONEY}; T2, T2* {ASSUMED}: iron"),
     "hippocampus": TissueRow(0.84, (1180, 1480), (102, 100), (84, 66), 0.88, f"as cortex, brighter: {ASSUMED}"),
-    "brainstem": TissueRow(0.74, (780, 980), (84, 78), (66, 50), 0.74, f"between grey and white matter: {ASSUMED}"),
+    "brainstem": TissueRow(0.73, (780, 980), (79, 73), (66, 50), 0.74, f"between grey and white matter: {ASSUMED}"),
     "cerebellar cortex": TissueRow(0.81, (1080, 1350), (92, 90), (80, 62), 0.80, f"{ROONEY}; the rest {ASSUMED}"),
     "csf": TissueRow(
         1.00, (4300, 4300), (2000, 1800), (1500, 1000), 3.0, f"{ROONEY}; {CSF_T2}; {PIERPAOLI}; T2* {ASSUMED}", 0.08
@@ -141,21 +144,31 @@ def draw_relaxation(rng: np.random.Generator | None, field: FieldStrength, sprea
     rows = [ROWS[n] for n in names]
     at = 0 if field == "1.5T" else 1
 
-    def drawn(means: list[float], spreads: list[float]) -> Values:
-        values = np.array(means, dtype=np.float64)
-        if rng is None:
-            return values
-        return np.asarray(values * np.exp(np.array(spreads) * np.clip(rng.standard_normal(len(rows)), -2.5, 2.5)))
+    alike = np.array([name in BRAIN_ROWS for name in names])
 
+    def deviation(shared: Values | None = None) -> Values:
+        """(row,) standard normal deviations, alike within the brain, correlated with ``shared``."""
+        if rng is None:
+            return np.zeros(len(rows))
+        person, own = rng.standard_normal(), rng.standard_normal(len(rows))
+        z = np.where(alike, np.sqrt(ALIKE) * person + np.sqrt(1 - ALIKE) * own, own)
+        if shared is not None:
+            z = TOGETHER * shared + np.sqrt(1 - TOGETHER**2) * z
+        return np.clip(z, -2.5, 2.5)
+
+    def drawn(means: list[float], spreads: list[float], z: Values) -> Values:
+        return np.asarray(np.array(means, dtype=np.float64) * np.exp(np.array(spreads) * z))
+
+    water = deviation()
     spreads = [r.spread * spread for r in rows]
     t1_spreads = [(r.spread if r.t1_spread is None else r.t1_spread) * spread for r in rows]
-    t2 = drawn([r.t2_ms[at] for r in rows], spreads)
+    t2 = drawn([r.t2_ms[at] for r in rows], spreads, deviation(water))
     ratio = np.array([r.t2star_ms[at] / r.t2_ms[at] for r in rows])
     return Relaxation(
         names,
-        np.minimum(drawn([r.proton_density for r in rows], [PD_SHARE * s for s in spreads]), 1.0),
-        drawn([r.t1_ms[at] for r in rows], t1_spreads),
+        np.minimum(drawn([r.proton_density for r in rows], [PD_SHARE * s for s in spreads], deviation(water)), 1.0),
+        drawn([r.t1_ms[at] for r in rows], t1_spreads, deviation(water)),
         t2,
         t2 * ratio,
-        drawn([r.adc for r in rows], spreads),
+        drawn([r.adc for r in rows], spreads, deviation(water)),
     )

@@ -87,17 +87,21 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
     ]
     if rng.random() < 0.5:
         palettes = [loosened(rng, p) for p in palettes]
-    flair_3d = bool(rng.random() < 0.35)
+    flair_3d = bool(rng.random() < 0.55)
     thick = [None if volumetric else 2, None if flair_3d else int(rng.choice([2, 1, 0], p=[0.88, 0.07, 0.05]))]
     mask = wrong_mask(rng, brain)
     stripped = bool(rng.random() < 0.4)
     images = []
-    for palette, axis, misplaced in zip(palettes, thick, (0.35, 0.0), strict=True):  # the truth is the FLAIR's
-        acquisition = draw_acquisition(rng, thick_axis=axis, misplaced_mm=misplaced)
+    acquisitions = [
+        draw_acquisition(rng, thick_axis=thick[0], misplaced_mm=0.35),
+        draw_acquisition(rng, thick_axis=thick[1]),
+    ]
+    for palette, acquisition in zip(palettes, acquisitions, strict=True):
         ideal = paint(rng, head.codes, palette, lesions)
         image = acquire(rng, ideal, acquisition, 1.0, 1.0)
         images.append(image * mask if stripped else image)
-    wmh = (lesions.wmh >= TRUTH_FRACTION).astype(np.uint8)
+    seen = acquire(rng, lesions.wmh, acquisitions[1].without_bias(), 1.0, 1.0)  # raters draw on the FLAIR's slices
+    wmh = (seen >= TRUTH_FRACTION).astype(np.uint8)
     scale = np.exp(rng.uniform(np.log(50), np.log(800), 2)).astype(np.float32)
     return WmhCase(
         images[0] * scale[0],
