@@ -15,7 +15,7 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.patient import Patient, make_patient
 from willis.settings import Settings
 from willis.tasks.perfusion.labels import classes_of, one_hot, snapped
-from willis.tasks.perfusion.network import network_image, slice_grid
+from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
@@ -24,6 +24,8 @@ from willis.volume.volume import Volume
 
 MapName = Literal["cbf", "cbv", "mtt", "ttp", "tmax", "mip"]
 ScalarName = Literal["nihss", "age", "sex"]
+DRAWS = 501  # apart from the stream that draws the patient
+ABSENT = "absent"
 
 
 class PerfusionData(Settings):
@@ -41,6 +43,12 @@ class PerfusionData(Settings):
         Pixels and mm of a side of a slice.
     side
         Pixels of a side of the phantoms' own slices.
+    coding
+        ``colours``: three channels a map, painted as published; ``values``: one channel a map.
+    missing_share
+        Share of the cases that lack the MIP, and of those that lack each scalar; of values alone, where 0 is unknown.
+    smoothing_mm
+        Widths of the smoothing of series, drawn for each case beside that chosen by the noise; analyses differ in it.
     phantom
         Which heads, which seed.
     """
@@ -51,6 +59,9 @@ class PerfusionData(Settings):
     size: int = Field(512, ge=32)
     field_mm: float = Field(220.0, gt=0)
     side: int = Field(192, ge=32)
+    coding: Literal["colours", "values"] = "colours"
+    missing_share: float = Field(0.0, ge=0, le=1)
+    smoothing_mm: tuple[float, ...] = ()
     phantom: PhantomSettings = PhantomSettings()
 
 
@@ -65,15 +76,23 @@ class PhantomSource:
     def case(self, index: int) -> Case:
         """Phantom ``index`` as the network sees it."""
         patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side)
-        return prepared_case(patient, self.settings, f"{index:06d}")
+        rng = np.random.default_rng([self.seed, index, DRAWS])
+        return prepared_case(patient, self.settings, f"{index:06d}", rng)
 
 
-def prepared_case(patient: Patient, settings: PerfusionData, subject: str) -> Case:
+def prepared_case(patient: Patient, settings: PerfusionData, subject: str, rng: np.random.Generator) -> Case:
     """A phantom's series through the same maps as a patient's, with its truth as classes."""
-    prepared = prepare(patient.study, SPEC.resolve_options({}))
+    widths = (None, *settings.smoothing_mm)
+    prepared = prepare(patient.study, SPEC.resolve_options({"smoothing": widths[int(rng.integers(len(widths)))]}))
     grid = slice_grid(prepared.grid, settings.size, settings.field_mm)
-    scalars = [patient.study.scalars[name] for name in settings.scalars]
-    image = network_image(prepared, settings.maps, scalars, grid)
+    scalars: dict[str, float | None] = {name: patient.study.scalars[name] for name in settings.scalars}
+    if settings.coding == "values":
+        kept = {name: rng.random() >= settings.missing_share for name in ("mip", *settings.scalars)}
+        maps = [name if kept.get(name, True) else ABSENT for name in settings.maps]
+        known = {name: value if kept[name] else None for name, value in scalars.items()}
+        image = value_image(prepared, maps, known, grid)
+    else:
+        image = network_image(prepared, settings.maps, [patient.study.scalars[n] for n in settings.scalars], grid)
     picture = np.zeros(prepared.grid.shape, dtype=np.uint8)
     for name, value in (("brain", 85), ("penumbra", 170), ("core", 255)):
         picture[patient.truth[name].data > 0] = value
@@ -100,12 +119,14 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
     step = settings.field_mm / settings.size
+    values = settings.coding == "values"
     return {
         "name": "perfusion",
         "task": "perfusion",
         "network": {"name": "vgg_fusion"},
         "title": SPEC.title,
         "channels": (*settings.maps, *settings.scalars),
+        "missing_channels": "zero" if values else "error",
         "outputs": classes_of(settings.classes).names,
         "activation": "softmax",
         "spacing_mm": (step, step, 5.0),

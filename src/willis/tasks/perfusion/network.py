@@ -1,8 +1,8 @@
-"""From maps to the network's input: painted in a vendor's colours, blue, green and red from 0 to 255."""
+"""From maps to a network's input: painted in a vendor's colours as published, or as values of one channel a map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ from willis.volume.volume import Volume
 
 RANGES = {"cbf": (0.0, 80.0), "cbv": (0.0, 8.0), "mtt": (0.0, 24.0), "ttp": (0.0, 40.0), "tmax": (0.0, 16.0)}
 MIP_HU = (0.0, 160.0)
+NORMAL_TMAX_S = 4.0  # tissue with a lower Tmax is what flow, volume and time to peak are set against; assumed
+SCALES = {"cbf": 2.0, "cbv": 2.0, "mtt": 24.0, "ttp": 16.0, "tmax": 16.0, "mip": 4.0}  # of normal tissue, or s
+MOST = 2.0  # channels of values end here, so that a vessel doesn't outshine the brain
+SCALAR_SCALES = {"nihss": (1.0, 43.0), "age": (0.0, 100.0), "sex": (1.0, 2.0)}  # added, then divided by; 0 is unknown
 
 
 def slice_grid(grid: Grid, size: int, field_mm: float) -> Grid:
@@ -44,7 +48,7 @@ def network_image(
     if missing:
         raise BadInputError(f"the network needs {', '.join(maps)}; missing is {', '.join(missing)}.")
     inside = prepared.brain if prepared.way == "colours" else prepared.tissue
-    where = resample_to(Volume(inside.astype(np.float32), prepared.grid), target).data >= 0.5
+    where = _share_on(inside, prepared.grid, target) >= 0.5
     channels = [_painted(prepared.maps[name], name, where, target) for name in maps]
     flat = [np.full((1, *target.shape), value, dtype=np.float32) for value in scalars]
     return np.concatenate([*channels, *flat])
@@ -58,3 +62,45 @@ def _painted(volume: Volume, name: str, where: npt.NDArray[np.bool_], target: Gr
         return np.repeat(grey[None], 3, axis=0).astype(np.float32)
     rgb = paint(values, RANGES[name], jet(), where)
     return np.ascontiguousarray(np.moveaxis(rgb[..., ::-1], -1, 0)).astype(np.float32)
+
+
+def value_image(
+    prepared: PreparedMaps, maps: Sequence[str], scalars: Mapping[str, float | None], target: Grid
+) -> npt.NDArray[np.float32]:
+    """(maps + scalars, I, J, K): each map's values in the tissue, then each scalar in the brain; 0 where unknown.
+
+    CBF, CBV, TTP and MIP are set against the tissue that is normally supplied, so that neither the scale of the
+    arterial input nor the time of injection matters; MTT and Tmax are in seconds.
+    """
+    tissue = _share_on(prepared.tissue, prepared.grid, target) >= 0.5
+    brain = _share_on(prepared.brain, prepared.grid, target) >= 0.5
+    out = np.zeros((len(maps) + len(scalars), *target.shape), dtype=np.float32)
+    normal = prepared.tissue
+    if "tmax" in prepared.maps:
+        supplied = normal & (prepared.maps["tmax"].data < NORMAL_TMAX_S)
+        normal = supplied if supplied.any() else normal
+    for channel, name in enumerate(maps):
+        if name in prepared.maps:
+            values = _against(prepared.maps[name].data, normal, name)
+            where = brain if name == "mip" else tissue
+            out[channel] = resample_to(Volume(values, prepared.grid), target).data * where
+    for channel, (name, value) in enumerate(scalars.items(), start=len(maps)):
+        if value is not None:
+            added, scale = SCALAR_SCALES[name]
+            out[channel] = brain * np.float32((value + added) / scale)
+    return out
+
+
+def _against(data: npt.NDArray[np.floating], normal: npt.NDArray[np.bool_], name: str) -> npt.NDArray[np.float32]:
+    usual = float(np.median(data[normal])) if normal.any() else 0.0
+    if name == "ttp":
+        values = (data - usual) / SCALES[name]
+    elif name in ("cbf", "cbv", "mip"):
+        values = data / max(SCALES[name] * usual, 1e-6)
+    else:
+        values = data / SCALES[name]
+    return np.asarray(np.clip(values, -MOST, MOST), dtype=np.float32)
+
+
+def _share_on(mask: npt.NDArray[np.bool_], grid: Grid, target: Grid) -> npt.NDArray[np.floating]:
+    return resample_to(Volume(mask.astype(np.float32), grid), target).data
