@@ -24,6 +24,9 @@ Arrays = dict[str, npt.NDArray[np.float32]]
 MAPS = ("cbf", "cbv", "ttp", "tmax", "mip")  # in the published order
 CLASSES = {4: ("background", "brain", "penumbra", "core"), 3: ("background", "penumbra", "core"),
            2: ("background", "core")}  # fmt: skip
+COLOURS = ("blue", "green", "red")
+SCALARS = ("nihss", "age", "sex")  # in the order of the published settings
+FIELD_MM = 220.0  # of a slice; assumed
 VGG_CONVS = (2, 2, 3, 3, 3)
 _VGG = re.compile(r"block([1-5])_conv([1-3])_([a-z]+)")
 _NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -225,16 +228,18 @@ def _manifest(path: Path, found: FusionFile) -> Manifest:
     if classes not in CLASSES:
         raise BadInputError(f"{path} has {classes} classes; allowed are {', '.join(map(str, CLASSES))}.")
     scalars = int(str(found.config["scalars"]))
+    size = int(str(found.config.get("size", 512)))
     return make_manifest(
         {
             "name": f"perfusion-{'-'.join(found.maps)}" + (f"-scalars{scalars}" if scalars else ""),
             "title": f"Multi-input perfusion network, {', '.join(name.upper() for name in found.maps)}",
             "task": "perfusion",
             "network": {"name": "vgg_fusion", "config": found.config},
-            "channels": found.maps,
+            "channels": (*(f"{m}-{c}" for m in found.maps for c in COLOURS), *SCALARS[:scalars]),
             "outputs": CLASSES[classes],
             "activation": "softmax",
-            "spacing_mm": (1.0, 1.0, 1.0),
+            "spacing_mm": (FIELD_MM / size, FIELD_MM / size, 5.0),
+            "window": {"mode": "sliding", "shape": (size, size, 1), "overlap": 0.0},
             "intensity": {"scheme": "none"},
             "threshold": {"value": 0.5, "origin": "not used: the class of highest probability is taken, as published"},
             "licence": "not stated in the file; ask its authors",
@@ -243,7 +248,10 @@ def _manifest(path: Path, found: FusionFile) -> Manifest:
             "source": path.name,
             "peculiarities": (
                 "Maps are pictures in a vendor's colours, blue, green and red from 0 to 255, not normalised.",
-                "The pixel spacing that it was trained at isn't in the file.",
+                f"The pixel spacing that it was trained at isn't in the file; a field of {FIELD_MM:g} mm is assumed.",
+                f"Clinical scalars are taken to be {', '.join(SCALARS[:scalars])}; unknown ones are 0, as published."
+                if scalars
+                else "It takes no clinical scalars.",
             ),
         },
         f"the manifest of {path.name}",

@@ -14,7 +14,7 @@ from willis.learn.recipe import FoldSettings
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.patient import Patient, make_patient
 from willis.settings import Settings
-from willis.tasks.perfusion.labels import classes_of, one_hot, snapped
+from willis.tasks.perfusion.labels import channel_names, classes_of, one_hot, snapped
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import SPEC
@@ -125,11 +125,12 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "task": "perfusion",
         "network": {"name": "vgg_fusion"},
         "title": SPEC.title,
-        "channels": (*settings.maps, *settings.scalars),
+        "channels": channel_names(settings.maps, settings.scalars, colours=not values),
         "missing_channels": "zero" if values else "error",
         "outputs": classes_of(settings.classes).names,
         "activation": "softmax",
         "spacing_mm": (step, step, 5.0),
+        "window": {"mode": "sliding", "shape": (settings.size, settings.size, 1), "overlap": 0.0},
         "intensity": {"scheme": "none"},
         "threshold": {"value": 0.5, "origin": "not used: the class of highest probability is taken"},
         "licence": "Apache-2.0",

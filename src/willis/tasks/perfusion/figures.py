@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from willis.draw.map_sheet import ColourMap, curve_chart, map_sheet
@@ -9,7 +11,8 @@ from willis.draw.mosaic import axial_mosaic
 from willis.draw.palette import BRAIN, LEFT, RIGHT, SERIES
 from willis.draw.panel import Outline
 from willis.findings import Figure
-from willis.tasks.perfusion.interpret import Reading
+from willis.tasks.perfusion.by_network import NetworkReading
+from willis.tasks.perfusion.interpret import Mask, Reading
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.volume.volume import Volume
 
@@ -21,29 +24,34 @@ SHOWN = {  # title, values at the ends of the bar, usual colours
     "mtt": ("MTT, s", (0.0, 20.0), "jet"),
     "ttp": ("TTP, s", (0.0, 30.0), "jet"),
 }
+BESIDE = ("tmax", "cbf")  # shown with the network's outlines
 
 
-def make(prepared: PreparedMaps, reading: Reading) -> list[Figure]:
-    """Maps with outlines, curves of the input functions, where they were taken."""
+def make(prepared: PreparedMaps, reading: Reading, network: NetworkReading | None = None) -> list[Figure]:
+    """Maps with outlines by thresholds and by the network, curves of the input functions, where they were taken."""
     brain = Volume(prepared.brain.astype(np.uint8), prepared.grid, role="brain")
-    outlines = []
-    for mask, colour, label in (
-        (reading.core, CORE, "core"),
-        (reading.penumbra if reading.penumbra is not None else reading.hypoperfused, PENUMBRA, "penumbra"),
-        (reading.long_transit, PENUMBRA, "MTT above 145 % of the other side"),
-    ):
-        if mask is not None:
-            volume = Volume(mask.astype(np.uint8), prepared.grid, role=label)
-            outlines.append(Outline(volume, colour, label, dashed=label == "penumbra"))
-    shown = [ColourMap(prepared.maps[name], *words) for name, words in SHOWN.items() if name in prepared.maps]
+    by_rule = {
+        "core": reading.core,
+        "penumbra": reading.penumbra if reading.penumbra is not None else reading.hypoperfused,
+        "MTT above 145 % of the other side": reading.long_transit,
+    }
     figures = [
         Figure(
             "maps",
             "Perfusion maps in their usual colours with core and penumbra by thresholds, radiological convention.",
             "result",
-            map_sheet(shown, Volume(prepared.tissue.astype(np.uint8), prepared.grid), outlines),
+            _sheet(prepared, by_rule, tuple(SHOWN)),
         )
     ]
+    if network is not None:
+        figures.append(
+            Figure(
+                "network",
+                "Tmax and CBF with core and penumbra by the network.",
+                "result",
+                _sheet(prepared, {"core": network.core, "penumbra": network.penumbra}, BESIDE),
+            )
+        )
     if prepared.curves is not None:
         figures += [_curves(prepared), _vessels(prepared)]
     if "mip" in prepared.maps:
@@ -52,6 +60,18 @@ def make(prepared: PreparedMaps, reading: Reading) -> list[Figure]:
                                window=(0.0, 160.0) if prepared.maps["mip"].unit == "HU" else None)  # fmt: skip
         figures.append(Figure("brain", caption, "quality", picture))
     return figures
+
+
+def _sheet(prepared: PreparedMaps, masks: Mapping[str, Mask | None], names: Sequence[str]) -> bytes:
+    """Rows of maps with the outlines of masks; the core's full, the others' dashed."""
+    outlines = [
+        Outline(Volume(mask.astype(np.uint8), prepared.grid, role=label), CORE if label == "core" else PENUMBRA, label,
+                dashed=label == "penumbra")
+        for label, mask in masks.items()
+        if mask is not None
+    ]  # fmt: skip
+    shown = [ColourMap(prepared.maps[name], *SHOWN[name]) for name in names if name in prepared.maps]
+    return map_sheet(shown, Volume(prepared.tissue.astype(np.uint8), prepared.grid), outlines)
 
 
 def _curves(prepared: PreparedMaps) -> Figure:

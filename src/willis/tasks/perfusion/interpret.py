@@ -299,10 +299,7 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
         return f"{words}; the core can't be told.{lacking}"
     ratio = _value(measurements, "mismatch_ratio")
     words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
-    return (
-        f"Core {core:.1f} ml and penumbra {penumbra:.1f} ml by thresholds{where}; {words}. No network was run: "
-        f"only the threshold reading is available.{lacking}"
-    )
+    return f"Core {core:.1f} ml and penumbra {penumbra:.1f} ml by thresholds{where}; {words}.{lacking}"
 
 
 def _lacking(missing: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,9 @@ CLASSES: dict[int, Classes] = {
     2: Classes(("background", "core"), (0, 255), (0.1, 1.0)),
 }
 """Published classes by their number; with two, penumbra counts as core."""
+
+COLOURS = ("blue", "green", "red")
+"""Channels of a painted map, in the published order."""
 
 _MERGED = {4: {}, 3: {"brain": "background"}, 2: {"brain": "background", "penumbra": "core"}}
 
@@ -59,3 +63,12 @@ def snapped(picture: npt.NDArray[Any], count: int = 4) -> npt.NDArray[np.uint8]:
 def one_hot(numbers: npt.NDArray[np.integer[Any]], count: int) -> npt.NDArray[np.uint8]:
     """(count, ...) one 0/1 map for each class."""
     return np.stack([(numbers == index).astype(np.uint8) for index in range(count)])
+
+
+def channel_names(maps: Sequence[str], scalars: Sequence[str], *, colours: bool) -> tuple[str, ...]:
+    """A network's channels: three for each painted map, or one for its values, then the scalars.
+
+    >>> channel_names(["cbf"], ["nihss"], colours=True)
+    ('cbf-blue', 'cbf-green', 'cbf-red', 'nihss')
+    """
+    return (*(f"{m}-{c}" for m in maps for c in COLOURS), *scalars) if colours else (*maps, *scalars)

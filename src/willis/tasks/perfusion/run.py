@@ -1,4 +1,4 @@
-"""From a study to findings: prepare the maps, read them by thresholds, measure, show."""
+"""From a study to findings: prepare the maps, read them by thresholds and by a network, measure, show."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from willis.findings import Findings, Mask
+from willis.findings import Findings, Mask, Measurement
+from willis.models.store import Bundle, open_bundle
 from willis.study import Study
-from willis.tasks.perfusion import figures, interpret
-from willis.tasks.perfusion.clinical import clinical_of
+from willis.tasks.perfusion import beside, figures, interpret
+from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read_by_network
+from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
-from willis.tasks.provenance import Stopwatch, make_provenance
-from willis.tasks.settings import Progress, RunSettings, silent
+from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.volume.volume import Volume
 
-STEPS = 4
+STEPS = 5
 NEEDED = ("cbf", "tmax")  # for core and penumbra by thresholds
 
 
@@ -29,7 +31,7 @@ def run(
     settings: RunSettings,
     progress: Progress | None = None,
 ) -> Findings:
-    """Core and penumbra of a study by thresholds.
+    """Core and penumbra of a study by thresholds and by a network.
 
     Parameters
     ----------
@@ -38,45 +40,56 @@ def run(
     options
         Complete, as ``SPEC.resolve_options`` gives them.
     settings
-        Recorded; no network is run.
+        Bundle, engine, precision, memory, threads.
     progress
         Told of each step.
 
     Raises
     ------
     BadInputError
-        When the series, the maps or the clinical numbers can't be used.
+        When the series, the maps or the clinical numbers can't be used, or ``method`` is ``network`` and its maps
+        aren't there.
+    BundleError
+        When the bundle is absent or altered.
     """
     tell = progress or silent
     watch = Stopwatch()
     clinical = clinical_of(study, options)
+    bundle = _bundle_of(options, settings)
     thresholds = interpret.Thresholds(
         _number(options["relative_cbf"]), _number(options["tmax_above"]), _number(options["min_size"])
     )
     tell(0 / STEPS, "making the maps" if "ctp" in study.series else "reading the maps")
     with watch.stage("prepare"):
         prepared = prepare(study, options)
-    tell(2 / STEPS, "measuring")
+    with watch.stage("predict"):
+        told = part_of(tell, 2 / STEPS, 3 / STEPS, "predicting")
+        network, problem = _read_by_network(study, prepared, clinical, bundle, options, settings, told)
+    tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         reading = interpret.read_maps(prepared, thresholds)
         measurements = interpret.measure(prepared, reading)
         missing = [name for name in NEEDED if name not in prepared.maps]
-    tell(3 / STEPS, "drawing")
+    tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(prepared, reading)
+        pictures = figures.make(prepared, reading, network)
     tell(1.0, "done")
+    said = interpret.summarise(measurements, missing, thresholds)
+    if network is not None:
+        measurements = _with_network(measurements, network, prepared)
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(measurements, missing, thresholds),
-        masks=_masks(prepared, reading),
+        summary=f"{said} {beside.told_of_network(measurements) if network is not None else problem}",
+        masks=_masks(prepared, reading, network),
+        probabilities=[
+            Mask(f"network{name}", prepared.space, volume.with_data(volume.data, role=name))
+            for name, volume in (network.probability.items() if network is not None else ())
+        ],
         maps=[Mask(name, prepared.space, volume) for name, volume in prepared.maps.items() if name in MAPS],
         measurements=measurements,
         lesions=interpret.core_parts(prepared, reading),
-        tables={
-            "criteria": interpret.criteria(measurements, clinical.nihss, clinical.age),
-            "slices": interpret.slice_table(prepared, reading),
-        },
+        tables=_tables(prepared, reading, network, interpret.criteria(measurements, clinical.nihss, clinical.age)),
         figures=pictures,
         provenance={
             **make_provenance(
@@ -84,26 +97,86 @@ def run(
                 study,
                 options=options,
                 settings=settings,
-                bundles=[],
-                prediction={},
+                bundles=[describe_bundle(network.bundle.manifest, network.bundle.digest)] if network else [],
+                prediction=_prediction(network),
                 stopwatch=watch,
-                methods=_methods(prepared, thresholds),
+                methods=_methods(prepared, thresholds, network),
             ),
             "perfusion": dict(prepared.details),
             "clinical": {"nihss": clinical.nihss, "age": clinical.age},
         },
-        notes=[*prepared.notes, *_reading_notes(reading, measurements), *clinical.notes],
+        notes=[
+            *prepared.notes,
+            *_reading_notes(reading, measurements),
+            *clinical.notes,
+            *([*network.notes, *network.prediction.notes] if network is not None else []),
+        ],
     )
+
+
+def _bundle_of(options: Mapping[str, OptionValue], settings: RunSettings) -> Bundle | None:
+    """The bundle to run, checked before any work; None where no network is wanted."""
+    reference = settings.bundle or SPEC.default_bundle
+    return open_bundle(reference, SPEC.name) if reference and options["method"] != "thresholds" else None
+
+
+def _read_by_network(
+    study: Study, prepared: PreparedMaps, clinical: Clinical, bundle: Bundle | None,
+    options: Mapping[str, OptionValue], settings: RunSettings, progress: Progress,
+) -> tuple[NetworkReading | None, str]:  # fmt: skip
+    """The network's reading, or why there is none."""
+    if bundle is None:
+        return None, "No network was run: only the threshold reading is available."
+    lacking = missing_maps(bundle.manifest, prepared)
+    if lacking and options["method"] == "both":
+        names = ", ".join(name.upper() for name in lacking)
+        return None, f"No network was run, since {bundle.name} needs {names}."
+    scalars = {"nihss": clinical.nihss, "age": clinical.age, "sex": study.scalars.get("sex")}
+    least = _number(options["min_size"])
+    return read_by_network(prepared, scalars, bundle, settings=settings, min_ml=least, progress=progress), ""
+
+
+def _with_network(
+    measurements: Mapping[str, Measurement], network: NetworkReading, prepared: PreparedMaps
+) -> dict[str, Measurement]:
+    """All measurements, the brain's volume last."""
+    every = {**measurements, **beside.measure_network(network, prepared.grid)}
+    return {**{name: m for name, m in every.items() if name != "brain_volume"}, "brain_volume": every["brain_volume"]}
+
+
+def _tables(
+    prepared: PreparedMaps, reading: interpret.Reading, network: NetworkReading | None, criteria: list[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    slices = interpret.slice_table(prepared, reading)
+    if network is None:
+        return {"criteria": criteria, "slices": slices}
+    return {
+        "readings": beside.readings_table(network, reading, prepared.grid),
+        "criteria": criteria,
+        "slices": beside.with_network_slices(slices, network, prepared.grid),
+    }
+
+
+def _prediction(network: NetworkReading | None) -> dict[str, Any]:
+    if network is None:
+        return {}
+    return {
+        "engine": network.prediction.engine,
+        "precision": network.prediction.precision,
+        "peak_memory_estimate_gb": network.prediction.peak_memory_estimate_gb,
+    }
 
 
 def _number(value: OptionValue) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
-def _masks(prepared: PreparedMaps, reading: interpret.Reading) -> list[Mask]:
+def _masks(prepared: PreparedMaps, reading: interpret.Reading, network: NetworkReading | None) -> list[Mask]:
     found = {"brain": prepared.brain, "core": reading.core, "penumbra": reading.penumbra}
     if reading.core is None and reading.hypoperfused is not None:
         found["hypoperfused"] = reading.hypoperfused
+    if network is not None:
+        found |= {"networkcore": network.core, "networkpenumbra": network.penumbra}
     return [
         Mask(label, prepared.space, Volume(mask.astype(np.uint8), prepared.grid, role=label))
         for label, mask in found.items()
@@ -124,7 +197,7 @@ def _reading_notes(reading: interpret.Reading, measurements: Mapping[str, Any]) 
     return notes
 
 
-def _methods(prepared: PreparedMaps, thresholds: interpret.Thresholds) -> str:
+def _methods(prepared: PreparedMaps, thresholds: interpret.Thresholds, network: NetworkReading | None) -> str:
     said = prepared.details
     made = (
         f"CBF, CBV, MTT and Tmax were computed from the series of {said['frames']} frames: shifts of the head found on "
@@ -136,9 +209,17 @@ def _methods(prepared: PreparedMaps, thresholds: interpret.Thresholds) -> str:
         if prepared.way == "series"
         else "Maps were read as given. "
     )
+    ran = (
+        ""
+        if network is None
+        else f" Beside it the bundle {network.bundle.manifest.name} ({network.bundle.manifest.title}) was run slice by "
+        f"slice on {', '.join(name.upper() for name in network.bundle.manifest.channels)}; each voxel of tissue got "
+        "its class of highest probability, and parts as small were dropped alike. The trials' figures are taken from "
+        "the thresholds."
+    )
     return (
         f"{made}Single values were calmed by a median in each slice. Hypoperfused is tissue with Tmax above "
         f"{thresholds.tmax_s:g} s, core that part of it whose CBF is below {100 * thresholds.relative_cbf:g} % of the "
         "mean of normally supplied tissue of the other side, penumbra the rest; parts below "
-        f"{thresholds.min_ml:g} ml were dropped."
+        f"{thresholds.min_ml:g} ml were dropped.{ran}"
     )

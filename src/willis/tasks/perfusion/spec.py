@@ -26,6 +26,8 @@ SPEC = TaskSpec(
         LabelSpec("brain", "Brain", "Brain with its fluid."),
         LabelSpec("core", "Ischaemic core", "Hypoperfused tissue whose CBF is below 30 % of the other side's."),
         LabelSpec("penumbra", "Penumbra", "Tissue with Tmax above 6 s that isn't core."),
+        LabelSpec("networkcore", "Core by the network", "Tissue that the network calls core."),
+        LabelSpec("networkpenumbra", "Penumbra by the network", "Tissue that the network calls penumbra."),
     ),
     measurements=(
         MeasurementSpec("core_volume", "ml", "Volume of the core by thresholds."),
@@ -39,6 +41,9 @@ SPEC = TaskSpec(
         MeasurementSpec("low_flow_elsewhere_volume", "ml", "CBF below 30 % without delay: old infarct, for one."),
         MeasurementSpec("long_transit_volume", "ml", "MTT above 145 % of the other side's, where Tmax is missing."),
         MeasurementSpec("low_volume_volume", "ml", "CBV below 2 ml/100 g in that tissue, where CBF is missing."),
+        MeasurementSpec("network_core_volume", "ml", "Volume of the core by the network."),
+        MeasurementSpec("network_penumbra_volume", "ml", "Volume of the penumbra by the network."),
+        MeasurementSpec("network_mismatch_ratio", "1", "Core and penumbra over core, by the network."),
         MeasurementSpec("brain_volume", "ml", "Volume of the brain mask that was read."),
     ),
     citations=(
@@ -73,6 +78,12 @@ SPEC = TaskSpec(
     ),
     default_bundle=None,
     options=(
+        OptionSpec(
+            "method", "choice", "both",
+            "both: the network beside the thresholds where its maps are there; network: refused where they aren't; "
+            "thresholds: no network.",
+            choices=("both", "network", "thresholds"),
+        ),
         OptionSpec("times", "path", None, "Text file with the time of each frame in s, where the series lacks them."),
         OptionSpec("range", "text", None, "Values at the two ends of colour bars: tmax=0:12,cbf=0:60."),
         OptionSpec("spacing", "text", None, "Pixel width, height and slice distance of pictures, mm: 0.45,0.45,5."),
