@@ -18,7 +18,7 @@ from willis.phantom.chronic import (
     read_shapes,
 )
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDED, VENTRICLES, lookup
-from willis.phantom.lesions import LesionScene
+from willis.phantom.scene import LesionScene
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 

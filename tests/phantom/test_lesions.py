@@ -4,17 +4,10 @@ import numpy as np
 import pytest
 
 from willis.phantom.anatomy import DISTANCE_STEP_MM, Anatomy
+from willis.phantom.ellipsoids import paint_ellipsoid
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
-from willis.phantom.lesions import (
-    NO_LESION_SHARE,
-    LesionScene,
-    add_foci,
-    allowed_tissue,
-    draw_lesions,
-    draw_load_ml,
-    paint_ellipsoid,
-    vascular_field,
-)
+from willis.phantom.lesions import NO_LESION_SHARE, add_foci, draw_lesions, draw_load_ml, vascular_field
+from willis.phantom.scene import LesionScene, allowed_tissue
 
 
 @pytest.fixture(scope="module")

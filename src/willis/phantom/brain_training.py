@@ -26,9 +26,9 @@ from willis.phantom.contrast import (
     t1_palette,
 )
 from willis.phantom.deform import Field, smooth_noise, upsample
+from willis.phantom.ellipsoids import paint_ellipsoid
 from willis.phantom.head import Head, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, Tissue, lookup
-from willis.phantom.lesions import paint_ellipsoid
 
 BRAIN_SHAPE = (128, 128, 128)
 SPACING_MM = 2.0

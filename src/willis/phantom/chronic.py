@@ -18,8 +18,9 @@ from scipy import ndimage
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
 from willis.phantom.deform import Field, smooth_noise
-from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, Tissue, lookup
-from willis.phantom.lesions import SIDE_MASK, Lesions, LesionScene, vascular_field
+from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, SIDE_MASK, Tissue, lookup
+from willis.phantom.lesions import Lesions, vascular_field
+from willis.phantom.scene import LesionScene
 
 Codes = npt.NDArray[np.uint8]
 Box = tuple[slice, slice, slice]

@@ -18,12 +18,11 @@ from willis.phantom.contrast import draw_person, loosened, random_palette, t1_pa
 from willis.phantom.deform import Field
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
-from willis.phantom.lesions import LesionScene
 from willis.phantom.painting import TRUTH_FRACTION, paint
 from willis.phantom.patient import Patient
 from willis.phantom.protocols import BRAIN_ABOVE_MIDDLE_MM, HEAD_SHAPE, scanned, t1_protocol
 from willis.phantom.scanner import fraction, scanner_grid
-from willis.phantom.scene import measured_scene
+from willis.phantom.scene import LesionScene, measured_scene
 from willis.phantom.sidecar import mr_sidecar
 from willis.phantom.training import wrong_mask
 from willis.study import Study

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from willis.phantom.diffusion import draw_scene, seen
 from willis.phantom.epi import draw_epi
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
-from willis.phantom.lesions import LesionScene, draw_lesions
+from willis.phantom.lesions import draw_lesions
+from willis.phantom.scene import LesionScene
 from willis.volume.grid import Grid
 
 FINE_MM = 1.5  # of the head that is sampled
@@ -57,12 +59,12 @@ class DwiCase:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def dwi_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> DwiCase:
-    """One DWI of a random person."""
+def dwi_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], traced: Sequence[Path] = ()) -> DwiCase:
+    """One DWI of a random person; ``traced`` as :func:`willis.phantom.acute.draw_acute` takes it."""
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     head = draw_head(rng, anatomy, draw_pose(rng, rotation_deg=10.0, shift_mm=5.0), HEAD_SHAPE, FINE_MM, distances=True)
     assert head.ventricle_mm is not None and head.cortex_mm is not None and head.midline_mm is not None
-    acute = draw_acute(rng, head.codes, FINE_MM)
+    acute = draw_acute(rng, head.codes, FINE_MM, traced=traced)
     load_ml = None if rng.random() < LARGE_WMH_SHARE else float(rng.uniform(0, 3))
     scene = LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm, FINE_MM**3 / 1000)
     old = draw_lesions(rng, scene, load_ml)

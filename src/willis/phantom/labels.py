@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 RIGHT_SIDE = 0x80  # bit set in a label code for tissue of the right side
+SIDE_MASK = RIGHT_SIDE - 1  # of the bits that name the tissue
 
 
 class Tissue(IntEnum):

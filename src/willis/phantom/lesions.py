@@ -1,4 +1,4 @@
-"""White matter hyperintensities and their look-alikes, by where and how they occur."""
+"""White matter hyperintensities by where and how they occur."""
 
 from __future__ import annotations
 
@@ -10,34 +10,15 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.phantom.deform import Field, smooth_noise, upsample
-from willis.phantom.labels import RIGHT_SIDE, Tissue, lookup
-
-Codes = npt.NDArray[np.uint8]
+from willis.phantom.ellipsoids import paint_ellipsoid, random_axes, random_voxels
+from willis.phantom.labels import SIDE_MASK, Tissue, lookup
+from willis.phantom.lookalikes import add_fluid, draw_dirty
+from willis.phantom.scene import LesionScene, allowed_tissue
 
 NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.5, 80.0)  # log-uniform
 CONTRAST_ENDS = (0.5, 1.5)  # of a place within a lesion, share of the patient's
 MIDLINE_SPARED_MM = 5.0
-SIDE_MASK = RIGHT_SIDE - 1
-
-
-@dataclass
-class LesionScene:
-    """What lesions are drawn into: label codes and distances (mm) on one 1 mm grid.
-
-    Parameters
-    ----------
-    codes
-        (I, J, K) label codes.
-    ventricle_mm, cortex_mm, midline_mm
-        (I, J, K) distances to the lateral and third ventricles, to the cortex, and to the other side.
-    """
-
-    codes: Codes
-    ventricle_mm: Field
-    cortex_mm: Field
-    midline_mm: Field
-    voxel_ml: float = 1e-3
 
 
 @dataclass
@@ -143,90 +124,6 @@ def _caps(rng: np.random.Generator, scene: LesionScene) -> Field:
     return np.asarray(profile[None, :, None], dtype=np.float32)
 
 
-def paint_ellipsoid(
-    rng: np.random.Generator,
-    target: Field,
-    centre: npt.NDArray[np.floating],
-    radii: npt.NDArray[np.floating],
-    axes: npt.NDArray[np.floating],
-    *,
-    softness: float = 0.8,
-    roughness: float = 0.25,
-    allowed: npt.NDArray[np.floating] | None = None,
-    layer: float = 0.0,
-) -> float:
-    """Raise ``target`` to a rough soft ellipsoid's fraction; the gain of the summed fraction.
-
-    Parameters
-    ----------
-    centre, radii
-        Voxels, (3,).
-    axes
-        (3, 3) unit vectors of the radii, one a row.
-    softness
-        Width of the edge, voxels.
-    layer
-        When above 0, paint the layer of this thickness (voxels) around the ellipsoid too.
-    """
-    reach = float(radii.max()) * (1 + 2 * roughness) + softness + layer + 1
-    low = np.maximum(np.floor(centre - reach).astype(int), 0)
-    high = np.minimum(np.ceil(centre + reach).astype(int) + 1, target.shape)
-    if (high <= low).any():
-        return 0.0
-    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    index = np.stack(np.meshgrid(*[np.arange(a, b) for a, b in zip(low, high, strict=True)], indexing="ij"), -1)
-    local = (index - centre) @ axes.T / radii
-    distance = np.linalg.norm(local, axis=-1)
-    shape = distance.shape
-    if roughness:
-        distance = distance * (1 + roughness * np.clip(smooth_noise(rng, shape, max(float(radii.mean()), 1.5)), -2, 2))
-    size = float(radii.mean())
-    fraction = np.clip(((1 - distance) * size + layer) / softness + 0.5, 0, 1).astype(np.float32)
-    if allowed is not None:
-        fraction *= allowed[box]
-    before = float(target[box].sum())
-    np.maximum(target[box], fraction, out=target[box])
-    return float(target[box].sum()) - before
-
-
-def _random_axes(rng: np.random.Generator, first: npt.NDArray[np.floating] | None = None) -> npt.NDArray[np.float64]:
-    basis = rng.standard_normal((3, 3))
-    if first is not None and np.linalg.norm(first) > 1e-3:
-        basis[0] = first
-    q, _ = np.linalg.qr(basis.T)
-    return np.asarray(q.T)
-
-
-def _gradient_at(volume: Field, voxel: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    g = np.zeros(3)
-    for axis in range(3):
-        step = np.zeros(3, dtype=int)
-        step[axis] = 2
-        low, high = np.maximum(voxel - step, 0), np.minimum(voxel + step, np.array(volume.shape) - 1)
-        g[axis] = float(volume[tuple(high)]) - float(volume[tuple(low)])
-    return g
-
-
-def _pick(rng: np.random.Generator, mask: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.intp]:
-    """(count, 3) random voxels of a mask; none when it is empty."""
-    flat = np.flatnonzero(mask)
-    if not len(flat) or count < 1:
-        return np.zeros((0, 3), dtype=np.intp)
-    return np.stack(np.unravel_index(rng.choice(flat, count), mask.shape), -1)
-
-
-def allowed_tissue(codes: Codes) -> Field:
-    """(I, J, K) how much of a voxel lesions may take: all of white matter, little of cortex, nothing of CSF."""
-    table = np.zeros(256, dtype=np.float32)
-    for tissue, share in (
-        (Tissue.WHITE_MATTER, 1.0), (Tissue.BRAINSTEM, 1.0), (Tissue.CEREBELLAR_WHITE_MATTER, 1.0),
-        (Tissue.VENTRAL_DC, 0.8), (Tissue.THALAMUS, 0.9), (Tissue.PUTAMEN, 0.7), (Tissue.CAUDATE, 0.7),
-        (Tissue.PALLIDUM, 0.7), (Tissue.CEREBELLAR_CORTEX, 0.4), (Tissue.CORTEX, 0.35),
-    ):  # fmt: skip
-        table[[tissue, tissue | RIGHT_SIDE]] = share
-    return np.asarray(table[codes])
-
-
 FOCUS_SHARES = {  # of the foci of each pattern: periventricular, deep, juxtacortical, deep grey, brainstem, cerebellum
     "vascular": (0.20, 0.62, 0.08, 0.05, 0.03, 0.02),
     "inflammatory": (0.42, 0.24, 0.22, 0.03, 0.04, 0.05),
@@ -252,13 +149,23 @@ def _focus_places(rng: np.random.Generator, scene: LesionScene) -> list[npt.NDAr
     ]
 
 
+def _gradient_at(volume: Field, voxel: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    g = np.zeros(3)
+    for axis in range(3):
+        step = np.zeros(3, dtype=int)
+        step[axis] = 2
+        low, high = np.maximum(voxel - step, 0), np.minimum(voxel + step, np.array(volume.shape) - 1)
+        g[axis] = float(volume[tuple(high)]) - float(volume[tuple(low)])
+    return g
+
+
 def add_foci(rng: np.random.Generator, scene: LesionScene, wmh: Field, load_ml: float, pattern: str) -> None:
     """Paint single lesions until the load is reached; periventricular ones stand on the ventricle's wall."""
     places = _focus_places(rng, scene)
     allowed = allowed_tissue(scene.codes)
     shares = np.array(FOCUS_SHARES[pattern]) * rng.gamma(2.0, 0.5, len(places))
     kinds = rng.choice(len(places), MOST_FOCI, p=shares / shares.sum())
-    voxels = [_pick(rng, place, MOST_FOCI) for place in places]
+    voxels = [random_voxels(rng, place, MOST_FOCI) for place in places]
     median = FOCUS_RADIUS_MM * float(np.exp(rng.normal(0, 0.25))) * (1 + 0.02 * load_ml)
     missing = load_ml / scene.voxel_ml - float(wmh.sum())
     for n, kind in enumerate(kinds):
@@ -273,61 +180,6 @@ def add_foci(rng: np.random.Generator, scene: LesionScene, wmh: Field, load_ml: 
         long = float(rng.uniform(1.2, 2.6)) if kind == 0 else float(rng.uniform(1.0, 1.7))
         radii = radius * np.array([long, 1, rng.uniform(0.7, 1.0)]) / long ** (1 / 3)
         missing -= paint_ellipsoid(
-            rng, wmh, centre + rng.uniform(-0.5, 0.5, 3), radii, _random_axes(rng, first),
+            rng, wmh, centre + rng.uniform(-0.5, 0.5, 3), radii, random_axes(rng, first),
             softness=float(rng.uniform(0.7, 2.0)), roughness=float(rng.uniform(0.1, 0.4)), allowed=allowed,
         )  # fmt: skip
-
-
-def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> Field:
-    """Diffusely bright white matter, the thin bright rim of normal ventricles, bright lines of normal tracts."""
-    white = (scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER
-    dirty = np.zeros(scene.codes.shape, dtype=np.float32)
-    if rng.random() < 0.6:  # haze around the ventricles, wider with load
-        strength = float(rng.uniform(0.02, 0.15))
-        reach = float(rng.uniform(3, 8)) * (1 + 0.01 * load_ml)
-        dirty += strength * np.exp(-scene.ventricle_mm / reach)
-    if rng.random() < 0.7:  # ependymal rim
-        width = float(rng.uniform(0.4, 1.1))
-        dirty += float(rng.uniform(0.05, 0.35)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
-    if rng.random() < 0.5:
-        dirty += float(rng.uniform(0.02, 0.1)) * smooth_noise(rng, scene.codes.shape, 10)
-    dirty *= white
-    return dirty
-
-
-def add_fluid(rng: np.random.Generator, scene: LesionScene, fluid: Field, gliosis: Field) -> None:
-    """Perivascular spaces and lacunes in basal ganglia and white matter, rarely an old cortical infarct."""
-    tissue = scene.codes & SIDE_MASK
-    ganglia = lookup((Tissue.PUTAMEN, Tissue.PALLIDUM, Tissue.THALAMUS, Tissue.CAUDATE))[scene.codes]
-    white = (tissue == Tissue.WHITE_MATTER) & (scene.cortex_mm > 1.5)
-    allowed = allowed_tissue(scene.codes)
-    spaces = int(rng.poisson(rng.choice([2, 8, 25])))
-    for place, count in ((ganglia, spaces // 2), (white, spaces - spaces // 2)):
-        for voxel in _pick(rng, place, count):
-            axes = _random_axes(rng, np.array([rng.normal(0, 0.4), rng.normal(0, 0.4), 1.0]))
-            radii = np.array([rng.uniform(1.5, 5.0), rng.uniform(0.5, 0.9), rng.uniform(0.5, 0.9)])
-            paint_ellipsoid(rng, fluid, voxel.astype(float), radii, axes, softness=0.8, roughness=0, allowed=allowed)
-    for voxel in _pick(rng, ganglia | white, int(rng.poisson(0.6))):
-        radius = float(rng.uniform(1.3, 4.5))
-        radii = radius * rng.uniform(0.8, 1.3, 3)
-        axes = _random_axes(rng)
-        if rng.random() < 0.6:
-            paint_ellipsoid(rng, gliosis, voxel.astype(float), radii, axes, allowed=allowed, layer=1.2, roughness=0.1)
-        paint_ellipsoid(rng, fluid, voxel.astype(float), radii, axes, allowed=allowed, roughness=0.1)
-    if rng.random() < 0.05:
-        add_old_infarct(rng, scene, fluid, gliosis)
-
-
-def add_old_infarct(rng: np.random.Generator, scene: LesionScene, fluid: Field, gliosis: Field) -> None:
-    """A cavity of cortex and white matter with a bright wall."""
-    place = ((scene.codes & SIDE_MASK) == Tissue.WHITE_MATTER) & (scene.cortex_mm < 4)
-    brain = lookup((Tissue.WHITE_MATTER, Tissue.CORTEX, Tissue.PUTAMEN, Tissue.CAUDATE))[scene.codes].astype(np.float32)
-    for voxel in _pick(rng, place, 1):
-        radii = float(rng.uniform(6, 22)) * rng.uniform(0.6, 1.3, 3)
-        axes = _random_axes(rng)
-        state = int(rng.integers(2**31))
-        for target, layer in ((gliosis, float(rng.uniform(1.5, 5))), (fluid, 0.0)):
-            paint_ellipsoid(
-                np.random.default_rng(state), target, voxel.astype(float), radii, axes,
-                allowed=brain, layer=layer, softness=2.0, roughness=0.35,
-            )  # fmt: skip

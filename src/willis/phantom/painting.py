@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from willis.phantom.contrast import Palette, lookup_table_of
 from willis.phantom.deform import Field, smooth_noise
-from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, VENTRICLES, Region, Tissue, lookup
-from willis.phantom.lesions import SIDE_MASK, Lesions
+from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDE_MASK, VENTRICLES, Region, Tissue, lookup
+from willis.phantom.lesions import Lesions
 
 TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
 PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles

@@ -1,6 +1,8 @@
-"""Distances in a deformed head, which say where lesions lie."""
+"""Tissues and distances in a deformed head, which say where lesions lie."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +11,41 @@ from scipy import ndimage
 from willis.phantom.deform import Field
 from willis.phantom.head import Head
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
-from willis.phantom.lesions import LesionScene
+
+Codes = npt.NDArray[np.uint8]
 
 FAR_MM = 25.5  # distances end here
+
+
+@dataclass
+class LesionScene:
+    """What lesions are drawn into: label codes and distances (mm) on one 1 mm grid.
+
+    Parameters
+    ----------
+    codes
+        (I, J, K) label codes.
+    ventricle_mm, cortex_mm, midline_mm
+        (I, J, K) distances to the lateral and third ventricles, to the cortex, and to the other side.
+    """
+
+    codes: Codes
+    ventricle_mm: Field
+    cortex_mm: Field
+    midline_mm: Field
+    voxel_ml: float = 1e-3
+
+
+def allowed_tissue(codes: Codes) -> Field:
+    """(I, J, K) how much of a voxel lesions may take: all of white matter, little of cortex, nothing of CSF."""
+    table = np.zeros(256, dtype=np.float32)
+    for tissue, share in (
+        (Tissue.WHITE_MATTER, 1.0), (Tissue.BRAINSTEM, 1.0), (Tissue.CEREBELLAR_WHITE_MATTER, 1.0),
+        (Tissue.VENTRAL_DC, 0.8), (Tissue.THALAMUS, 0.9), (Tissue.PUTAMEN, 0.7), (Tissue.CAUDATE, 0.7),
+        (Tissue.PALLIDUM, 0.7), (Tissue.CEREBELLAR_CORTEX, 0.4), (Tissue.CORTEX, 0.35),
+    ):  # fmt: skip
+        table[[tissue, tissue | RIGHT_SIDE]] = share
+    return np.asarray(table[codes])
 
 
 def measured_scene(head: Head) -> LesionScene:

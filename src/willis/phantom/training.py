@@ -24,8 +24,9 @@ from willis.phantom.contrast import (
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
-from willis.phantom.lesions import LesionScene, draw_lesions
+from willis.phantom.lesions import draw_lesions
 from willis.phantom.painting import TRUTH_FRACTION, paint, regions
+from willis.phantom.scene import LesionScene
 
 __all__ = ["BrainCase", "WmhCase", "brain_case", "training_case", "wmh_case"]
 

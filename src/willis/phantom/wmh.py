@@ -11,12 +11,12 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.contrast import draw_person, fat_saturated, flair_palette, random_pair, t1_palette
 from willis.phantom.head import Head, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, RIGHT_REGION, VENTRICLES, Region, Tissue, lookup
-from willis.phantom.lesions import Lesions, LesionScene, draw_lesions
+from willis.phantom.lesions import Lesions, draw_lesions
 from willis.phantom.painting import TRUTH_FRACTION, regions
 from willis.phantom.patient import Patient
 from willis.phantom.protocols import BRAIN_ABOVE_MIDDLE_MM, HEAD_SHAPE, flair_protocol, scanned, t1_protocol
 from willis.phantom.scanner import Protocol, bring, fraction, scanner_grid
-from willis.phantom.scene import measured_scene
+from willis.phantom.scene import LesionScene, measured_scene
 from willis.phantom.sidecar import mr_sidecar
 from willis.study import Study
 from willis.volume.grid import Grid
