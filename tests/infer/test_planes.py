@@ -61,6 +61,24 @@ def test_slices_come_back_where_they_were(plane: str, images: dict[str, np.ndarr
     np.testing.assert_array_equal(from_slices(slices, view, SHAPE), images[plane])
 
 
+@pytest.mark.parametrize("start", [(-2, -4), (-2, 3), (1, -6)])
+def test_a_view_with_a_start_below_0_crops(start: tuple[int, int], images: dict[str, np.ndarray]) -> None:
+    shape = tuple(10 if begin < 0 else side + begin for side, begin in zip(SHAPE, start, strict=False))
+    view = PlaneView(plane="axial", shape=shape, start=start)
+    image = images["axial"]
+    slices = slices_of(image, view)
+    assert slices.shape == (SHAPE[2], 1, *view.shape)
+    back = from_slices(slices, view, SHAPE)
+    kept = back != 0
+    np.testing.assert_array_equal(back[kept], image[kept])
+    rows = range(max(0, -start[0]), min(SHAPE[0], view.shape[0] - start[0]))
+    columns = range(max(0, -start[1]), min(SHAPE[1], view.shape[1] - start[1]))
+    inside = np.zeros(SHAPE, bool)
+    inside[np.ix_(rows, columns, range(SHAPE[2]))] = True
+    np.testing.assert_array_equal(kept[0], inside)
+    assert slices[3, 0, rows[0] + start[0], columns[0] + start[1]] == image[0, rows[0], columns[0], 3]
+
+
 def test_a_slice_lies_where_the_published_loader_puts_it() -> None:
     image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(1, *SHAPE)
     slices = slices_of(image, VIEWS["coronal"])

@@ -7,7 +7,7 @@ doi:10.1101/2025.09.26.25336733
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -88,28 +88,42 @@ def predict_planes(
 
 
 def slices_of(image: Float32, view: PlaneView) -> Float32:
-    """(S, C, H, W) every slice of a plane of (C, I, J, K), zero-padded as the view says.
+    """(S, C, H, W) every slice of a plane of (C, I, J, K), zero-padded or cropped as the view says.
 
     Raises
     ------
     BadInputError
-        When a slice is larger than the view.
+        When a slice is larger than a view that doesn't crop.
     """
     stack = np.moveaxis(image, slice_axis(view.plane) + 1, 0)
-    ends = [view.shape[a] - view.start[a] - stack.shape[2 + a] for a in range(2)]
-    if min(ends) < 0:
+    own, placed = _overlap(view, stack.shape[2:])
+    if any(n > side for n, side, begin in zip(stack.shape[2:], view.shape, view.start, strict=True) if begin >= 0):
         raise BadInputError(
             f"{view.plane} slices of {stack.shape[2]} × {stack.shape[3]} voxels don't fit the network's "
             f"{view.shape[0]} × {view.shape[1]}, beginning at {view.start[0]}, {view.start[1]}."
         )
-    return np.pad(stack, [(0, 0), (0, 0), *zip(view.start, ends, strict=True)])
+    slices = np.zeros((*stack.shape[:2], *view.shape), stack.dtype)
+    slices[:, :, placed[0], placed[1]] = stack[:, :, own[0], own[1]]
+    return slices
 
 
 def from_slices(slices: Float32, view: PlaneView, shape: tuple[int, int, int]) -> Float32:
-    """(L, I, J, K) of padded slices (S, L, H, W): the inverse of :func:`slices_of`."""
+    """(L, I, J, K) of the slices (S, L, H, W) of a view, 0 where it cropped: the inverse of :func:`slices_of`."""
     sides = [n for axis, n in enumerate(shape) if axis != slice_axis(view.plane)]
-    rows, columns = (slice(begin, begin + side) for begin, side in zip(view.start, sides, strict=True))
-    return np.moveaxis(slices[:, :, rows, columns], 0, slice_axis(view.plane) + 1)
+    own, placed = _overlap(view, sides)
+    stack = np.zeros((*slices.shape[:2], *sides), slices.dtype)
+    stack[:, :, own[0], own[1]] = slices[:, :, placed[0], placed[1]]
+    return np.moveaxis(stack, 0, slice_axis(view.plane) + 1)
+
+
+def _overlap(view: PlaneView, sides: Sequence[int]) -> tuple[list[slice], list[slice]]:
+    """Rows and columns that image and view share: where they lie in the image, and where in the view."""
+    own, placed = [], []
+    for n, side, begin in zip(sides, view.shape, view.start, strict=True):
+        first, last = max(0, -begin), min(n, side - begin)
+        own.append(slice(first, last))
+        placed.append(slice(first + begin, last + begin))
+    return own, placed
 
 
 def _checked(bundle: Bundle, images: Mapping[Plane, Float32]) -> tuple[int, int, int]:

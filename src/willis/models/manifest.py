@@ -82,13 +82,14 @@ class Intensity(_Part):
 class PlaneView(_Part):
     """Slices of one plane as a 2D network is given them.
 
-    `shape` are the rows and columns of the zero-padded slice, `start` where the image's own first row and column lie
-    in it. Rows and columns are the two other axes of the RAS array in their order.
+    `shape` are the rows and columns of the slice, zero-padded or cropped; `start` where the image's own first row and
+    column lie in it, below 0 where rows or columns are cut off. Rows and columns are the two other axes of the RAS
+    array in their order.
     """
 
     plane: Plane
     shape: tuple[Count, Count]
-    start: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
+    start: tuple[int, int] = (0, 0)
 
 
 class Threshold(_Part):

@@ -13,18 +13,19 @@ State-dict layout (stable; the importer maps Keras's layers onto it). ``B`` coun
 ``head.weight/bias``                                 1 × 1 to the outputs
 ==================================================  ==============================================================
 
-``norm.*`` are ``weight``, ``bias``, ``running_mean``, ``running_var``.
+``norm.*`` are ``weight`` and ``bias``, and of batch normalisation ``running_mean`` and ``running_var``.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from willis.nets.blocks.norm import BatchNorm
+from willis.nets.blocks.norm import BatchNorm, InstanceNorm
 from willis.nets.blocks.planar import SameConv, SliceNetwork, max_pool_same, upsample_nearest
 from willis.settings import Settings
 
@@ -40,8 +41,10 @@ class RaxNetConfig(Settings):
         Width of the entry and of each down block.
     down_units, up_units
         Convolutions of each down block (in pairs of a plain and a separable one), and of each up block, deepest first.
+    norm
+        ``batch`` as published, or ``instance``: no statistics are kept, and slices are run at the size of training.
     norm_eps, norm_momentum
-        Of the batch normalisation; Keras's defaults.
+        Of the normalisation; Keras's defaults. The momentum is the batch normalisation's.
     """
 
     inputs: int = Field(1, ge=1)
@@ -49,6 +52,7 @@ class RaxNetConfig(Settings):
     filters: tuple[int, ...] = (32, 64, 128, 256)
     down_units: tuple[int, ...] = (2, 4, 4)
     up_units: tuple[int, ...] = (4, 4, 2, 2)
+    norm: Literal["batch", "instance"] = "batch"
     norm_eps: float = Field(1e-3, gt=0.0)
     norm_momentum: float = Field(0.01, gt=0.0, le=1.0)
 
@@ -63,8 +67,10 @@ class RaxNetConfig(Settings):
             raise ValueError("down_units are even and at least 2, up_units at least 1")
         return self
 
-    def make_norm(self, channels: int) -> BatchNorm:
+    def make_norm(self, channels: int) -> BatchNorm | InstanceNorm:
         """The normalisation of so many channels."""
+        if self.norm == "instance":
+            return InstanceNorm(channels, self.norm_eps)
         return BatchNorm(channels, self.norm_eps, self.norm_momentum)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,11 +26,11 @@ from willis.learn.folds import keep
 from willis.learn.recipe import FoldSettings
 from willis.learn.slice_batches import distribution_batches
 from willis.learn.split_file import check_parts, parts_of, read_split
-from willis.models.manifest import Intensity, Manifest, make_manifest
-from willis.models.plane_views import PUBLISHED_VIEWS
+from willis.models.manifest import Intensity, Manifest, PlaneView, make_manifest
+from willis.models.plane_views import CROPPED_VIEWS, PUBLISHED_VIEWS
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic import read_shapes
-from willis.phantom.chronic_patient import chronic_case
+from willis.phantom.chronic_patient import ChronicCase, chronic_case
 from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
@@ -62,6 +63,8 @@ class ChronicData(Settings):
         Folder of lesion masks in MNI space for half of the phantoms; empty: all are grown.
     phantom
         Which heads, which seed.
+    view
+        Slices padded as published, or ``cropped`` to the brain and a margin.
     intensity
         Scheme of the bundle that is to be trained: ``slice-max`` as published, or ``p99`` within the brain.
     """
@@ -74,7 +77,13 @@ class ChronicData(Settings):
     batch: int = 32
     shapes: str = ""
     phantom: PhantomSettings = PhantomSettings()
+    view: Literal["published", "cropped"] = "published"
     intensity: Intensity = Intensity(scheme="p99")
+
+    @property
+    def views(self) -> dict[Plane, PlaneView]:
+        """How the slices of each plane are laid."""
+        return CROPPED_VIEWS if self.view == "cropped" else PUBLISHED_VIEWS
 
 
 @dataclass(frozen=True)
@@ -89,9 +98,14 @@ class PhantomSource:
     def case(self, index: int) -> Case:
         """Phantom ``index // planes`` as the network over plane ``index % planes`` sees it."""
         number, plane = divmod(index, len(self.data.planes))
-        rng = np.random.default_rng([self.seed, number, PHANTOM_STREAM])
-        made = chronic_case(rng, self.anatomies, self.shapes)
+        made = _phantom(self.seed, number, self.anatomies, self.shapes)
         return sliced_case(made.t1, made.lesion, made.brain > 0, self.data, self.data.planes[plane], f"{number:06d}")
+
+
+@lru_cache(maxsize=1)
+def _phantom(seed: int, number: int, anatomies: tuple[Anatomy, ...], shapes: tuple[Path, ...]) -> ChronicCase:
+    """A phantom, kept until the next one is made: its planes are asked for one after another."""
+    return chronic_case(np.random.default_rng([seed, number, PHANTOM_STREAM]), anatomies, shapes)
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class FolderSource:
             return None
         held = self.plan[step % len(self.plan)]
         session, index = held[number % len(held)]
-        rows, columns = PUBLISHED_VIEWS[self.data.planes[0]].shape
+        rows, columns = self.data.views[self.data.planes[0]].shape
         return session, (rows // 2, columns // 2, index)
 
     def __len__(self) -> int:
@@ -137,7 +151,7 @@ class FolderSource:
         back = np.linalg.inv(prepared.to_prepared)
         lesion = truth.with_data((truth.data > 0).astype(np.float32))
         moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
-        return _case(prepared.images[view], moved, prepared.mask, view, files.group)
+        return _case(prepared.images[view], moved, prepared.mask, self.data.views[view], files.group)
 
 
 def sliced_case(
@@ -149,20 +163,21 @@ def sliced_case(
     subject: str,
 ) -> Case:
     """A T1 (I, J, K) on the standard grid through the same scaling as a patient's, as a case of one plane."""
-    return _case(network_images(t1, brain, _manifest(data))[plane], lesion > 0, brain, plane, subject)
+    image = network_images(t1, brain, _manifest(data))[plane]
+    return _case(image, lesion > 0, brain, data.views[plane], subject)
 
 
 def _case(
     image: npt.NDArray[np.float32],
     lesion: npt.NDArray[np.bool_],
     brain: npt.NDArray[np.bool_],
-    plane: Plane,
+    view: PlaneView,
     subject: str,
 ) -> Case:
-    """(1, I, J, K) and masks (I, J, K) turned so that slices lie along the last axis, and padded."""
+    """(1, I, J, K) and masks (I, J, K) turned so that slices lie along the last axis, each of them in one piece."""
 
     def turned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.ascontiguousarray(np.moveaxis(slices_of(array, PUBLISHED_VIEWS[plane]), 0, -1))
+        return np.asfortranarray(np.moveaxis(slices_of(array, view), 0, -1))
 
     inside = turned(brain[None].astype(np.float32))[0] > 0
     target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
@@ -254,7 +269,7 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": ("lesion",),
         "spacing_mm": (1.0, 1.0, 1.0),
         "shape": SHAPE,
-        "planes": [PUBLISHED_VIEWS[plane].model_dump() for plane in settings.planes],
+        "planes": [settings.views[plane].model_dump() for plane in settings.planes],
         "multiple_of": 16,
         "intensity": settings.intensity.model_dump(),
         "threshold": {"value": 0.5, "origin": "as published; not tuned"},
