@@ -1,16 +1,8 @@
 import numpy as np
 import pytest
 
-from willis.tasks.wmh.interpret import (
-    ClusterRules,
-    RegionMaps,
-    assign_regions,
-    describe_lesions,
-    find_lesions,
-    measure,
-    region_table,
-    summarise,
-)
+from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions
+from willis.tasks.wmh.interpret import RegionMaps, assign_regions, measure, region_table, summarise
 from willis.tasks.wmh.spec import REGIONS
 from willis.volume.grid import Grid
 

@@ -7,21 +7,21 @@ zero outside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from willis.errors import BadInputError, GeometryError
+from willis.errors import BadInputError
 from willis.image.affine import AffineFit, register_affine
 from willis.image.intensity import correct_bias, scale_p99
 from willis.models.manifest import Manifest
 from willis.study import Study
+from willis.tasks.brain.mask import BrainMaskOf, brain_mask
 from willis.tasks.chronic.space import standard_grid, template
 from willis.volume.grid import FloatArray, Grid
-from willis.volume.orient import reorient
 from willis.volume.plane import Plane, slice_axis
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -30,7 +30,6 @@ SLICE_TOP = 255.0  # largest value of a slice, as published
 WINDOW = (0.0, 1.5)  # of the 99th percentile in the brain, compared while registering
 POOR_CORRELATION = 0.5  # T1s of whole brains reach 0.8 with the template; assumed limit below which a fit is doubtful
 
-BrainMaskOf = Callable[[Volume], Volume]
 Float32 = npt.NDArray[np.float32]
 
 
@@ -87,7 +86,7 @@ def prepare(study: Study, manifest: Manifest, options: Mapping[str, Any], brain_
         When the mask lies on another grid.
     """
     t1 = study["t1"]
-    brain = _brain_mask(study, t1, brain_mask_of)
+    brain = brain_mask(study, t1, brain_mask_of)
     image = correct_bias(t1, brain) if options["bias_field"] else t1.with_data(t1.data.astype(np.float32))
     grid = standard_grid()
     fit = None
@@ -135,19 +134,3 @@ def slice_scaled(data: npt.NDArray[Any], plane: Plane) -> Float32:
     top = data.max(axis=others, keepdims=True).astype(np.float32)
     scale = np.divide(SLICE_TOP, top, out=np.zeros_like(top), where=top > 0)
     return np.asarray(data * scale, dtype=np.float32)
-
-
-def _brain_mask(study: Study, t1: Volume, brain_mask_of: BrainMaskOf) -> Volume:
-    if "brain" not in study:
-        return brain_mask_of(t1)
-    given = reorient(study["brain"], t1.grid.orientation)
-    if not given.grid.same_as(t1.grid):
-        raise GeometryError(
-            f"the brain mask {given.grid.shape} does not lie on the grid of the T1 {t1.grid.shape}. "
-            "Resample it onto the T1, or leave it out."
-        )
-    if not (given.data > 0).any():
-        raise BadInputError(
-            "the brain mask is empty; at least one voxel must be above 0. Leave it out to have one made."
-        )
-    return replace(given, data=(given.data > 0).astype(np.uint8), role="brain")

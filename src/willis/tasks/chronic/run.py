@@ -18,15 +18,16 @@ from willis.infer.planes import predict_planes
 from willis.io.nifti import read_nifti
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
-from willis.tasks.brain.find import Brain, find_brain
+from willis.tasks.brain.find import find_brain
+from willis.tasks.brain.mask import masks_of
 from willis.tasks.chronic import figures, interpret
 from willis.tasks.chronic.prepare import PreparedPlanes, prepare
 from willis.tasks.chronic.space import region_masks, template
 from willis.tasks.chronic.spec import SPEC
+from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
-from willis.tasks.wmh.interpret import ClusterRules, describe_lesions, find_lesions, mask_of
 from willis.volume.plane import Plane
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -81,7 +82,7 @@ def run(
         brain = None if "brain" in study else find_brain(study["t1"], settings)
     tell(1 / STEPS, "laying the T1 on the template")
     with watch.stage("prepare"):
-        prepared = prepare(study, bundle.manifest, options, lambda image: _found_mask(brain, image))
+        prepared = prepare(study, bundle.manifest, options, masks_of(brain))
     with watch.stage("predict"):
         prediction = predict_planes(
             bundle,
@@ -95,7 +96,7 @@ def run(
         )
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
-        rules = _rules(bundle, options)
+        rules = rules_of(bundle.manifest, options)
         found = _on_t1(study, prepared, prediction, bundle, rules, str(options["fusion"]))
         grid = study["t1"].grid
         fused = found.labels > 0
@@ -168,22 +169,6 @@ def _reference(study: Study, options: Mapping[str, OptionValue]) -> npt.NDArray[
     return np.asarray(given.data > 0)
 
 
-def _found_mask(brain: Brain | None, image: Volume) -> Volume:
-    assert brain is not None, "a study without a brain mask of its own had its brain found"
-    return brain.mask_on(image.grid)
-
-
-def _rules(bundle: Bundle, options: Mapping[str, OptionValue]) -> ClusterRules:
-    manifest = bundle.manifest
-    threshold, least = options["threshold"], options["min_size"]
-    return ClusterRules(
-        threshold=manifest.threshold.value if threshold is None else float(threshold),  # type: ignore[arg-type]
-        min_mm3=manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm)) if least is None else float(least),  # type: ignore[arg-type]
-        connectivity=manifest.clusters.connectivity,
-        max_outside_brain=manifest.clusters.max_outside_brain,
-    )
-
-
 def _on_t1(
     study: Study, prepared: PreparedPlanes, prediction: Prediction, bundle: Bundle, rules: ClusterRules, fusion: str
 ) -> _OnT1:
@@ -210,7 +195,7 @@ def _on_t1(
 
 def _masks(study: Study, prepared: PreparedPlanes, found: _OnT1) -> list[Mask]:
     grid = study["t1"].grid
-    masks = [Mask("lesion", "t1", mask_of(found.labels, grid)), Mask("brain", "t1", prepared.brain)]
+    masks = [Mask("lesion", "t1", mask_of(found.labels, grid, "lesion")), Mask("brain", "t1", prepared.brain)]
     masks += [
         Mask(f"lesion{plane}", "t1", Volume(mask.astype(np.uint8), grid, role="lesion"))
         for plane, mask in found.planes.items()

@@ -15,37 +15,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.findings import Lesion, Measurement
-from willis.image.components import label_components
 from willis.image.morphology import distance_mm
 from willis.tasks.wmh.spec import REGIONS
-from willis.units import MM3_PER_ML
-from willis.volume.grid import Grid
-from willis.volume.volume import Volume
 
 PERIVENTRICULAR_MM = 3.0  # SHIVAi's band of 2 mm about the ventricles, and half a voxel of the 2 mm grid they come from
 JUXTACORTICAL_MM = 3.0  # SHIVAi's juxtacortical band, 3 voxels of 1 mm
-
-
-@dataclass(frozen=True)
-class ClusterRules:
-    """Which clusters of voxels above the threshold are lesions.
-
-    Parameters
-    ----------
-    threshold
-        Probability from which a voxel counts.
-    min_mm3
-        Least volume.
-    connectivity
-        6, 18 or 26 neighbours.
-    max_outside_brain
-        Largest share of a cluster that may lie outside the brain.
-    """
-
-    threshold: float
-    min_mm3: float
-    connectivity: int
-    max_outside_brain: float
 
 
 @dataclass(frozen=True)
@@ -57,36 +31,6 @@ class RegionMaps:
     cerebellum: npt.NDArray[np.bool_]
     brainstem: npt.NDArray[np.bool_]
     left: npt.NDArray[np.bool_]
-
-
-def find_lesions(
-    probability: npt.NDArray[np.floating], brain: npt.NDArray[np.bool_], grid: Grid, rules: ClusterRules
-) -> tuple[npt.NDArray[np.int32], int]:
-    """Number the lesions by falling size.
-
-    Parameters
-    ----------
-    probability, brain
-        (I, J, K) on ``grid``.
-    grid
-        The FLAIR's own.
-    rules
-        Threshold and cluster rules.
-
-    Returns
-    -------
-    labels, count
-        (I, J, K) with 0 where there is no lesion; number of lesions, 0 when there is none.
-    """
-    labels, count = label_components(probability >= rules.threshold, rules.connectivity)
-    if count == 0:
-        return labels, 0
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    outside = np.bincount(labels.ravel(), weights=(~brain).ravel(), minlength=count + 1)
-    keep = (sizes * grid.voxel_ml * MM3_PER_ML >= rules.min_mm3) & (outside <= rules.max_outside_brain * sizes)
-    keep[0] = False
-    renumbered = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    return renumbered[labels], int(keep.sum())
 
 
 def assign_regions(
@@ -121,32 +65,6 @@ def assign_regions(
         else:
             regions.append(f"{'juxtacortical' if cortical[lesion] > 0.5 else 'deep'} {side}")
     return regions
-
-
-def describe_lesions(
-    labels: npt.NDArray[np.int32],
-    count: int,
-    probability: npt.NDArray[np.floating],
-    grid: Grid,
-    regions: Sequence[str],
-) -> list[Lesion]:
-    """One row a lesion: volume, centroid, mean probability and region (empty when regions are unknown)."""
-    if count == 0:
-        return []
-    index = np.arange(1, count + 1)
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    centroids = grid.to_mm(np.array(ndimage.center_of_mass(labels > 0, labels, index)))
-    mean = np.asarray(ndimage.mean(probability, labels, index))
-    return [
-        Lesion(
-            index=k + 1,
-            volume_ml=float(sizes[k]) * grid.voxel_ml,
-            centroid_mm=(float(centroids[k, 0]), float(centroids[k, 1]), float(centroids[k, 2])),
-            region=regions[k] if regions else "",
-            probability=float(mean[k]),
-        )
-        for k in range(count)
-    ]
 
 
 def measure(
@@ -211,8 +129,3 @@ def region_table(measurements: Mapping[str, Measurement]) -> list[dict[str, Any]
                 }
             )
     return rows
-
-
-def mask_of(labels: npt.NDArray[np.int32], grid: Grid) -> Volume:
-    """The lesions as one ``uint8`` mask."""
-    return Volume((labels > 0).astype(np.uint8), grid, role="wmh")

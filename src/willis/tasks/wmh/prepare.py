@@ -6,29 +6,26 @@ brain, zero outside it (Boutinaud 2021, doi:10.3389/fninf.2021.641600; SHiVAi's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from willis.errors import BadInputError, GeometryError
+from willis.errors import BadInputError
 from willis.image.intensity import correct_bias, scale_p99
 from willis.image.register import Registration, register_rigid
 from willis.models.manifest import Intensity, Manifest
 from willis.study import Study
+from willis.tasks.brain.mask import BrainMaskOf, brain_mask
 from willis.tasks.prepared import Prepared
 from willis.volume.grid import FloatArray, Grid, Shape3
-from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 SHAPE: Shape3 = (160, 214, 176)
 TOP_MARGIN_VOXELS = 5  # SHiVAi shifts the crop box up when the brain's top comes closer than this to its edge
 ALREADY_ALIGNED_GAIN = 0.005  # rise of normalised mutual information below which a registration is not worth its risk
-
-BrainMaskOf = Callable[[Volume], Volume]
 
 
 def prepare(
@@ -58,7 +55,7 @@ def prepare(
     _check_channels(study, manifest)
     reference_role = "t1" if "t1" in study and "t1" in manifest.channels else "flair"
     images: dict[str, Volume] = {role: study[role] for role in manifest.channels if role in study}
-    brain = _brain_mask(study, images[reference_role], brain_mask_of)
+    brain = brain_mask(study, images[reference_role], brain_mask_of)
     if options["bias_field"]:
         images = {role: correct_bias(image) for role, image in images.items()}
     registrations = _register(images, reference_role, brain, str(options["register"]))
@@ -112,25 +109,6 @@ def _check_channels(study: Study, manifest: Manifest) -> None:
             f"the bundle {manifest.name} needs {', '.join(manifest.channels)}; the study has no {', '.join(missing)}. "
             "Give it, or take a bundle for the images that you have."
         )
-
-
-def _brain_mask(study: Study, reference: Volume, brain_mask_of: BrainMaskOf) -> Volume:
-    if "brain" not in study:
-        return brain_mask_of(reference)
-    given = study["brain"]
-    if not given.grid.same_as(reference.grid):
-        turned = reorient(given, reference.grid.orientation)
-        if not turned.grid.same_as(reference.grid):
-            raise GeometryError(
-                f"the brain mask {given.grid.shape} does not lie on the grid of the {reference.role} "
-                f"{reference.grid.shape}. Resample it onto that image, or leave it out."
-            )
-        given = turned
-    if not (given.data > 0).any():
-        raise BadInputError(
-            "the brain mask is empty; at least one voxel must be above 0. Leave it out to have one made."
-        )
-    return replace(given, data=(given.data > 0).astype(np.uint8), role="brain")
 
 
 def _register(images: Mapping[str, Volume], reference_role: str, brain: Volume, how: str) -> dict[str, Registration]:

@@ -16,6 +16,8 @@ from willis.infer.ensemble import Prediction, predict
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import Brain, find_brain
+from willis.tasks.brain.mask import masks_of
+from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
@@ -77,7 +79,7 @@ def run(
         brain, brain_problem = _find_brain(study, bundle, settings)
     tell(1 / STEPS, "preparing")
     with watch.stage("prepare"):
-        prepared = prepare(study, bundle.manifest, options, lambda image: _found_mask(brain, image))
+        prepared = prepare(study, bundle.manifest, options, masks_of(brain))
     with watch.stage("predict"):
         prediction = predict(
             bundle,
@@ -91,16 +93,14 @@ def run(
         )
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
-        rules = _rules(bundle, options)
+        rules = rules_of(bundle.manifest, options)
         found = _on_flair(study, prepared, prediction, brain, rules)
         regions = (
             interpret.assign_regions(found.labels, found.count, found.maps, study["flair"].grid.spacing_mm)
             if found.maps
             else []
         )
-        lesions = interpret.describe_lesions(
-            found.labels, found.count, found.probability.data, study["flair"].grid, regions
-        )
+        lesions = describe_lesions(found.labels, found.count, found.probability.data, study["flair"].grid, regions)
         measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, found.maps is not None)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
     tell(4 / STEPS, "drawing")
@@ -150,35 +150,19 @@ def _find_brain(study: Study, bundle: Bundle, settings: RunSettings) -> tuple[Br
         return None, f"Regions are unknown: {problem}"
 
 
-def _found_mask(brain: Brain | None, image: Volume) -> Volume:
-    assert brain is not None, "a study without a brain mask of its own had its brain found"
-    return brain.mask_on(image.grid)
-
-
-def _rules(bundle: Bundle, options: Mapping[str, OptionValue]) -> interpret.ClusterRules:
-    manifest = bundle.manifest
-    threshold, least = options["threshold"], options["min_size"]
-    return interpret.ClusterRules(
-        threshold=manifest.threshold.value if threshold is None else float(threshold),  # type: ignore[arg-type]
-        min_mm3=manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm)) if least is None else float(least),  # type: ignore[arg-type]
-        connectivity=manifest.clusters.connectivity,
-        max_outside_brain=manifest.clusters.max_outside_brain,
-    )
-
-
 def _on_flair(
-    study: Study, prepared: Prepared, prediction: Prediction, brain: Brain | None, rules: interpret.ClusterRules
+    study: Study, prepared: Prepared, prediction: Prediction, brain: Brain | None, rules: ClusterRules
 ) -> _OnFlair:
     grid = study["flair"].grid
     way = prepared.to_prepared.get("flair")
     mask = _mask_on(prepared.brain, grid, way)
     inside = mask.data > 0
     probability = probability_to_grid(prediction.probability[0], prepared.grid, grid, world_transform=way)
-    labels, count = interpret.find_lesions(probability.data, inside, grid, rules)
+    labels, count = find_lesions(probability.data, inside, grid, rules)
     member_ml = []
     for member in prediction.members if len(prediction.members) > 1 else ():
         alone = probability_to_grid(member[0].astype(np.float32), prepared.grid, grid, world_transform=way)
-        kept, _ = interpret.find_lesions(alone.data, inside, grid, rules)
+        kept, _ = find_lesions(alone.data, inside, grid, rules)
         member_ml.append(float(np.count_nonzero(kept)) * grid.voxel_ml)
     return _OnFlair(probability, mask, _region_maps(brain, grid, way), labels, count, tuple(member_ml))
 
@@ -196,10 +180,10 @@ def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
 
 
 def _outputs(
-    study: Study, prepared: Prepared, prediction: Prediction, found: _OnFlair, rules: interpret.ClusterRules
+    study: Study, prepared: Prepared, prediction: Prediction, found: _OnFlair, rules: ClusterRules
 ) -> tuple[list[Mask], list[Mask]]:
     grid = study["flair"].grid
-    lesions = interpret.mask_of(found.labels, grid)
+    lesions = mask_of(found.labels, grid, "wmh")
     masks = [Mask("wmh", "flair", lesions), Mask("brain", "flair", found.brain)]
     probabilities = [Mask("wmh", "flair", found.probability.with_data(found.probability.data, role="wmh", unit="1"))]
     if "t1" in study:
@@ -207,8 +191,8 @@ def _outputs(
         way = prepared.to_prepared.get("t1")
         there = probability_to_grid(prediction.probability[0], prepared.grid, t1, world_transform=way)
         brain = _mask_on(prepared.brain, t1, way)
-        labels, _ = interpret.find_lesions(there.data, brain.data > 0, t1, rules)
-        masks += [Mask("wmh", "t1", interpret.mask_of(labels, t1)), Mask("brain", "t1", brain)]
+        labels, _ = find_lesions(there.data, brain.data > 0, t1, rules)
+        masks += [Mask("wmh", "t1", mask_of(labels, t1, "wmh")), Mask("brain", "t1", brain)]
     return masks, probabilities
 
 
@@ -218,7 +202,7 @@ def _fit(registration: Any) -> dict[str, Any]:
     }
 
 
-def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: interpret.ClusterRules) -> str:
+def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRules) -> str:
     images = " and ".join(role.upper() for role in ("t1", "flair") if role in study)
     registered = (
         "The FLAIR was registered rigidly to the T1 by mutual information. "
