@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,19 +150,22 @@ def _line_dura(codes: Codes) -> None:
     codes[touching] = Tissue.DURA
 
 
-def read_anatomies(folder: Path | str) -> list[Anatomy]:
-    """Every NIfTI label map in a folder, in the order of names.
+def read_anatomies(folder: Path | str, only: Sequence[str] = ()) -> list[Anatomy]:
+    """Every NIfTI label map in a folder, in the order of names, or those named by ``only``.
 
     Raises
     ------
     BadInputError
-        When the folder holds no label map, or a map isn't three-dimensional with FreeSurfer codes.
+        When the folder holds no label map or lacks one that is named, or a map isn't three-dimensional with FreeSurfer codes.
     """
     folder = Path(folder)
     paths = sorted(p for p in folder.glob("*.nii*") if p.is_file()) if folder.is_dir() else []
     if not paths:
         raise BadInputError(f"{folder} holds no label map (*.nii, *.nii.gz). Give a folder of FreeSurfer-coded maps.")
-    return [read_anatomy(path) for path in paths]
+    lacking = set(only) - {path.name.split(".")[0] for path in paths}
+    if lacking:
+        raise BadInputError(f"{folder} holds no label map {', '.join(sorted(lacking))}.")
+    return [read_anatomy(path) for path in paths if not only or path.name.split(".")[0] in only]
 
 
 def read_anatomy(path: Path | str) -> Anatomy:

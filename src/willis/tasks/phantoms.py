@@ -17,6 +17,8 @@ class PhantomSettings(Settings):
     ----------
     anatomies
         Folder of FreeSurfer-coded head label maps; the built-in head when empty.
+    only
+        Names of the anatomies that are read; none: all of the folder. Reading one takes seconds.
     held_out
         Names of anatomies that are kept for validation alone; none: validation deforms the same heads with other seeds.
     seed, validation_seed
@@ -26,6 +28,7 @@ class PhantomSettings(Settings):
     """
 
     anatomies: str = ""
+    only: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     seed: int = 0
     validation_seed: int = 1_000_003
@@ -38,11 +41,11 @@ def anatomies_of(settings: PhantomSettings, *, validation: bool = False) -> tupl
     Raises
     ------
     BadInputError
-        When the folder holds no label maps.
+        When the folder holds no label maps, or lacks one that is named.
     """
     if not settings.anatomies:
         return (builtin_anatomy(),)
-    heads = read_anatomies(Path(settings.anatomies))
+    heads = read_anatomies(Path(settings.anatomies), settings.only)
     if not settings.held_out:
         return tuple(heads)
     return tuple(head for head in heads if (head.name in settings.held_out) == validation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from willis.learn.case import Case, CaseSource
@@ -97,8 +98,15 @@ def prepared_case(patient: Patient, settings: PerfusionData, subject: str, rng: 
     for name, value in (("brain", 85), ("penumbra", 170), ("core", 255)):
         picture[patient.truth[name].data > 0] = value
     on_slices = resample_to(Volume(picture, prepared.grid), grid, "nearest").data
-    target = one_hot(snapped(on_slices, settings.classes), settings.classes)
-    return Case(image, target, np.ones(grid.shape, dtype=bool), subject, grid.spacing_mm)
+    shown = _slices_of(on_slices > 0)
+    target = one_hot(snapped(on_slices[..., shown], settings.classes), settings.classes)
+    return Case(image[..., shown], target, np.ones(target.shape[1:], dtype=bool), subject, grid.spacing_mm)
+
+
+def _slices_of(brain: npt.NDArray[np.bool_]) -> slice:
+    """From the first slice with brain to the last: a slice of nothing has no variance to divide by."""
+    held = np.flatnonzero(brain.any(axis=(0, 1)))
+    return slice(int(held[0]), int(held[-1]) + 1)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
