@@ -156,7 +156,8 @@ def read_anatomies(folder: Path | str, only: Sequence[str] = ()) -> list[Anatomy
     Raises
     ------
     BadInputError
-        When the folder holds no label map or lacks one that is named, or a map isn't three-dimensional with FreeSurfer codes.
+        When the folder holds no label map or lacks one that is named, or a map isn't three-dimensional with
+        FreeSurfer codes.
     """
     folder = Path(folder)
     paths = sorted(p for p in folder.glob("*.nii*") if p.is_file()) if folder.is_dir() else []
