@@ -19,19 +19,20 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from willis.image.deconvolution import CUTS, OSCILLATION_LIMIT, PerfusionValues, deconvolve
-from willis.phantom.perfusion_curves import Input, ResidueKind, arterial_curve, tissue_curves
+from willis.phantom.perfusion_curves import Input, ResidueKind, arterial_curve, draw_input, tissue_curves
 
 MTT_S, DELAY_S = (3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 20.0), (0.0, 0.5, 1.0, 2.3, 4.0, 6.0, 8.0)
 NOISE_HU = (0.3, 0.6, 1.0)
 
 
-def made(step_s: float, frames: int, kind: ResidueKind) -> tuple[Any, ...]:
+def made(step_s: float, frames: int, kind: ResidueKind, source: Input | None = None) -> tuple[Any, ...]:
+    source = source or Input()
     times = np.arange(frames) * step_s
     fine = np.arange(0, times[-1] + 0.1, 0.1)
-    aif = np.interp(times, fine, arterial_curve(fine, Input()))
+    aif = np.interp(times, fine, arterial_curve(fine, source))
     mtt, delay = (g.ravel() for g in np.meshgrid(MTT_S, DELAY_S, indexing="ij"))
     cbf = 200.0 / mtt
-    return times, aif, tissue_curves(times, Input(), cbf, mtt, delay, kind), cbf, mtt, delay
+    return times, aif, tissue_curves(times, source, cbf, mtt, delay, kind), cbf, mtt, delay
 
 
 def errors(found: PerfusionValues, cbf: Any, mtt: Any, delay: Any) -> dict[str, npt.NDArray[Any]]:
@@ -54,6 +55,20 @@ def noiseless() -> dict[tuple[str, float], dict[str, npt.NDArray[Any]]]:
             words = "  ".join(f"{name} {e.min():+.1f} to {e.max():+.1f}" for name, e in found.items())
             print(f"{kind:11}  {step_s:3} s  {words}")
     return kept
+
+
+def drawn() -> None:
+    print("12 drawn input functions, exponential residue functions: root mean square and largest error")
+    rng = np.random.default_rng(0)
+    sources = [draw_input(rng) for _ in range(12)]
+    for step_s, frames in ((1.0, 60), (1.5, 45), (2.0, 45), (3.0, 30)):
+        every: dict[str, list[npt.NDArray[Any]]] = {}
+        for source in sources:
+            times, aif, curves, cbf, mtt, delay = made(step_s, frames, "exponential", source)
+            for name, error in errors(deconvolve(curves, aif, times), cbf, mtt, delay).items():
+                every.setdefault(name, []).append(error)
+        words = "  ".join(f"{n} {np.sqrt(np.mean(np.square(e))):.1f}, {np.abs(e).max():.1f}" for n, e in every.items())
+        print(f"  {step_s:3} s  {words}")
 
 
 def noisy() -> None:
@@ -130,6 +145,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     kept = noiseless()
+    drawn()
     noisy()
     ratio()
     if arguments.plot:
