@@ -1,33 +1,43 @@
-"""The perfusion task on phantoms: core and penumbra by thresholds against the truth, by group; the three ways in.
+"""The perfusion task on phantoms: core and penumbra by thresholds and by a network against the truth, by group.
 
-    .venv/bin/python benchmarks/perfusion_phantoms.py --count 50 --table perfusion.tsv
+    .venv/bin/python benchmarks/perfusion_phantoms.py --count 50 --keep runs/perfusion-phantoms --table perfusion.tsv
     .venv/bin/python benchmarks/perfusion_phantoms.py --count 6 --ways
 
-Prints the median Dice of core and penumbra by group, the mean difference and limits of agreement of volumes, and the
-false core of patients without stroke. With ``--ways`` each patient is read as series, as scalar maps, and as colour
+Prints for each reading the median Dice of core and penumbra by group, the mean difference and limits of agreement of
+volumes, and the false core of patients without stroke. The network is read with all that the phantom has, and once
+more on its maps alone, without MIP and NIHSS. With ``--keep`` the maps are kept in a folder, so that another bundle can
+be measured on the same patients sooner. With ``--ways`` each patient is read as series, as scalar maps, and as colour
 maps painted from them, and the differences of core and penumbra in ml are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from willis.errors import BadInputError
+from willis.image.midline import Midline
 from willis.io.colormap import find_bar, jet, paint, shares_of, with_bar
 from willis.io.pictures import BAR_UNIT
 from willis.io.tables import write_table
 from willis.measure.agreement import bland_altman
 from willis.measure.overlap import dice
+from willis.models.store import Bundle, open_bundle
 from willis.phantom.patient import Patient, make_patient
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
+from willis.tasks.perfusion.by_network import read_by_network
 from willis.tasks.perfusion.interpret import Thresholds, read_maps
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
 from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, LEAST_CLUSTER_ML, MAPS, SPEC
+from willis.tasks.settings import RunSettings
+from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
 SEED = 900_005
@@ -42,22 +52,73 @@ def read(study: Study, **options: Any) -> tuple[PreparedMaps, dict[str, Any]]:
     return prepared, {"core": reading.core, "penumbra": reading.penumbra, "hypoperfused": reading.hypoperfused}
 
 
-def analysed(patient: Patient) -> dict[str, Any]:
-    row: dict[str, Any] = {k: patient.row[k] for k in ("participant_id", "group", "site")}
-    try:
-        prepared, masks = read(patient.study)
-    except BadInputError as problem:
-        return {**row, "refused": str(problem)}
+def analysed(case: Kept, bundle: Bundle | None) -> dict[str, Any]:
+    prepared = case.prepared
+    found = read_maps(prepared, THRESHOLDS)
+    readings: dict[str, tuple[Any, Any]] = {"thresholds": (found.core, found.penumbra)}
+    if bundle is not None:
+        bare = replace(prepared, maps={name: v for name, v in prepared.maps.items() if name != "mip"})
+        for name, maps, nihss in (("network", prepared, case.row["nihss"]), ("network, maps alone", bare, None)):
+            by = read_by_network(maps, {"nihss": nihss}, bundle, settings=RunSettings(), min_ml=LEAST_CLUSTER_ML)
+            readings[name] = (by.core, by.penumbra)
+    row = {k: case.row[k] for k in ("participant_id", "group", "site")}
     ml = prepared.grid.voxel_ml
-    truth = {"core": patient.truth["core"].data > 0, "penumbra": patient.truth["penumbra"].data > 0}
-    truth["hypoperfused"] = truth["core"] | truth["penumbra"]
-    for name, mask in masks.items():
-        row |= {
-            f"{name}_true_ml": float(truth[name].sum()) * ml,
-            f"{name}_found_ml": float(mask.sum()) * ml,
-            f"{name}_dice": dice(mask, truth[name]),
-        }
+    truth = {"core": case.core, "penumbra": case.penumbra, "both": case.core | case.penumbra}
+    row |= {f"{name}_true_ml": float(mask.sum()) * ml for name, mask in truth.items()}
+    for reading, (core, penumbra) in readings.items():
+        for name, mask in (("core", core), ("penumbra", penumbra), ("both", core | penumbra)):
+            row |= {f"{reading}: {name}_ml": float(mask.sum()) * ml, f"{reading}: {name}_dice": dice(mask, truth[name])}
     return row
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A patient's maps, truth and row."""
+
+    prepared: PreparedMaps
+    core: npt.NDArray[np.bool_]
+    penumbra: npt.NDArray[np.bool_]
+    row: dict[str, Any]
+
+
+def case_of(seed: int, index: int, folder: Path | None) -> Kept:
+    """Make a patient and its maps, or take them from the folder.
+
+    Raises
+    ------
+    BadInputError
+        When the task refuses the series.
+    """
+    path = None if folder is None else folder / f"{seed}-{index:04d}.npz"
+    if path is not None and path.exists():
+        return _opened(path)
+    patient = make_patient("perfusion", seed, index, side=SIDE)
+    prepared = prepare(patient.study, SPEC.resolve_options({}))
+    core, penumbra = (patient.truth[name].data > 0 for name in ("core", "penumbra"))
+    case = Kept(prepared, core, penumbra, {**patient.row, "nihss": patient.study.scalars["nihss"]})
+    if path is not None:
+        _keep(case, path)
+    return case
+
+
+def _keep(case: Kept, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    p = case.prepared
+    maps = {f"map_{name}": volume.data.astype(np.float32) for name, volume in p.maps.items()}
+    np.savez_compressed(
+        path, **maps, brain=p.brain, tissue=p.tissue, core=case.core, penumbra=case.penumbra, affine=p.grid.affine,
+        normal=p.midline.normal, offset=p.midline.offset_mm, row=json.dumps(case.row),
+    )  # fmt: skip
+
+
+def _opened(path: Path) -> Kept:
+    held = np.load(path, allow_pickle=False)
+    grid = Grid(held["brain"].shape, held["affine"])
+    maps = {key[4:]: Volume(held[key], grid, key[4:]) for key in held.files if key.startswith("map_")}
+    x, y = held["normal"].tolist()
+    midline = Midline((x, y), float(held["offset"]))
+    prepared = PreparedMaps(maps, "ctp", held["brain"], held["tissue"], midline, None, "series")
+    return Kept(prepared, held["core"], held["penumbra"], json.loads(str(held["row"])))
 
 
 def colour_study(prepared: PreparedMaps) -> Study:
@@ -98,29 +159,34 @@ def told(rows: list[dict[str, Any]]) -> None:
     done = [row for row in rows if "refused" not in row]
     print(f"{len(done)} patients read, {len(refused)} refused")
     for row in refused:
-        print(f"  {row['participant_id']} ({row['group']}): {row['refused']}")
-    print("group    | n | lesion       | Dice median (quartiles) | difference ml (limits of agreement)")
+        print(f"  {row['participant_id']}: {row['refused']}")
+    readings = dict.fromkeys(key.partition(": ")[0] for key in done[0] if ": " in key) if done else {}
+    print(
+        "group    | n  | lesion   | reading             | Dice median (quartiles) | difference ml (limits of agreement)"
+    )
     for group in GROUPS:
         mine = [row for row in done if row["group"] == group]
-        for name in ("core", "penumbra", "hypoperfused"):
-            found = np.array([row[f"{name}_found_ml"] for row in mine])
-            true = np.array([row[f"{name}_true_ml"] for row in mine])
-            scores = np.array([row[f"{name}_dice"] for row in mine if row[f"{name}_true_ml"] > 0], dtype=float)
-            words = (
-                "no lesion"
-                if scores.size == 0
-                else "{:.2f} ({:.2f} to {:.2f})".format(*np.nanpercentile(scores, (50, 25, 75)))
+        for name in ("core", "penumbra", "both"):
+            for reading in readings:
+                print(f"{group:8} | {len(mine):2} | {name:8} | {reading:19} | {_scores(mine, reading, name)}")
+    none = [row for row in done if row["group"] == "none"]
+    for reading in readings if none else ():
+        for name in ("core", "both"):
+            ml = np.array([row[f"{reading}: {name}_ml"] for row in none])
+            print(
+                f"without stroke, {reading}: false {name} in {(ml > 0).sum()} of {len(ml)}, largest {ml.max():.1f} ml"
             )
-            limits = ""
-            if len(mine) >= 3:
-                agreement = bland_altman(found, true)
-                limits = f"{agreement.bias:+.1f} ({agreement.lower:+.1f} to {agreement.upper:+.1f})"
-            print(f"{group:8} | {len(mine)} | {name:12} | {words} | {limits}")
-    none = [row["core_found_ml"] for row in done if row["group"] == "none"]
-    if none:
-        print(
-            f"false core without stroke: {np.mean(np.array(none) > 0):.0%} of {len(none)}, largest {max(none):.1f} ml"
-        )
+
+
+def _scores(rows: list[dict[str, Any]], reading: str, name: str) -> str:
+    true = np.array([row[f"{name}_true_ml"] for row in rows])
+    found = np.array([row[f"{reading}: {name}_ml"] for row in rows])
+    held = np.array([row[f"{reading}: {name}_dice"] for row in rows if row[f"{name}_true_ml"] > 0], dtype=float)
+    words = "no lesion" if held.size == 0 else "{:.2f} ({:.2f} to {:.2f})".format(*np.percentile(held, (50, 25, 75)))
+    if len(rows) < 3:
+        return words
+    agreement = bland_altman(found, true)
+    return f"{words:23} | {agreement.bias:+.1f} ({agreement.lower:+.1f} to {agreement.upper:+.1f})"
 
 
 def main() -> None:
@@ -128,13 +194,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--table", type=Path)
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--bundle", default=SPEC.default_bundle)
     parser.add_argument("--ways", action="store_true")
     arguments = parser.parse_args()
+    bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle else None
     rows = []
     for index in range(arguments.count):
-        group = "lvo" if arguments.ways else None
-        patient = make_patient("perfusion", arguments.seed, index, side=SIDE, **({"group": group} if group else {}))
-        rows.append(three_ways(patient) if arguments.ways else analysed(patient))
+        if arguments.ways:
+            rows.append(three_ways(make_patient("perfusion", arguments.seed, index, side=SIDE, group="lvo")))
+        else:
+            try:
+                rows.append(analysed(case_of(arguments.seed, index, arguments.keep), bundle))
+            except BadInputError as problem:
+                rows.append({"participant_id": f"sub-{index + 1:04d}", "refused": str(problem)})
         print(" ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in rows[-1].values()), flush=True)
     if arguments.table:
         write_table(rows, arguments.table)

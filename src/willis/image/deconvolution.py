@@ -104,7 +104,7 @@ def deconvolve(
     own_area = float(arterial.sum() * step)
     if not own_area > 0:
         raise BadInputError("the arterial input function has no area above 0; choose another artery.")
-    scaled = aif if area is None else aif * (area / own_area)
+    scaled = np.asarray(aif * (1.0 if area is None else area / own_area), dtype=np.float64)
     cuts = _cuts(scaled, to_even, times, even, calibrate)
     found = np.empty((6, len(curves)), dtype=np.float32)
     for start in range(0, len(curves), CHUNK):
