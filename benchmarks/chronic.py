@@ -2,13 +2,17 @@
 
     python benchmarks/chronic.py                 all slices of three planes, 100 masks: many minutes
     python benchmarks/chronic.py --every 40      each 40th slice alone, scaled to all of them
+    python benchmarks/chronic.py --bundle chronic --image t1.nii.gz --brain mask.nii.gz
+                                                 a trained bundle on a T1 of the standard grid
 
-The plain loop is what a Keras-style script does: every slice by itself, in torch eager. CPU seconds, one thread.
+The plain loop is what a Keras-style script does: every slice by itself, in torch eager. CPU seconds, one thread. Half
+precision is compared with float32 by the Dice of the fused masks; random weights are its worst case.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -21,13 +25,18 @@ import torch
 from scipy import ndimage
 
 from willis.infer.planes import SLICES_AT_ONCE, predict_planes, slices_of
+from willis.infer.torch_engine import member_network
 from willis.io.labelled import LabelledImage
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.measure.labelled_sizes import describe_cases
+from willis.measure.overlap import dice
+from willis.models.bundle import Bundle
 from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
+from willis.models.store import open_bundle
 from willis.nets.raxnet import RaxNet
 from willis.tasks.chronic.dataset import manifest_fields
+from willis.tasks.chronic.prepare import network_images
 from willis.tasks.chronic.space import SHAPE, standard_grid
 from willis.volume.volume import Volume
 
@@ -54,23 +63,27 @@ def plain_loop(network: RaxNet, images: dict, views: list, every: int) -> float:
     return spent
 
 
-def ours(bundle, images: dict, inside: np.ndarray, engine: str, every: int) -> float:
-    """CPU seconds of willis for all slices of the brain; compiled or loaded before the clock starts.
+def ours(
+    bundle: Bundle, images: dict, inside: np.ndarray, engine: str, precision: str, every: int
+) -> tuple[float, np.ndarray]:
+    """CPU seconds of willis for all slices of the brain, and the last mask; compiled before the clock starts.
 
     With ``every`` above 1, from runs of one and of two batches of each plane, a straight line to all of them.
     """
+    masks = []
 
     def spent(mask: np.ndarray) -> float:
         start = time.process_time()
-        predict_planes(bundle, images, mask=mask, engine=engine, precision="float32", threads=1)
+        found = predict_planes(bundle, images, mask=mask, engine=engine, precision=precision, threads=1)
+        masks.append(found.probability[0] >= bundle.manifest.threshold.value)
         return time.process_time() - start
 
     spent(block(inside, SLICES_AT_ONCE))
     if every == 1:
-        return spent(inside)
+        return spent(inside), masks[-1]
     one, two = spent(block(inside, SLICES_AT_ONCE)), spent(block(inside, 2 * SLICES_AT_ONCE))
     batches = np.mean([-(-len(line) // SLICES_AT_ONCE) for line in lines(inside)])
-    return float(one + (two - one) * (batches - 1))
+    return float(one + (two - one) * (batches - 1)), masks[-1]
 
 
 def lines(inside: np.ndarray) -> list[np.ndarray]:
@@ -85,24 +98,36 @@ def block(inside: np.ndarray, side: int) -> np.ndarray:
     return mask
 
 
-def prediction(every: int, engines: list[str]) -> None:
-    rng = np.random.default_rng(0)
-    image, inside = brain_like(rng)
-    torch.set_num_threads(1)
+def random_bundle(folder: Path) -> Bundle:
+    """RAX-NET at its published size with random weights, for all planes."""
     torch.manual_seed(0)
-    network = RaxNet().eval()
+    manifest = make_manifest({**manifest_fields({}), "network": {"name": "raxnet"}}, "the benchmark")
+    return write_bundle(folder, manifest, [RaxNet().state_dict()], half=False)
+
+
+def prediction(asked: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["WILLIS_CACHE"] = scratch
-        manifest = make_manifest({**manifest_fields({}), "network": {"name": "raxnet"}}, "the benchmark")
-        bundle = write_bundle(Path(scratch) / "raxnet", manifest, [network.state_dict()], half=False)
-        views = list(manifest.planes)
-        images = {view.plane: image for view in views}
-        seconds = plain_loop(network, images, views, every)
-        slices = sum(SHAPE)
-        print(f"plain loop, torch eager        {seconds:8.1f} CPU s for {slices} slices")
-        for engine in engines:
-            mine = ours(bundle, images, inside, engine, every)
-            print(f"willis, {engine:<20} {mine:8.1f} CPU s, {seconds / mine:.1f} times less")
+        if asked.bundle:
+            bundle = open_bundle(asked.bundle, "chronic")
+            inside = read_nifti(asked.brain, "brain").data > 0
+            images = network_images(read_nifti(asked.image, "t1").data.astype(np.float32), inside, bundle.manifest)
+        else:
+            bundle = random_bundle(Path(scratch) / "raxnet")
+            image, inside = brain_like(np.random.default_rng(0))
+            images = {view.plane: image for view in bundle.manifest.planes}
+        seconds = plain_loop(member_network(bundle, 0), images, list(bundle.manifest.planes), asked.every)
+        print(f"plain loop, torch eager        {seconds:8.1f} CPU s for {sum(SHAPE)} slices", flush=True)
+        exact = None
+        for engine, precision in itertools.product(asked.engines, asked.precisions):
+            mine, mask = ours(bundle, images, inside, engine, precision, asked.every)
+            exact = mask if exact is None else exact
+            print(
+                f"willis, {engine + ' ' + precision:<20} {mine:8.1f} CPU s, {seconds / mine:.1f} times less; "
+                f"Dice with the first {dice(mask, exact):.4f}",
+                flush=True,
+            )
 
 
 def description(count: int) -> None:
@@ -126,6 +151,11 @@ if __name__ == "__main__":
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--masks", type=int, default=100)
     parser.add_argument("--engines", nargs="+", default=["torch", "openvino"])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--bundle", help="a trained bundle, with --image and --brain on the standard grid")
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--brain", type=Path)
     given = parser.parse_args()
-    description(given.masks)
-    prediction(given.every, given.engines)
+    if given.masks:
+        description(given.masks)
+    prediction(given)

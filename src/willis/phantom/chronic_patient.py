@@ -31,6 +31,7 @@ from willis.volume.volume import Volume
 STANDARD_SHAPE = (197, 233, 189)
 MIDDLE_MM = (0.0, 0.0, 12.0)  # how far the brain's centre lies below the middle of the standard grid
 LESION_FREE_SHARE = 0.08  # of training heads
+GIVEN_SHAPE_SHARE = 0.5  # of training heads with a lesion, where shapes are given
 
 
 def chronic_patient(
@@ -98,15 +99,26 @@ class ChronicCase:
     parameters: dict[str, Any] = field(default_factory=dict)
 
 
-def chronic_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], shapes: Sequence[Path] = ()) -> ChronicCase:
-    """A T1 as prepared data are: laid roughly on the standard grid, with its own acquisition's history."""
+def chronic_case(
+    rng: np.random.Generator, anatomies: Sequence[Anatomy], shapes: Sequence[Path] = (), *, always_shape: bool = False
+) -> ChronicCase:
+    """A T1 as prepared data are: laid roughly on the standard grid, with its own acquisition's history.
+
+    Parameters
+    ----------
+    shapes
+        Masks of real lesions in MNI space for half of the heads; all are grown when there are none.
+    always_shape
+        Every head has a lesion of one of the shapes.
+    """
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     pose = draw_pose(rng, rotation_deg=3.0, middle_mm=MIDDLE_MM)
     head = draw_head(rng, anatomy, pose, STANDARD_SHAPE, 1.0, distances=True)
     assert head.ventricle_mm is not None and head.cortex_mm is not None and head.midline_mm is not None
     scene = LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm)
-    free = rng.random() < LESION_FREE_SHARE
-    shape = placed_mask(rng, shapes, head.codes) if shapes and not free and rng.random() < 0.5 else None
+    free = rng.random() < LESION_FREE_SHARE and not always_shape
+    given = always_shape or (bool(shapes) and not free and rng.random() < GIVEN_SHAPE_SHARE)
+    shape = placed_mask(rng, shapes, head.codes) if given else None
     chronic = draw_chronic(rng, scene, shape=shape, volume_voxels=0 if free else None)
     person, strength = draw_person(rng)
     palette = t1_palette(rng, person, strength, volumetric=True)

@@ -1,0 +1,103 @@
+"""Calibrate a bundle for chronic stroke and choose its threshold and smallest cluster, on phantoms of another seed.
+
+    .venv/bin/python scripts/calibrate_chronic.py runs/chronic/bundle --anatomies ../shared/data/head_labels
+
+Fits slope and intercept of the planes' logits (Platt 1999) on voxels drawn evenly from the brains; then takes the
+threshold of the fused probability with the highest mean Dice over the heads that have lesions, and the smallest
+cluster with the highest mean lesion-wise F1 at it. All three, and where they come from, are written into the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from calibrate_wmh import HELD_OUT, VOXELS_PER_CASE, logit
+
+from willis.infer.planes import predict_planes
+from willis.measure.calibration import fit_calibration, reliability
+from willis.measure.case import evaluate_case
+from willis.measure.overlap import dice
+from willis.models.manifest import Calibration, Clusters, Threshold
+from willis.models.store import amend_bundle, open_bundle
+from willis.phantom.chronic_patient import chronic_case
+from willis.tasks.chronic.prepare import network_images
+from willis.tasks.chronic.space import standard_grid
+from willis.tasks.clusters import ClusterRules, find_lesions
+from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.volume.volume import Volume
+
+SEED = 500_029
+THRESHOLDS = np.round(np.arange(0.2, 0.71, 0.05), 2)
+LEAST_VOXELS = (1, 10, 30, 100, 300)
+
+
+def main() -> None:
+    """Read the command line and do it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--anatomies", required=True)
+    parser.add_argument("--count", type=int, default=20)
+    asked = parser.parse_args()
+    amend_bundle(asked.bundle, calibration=None)
+    bundle = open_bundle(asked.bundle, "chronic")
+    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, held_out=HELD_OUT))
+    grid = standard_grid()
+    logits, labels, whole = [], [], []
+    for index in range(asked.count):
+        rng = np.random.default_rng([SEED, index])
+        made = chronic_case(rng, heads)
+        brain = made.brain > 0
+        found = predict_planes(bundle, network_images(made.t1, brain, bundle.manifest), mask=brain)
+        inside = np.flatnonzero(brain)
+        drawn = rng.choice(inside, min(VOXELS_PER_CASE, inside.size), replace=False)
+        members = [logit(member[0]).astype(np.float32) for member in found.members]
+        logits += [member.ravel()[drawn] for member in members]
+        labels += [made.lesion.ravel()[drawn]] * len(members)
+        whole.append(([m[brain] for m in members], brain, made.lesion))
+        at_half = dice(found.probability[0] >= 0.5, made.lesion)
+        print(f"head {index}: {made.lesion.sum() / 1000:.1f} ml, Dice at 0.5 {at_half:.3f}", flush=True)
+    fitted = fit_calibration(np.concatenate(logits), np.concatenate(labels))
+    before = reliability(1 / (1 + np.exp(-np.concatenate(logits))), np.concatenate(labels)).expected_error
+    after = reliability(fitted.probability(np.concatenate(logits)), np.concatenate(labels)).expected_error
+    print(f"slope {fitted.slope:.3f}, intercept {fitted.intercept:.3f}; ECE {before:.5f} before, {after:.5f} after")
+    bearing = []
+    for members, brain, truth in whole:
+        fused = np.zeros(brain.shape, np.float32)
+        fused[brain] = np.mean([fitted.probability(member) for member in members], axis=0)
+        if truth.any():
+            bearing.append((fused, brain, truth))
+    by_threshold = [np.mean([dice(p >= t, y) for p, _, y in bearing]) for t in THRESHOLDS]
+    for threshold, score in zip(THRESHOLDS, by_threshold, strict=True):
+        print(f"threshold {threshold:.2f}: mean Dice {score:.4f}")
+    chosen = float(THRESHOLDS[int(np.argmax(by_threshold))])
+    by_size = []
+    for least in LEAST_VOXELS:
+        rules = ClusterRules(chosen, float(least), 26, 1.0)
+        scores = []
+        for fused, brain, truth in bearing:
+            mask = (find_lesions(fused, brain, grid, rules)[0] > 0).astype(np.uint8)
+            scores.append(evaluate_case(Volume(mask, grid), Volume(truth, grid)))
+        by_size.append(float(np.mean([score["lesion_f1"] for score in scores])))
+        mean = np.mean([score["dice"] for score in scores])
+        print(f"clusters of {least} voxels or more: mean lesion-wise F1 {by_size[-1]:.4f}, mean Dice {mean:.4f}")
+    smallest = LEAST_VOXELS[int(np.argmax(by_size))]
+    origin = f"{asked.count} phantoms of a seed that training doesn't use ({SEED})"
+    amend_bundle(
+        asked.bundle,
+        calibration=Calibration(slope=fitted.slope, intercept=fitted.intercept, origin=f"Platt scaling on {origin}"),
+        threshold=Threshold(
+            value=chosen, origin=f"the highest mean Dice of the fused mask over the lesion-bearing among {origin}"
+        ),
+        clusters=Clusters(
+            connectivity=26,
+            min_voxels=smallest,
+            origin=f"the highest mean lesion-wise F1 among {LEAST_VOXELS}, same heads",
+        ),
+    )
+    print(f"threshold {chosen:.2f}, clusters of {smallest} voxels and calibration are written into {asked.bundle}")
+
+
+if __name__ == "__main__":
+    main()
