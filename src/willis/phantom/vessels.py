@@ -128,7 +128,11 @@ def place_in(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 def draw_arteries(rng: np.random.Generator, codes: npt.NDArray[np.uint8]) -> tuple[list[Artery], dict[str, Any]]:
     """All arteries of one person, with variants; and what was drawn."""
-    matrix = place_in(codes)
+    return arteries_at(rng, place_in(codes))
+
+
+def arteries_at(rng: np.random.Generator, matrix: npt.NDArray[np.float64]) -> tuple[list[Artery], dict[str, Any]]:
+    """The same, placed by an affine map from MNI mm to voxels of 1 mm."""
     arteries = [_artery(rng, matrix, "basilar", False, 1.0)]
     drawn: dict[str, Any] = {}
     for right in (False, True):

@@ -8,6 +8,12 @@ VESSELS = ("c7", "m1", "m2", "other")
 SEGMENTS = ("m1", "m2", "c7", "c7+m1", "m1+m2")
 """Answers of the third stage, in the published order."""
 
+SHUT = ("c7", "m1", "m2")
+"""Vessels of which an occlusion is told; a pair of neighbours makes an answer of its own."""
+
+OUTPUTS = (*VESSELS, "clot", "ischaemia", "occluded", *(f"{name}-shut" for name in SHUT))
+"""Of the vessel network, for one half of a head."""
+
 TERRITORIES = ("aca", "mca", "pca", "vertebrobasilar")
 """Arterial territories, codes 1 to 4 of the territory map, + 10 on the right."""
 
