@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--json", type=Path, help="the figures, for scripts/write_card.py")
     asked = parser.parse_args()
-    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, held_out=HELD_OUT), validation=True)
+    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, only=HELD_OUT))
     bundle = open_bundle(asked.bundle, "chronic")
     rows = []
     for index, shape in enumerate(chosen_shapes(asked.shapes, asked.count)):

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from calibrate_wmh import HELD_OUT, VOXELS_PER_CASE, logit
+from calibrate_wmh import VOXELS_PER_CASE, logit
 
 from willis.infer.planes import predict_planes
 from willis.measure.calibration import fit_calibration, reliability
@@ -29,6 +29,7 @@ from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.volume.volume import Volume
 
 SEED = 500_029
+HEADS = ("training_seg_02", "training_seg_07", "training_seg_12")  # some of those that are trained on
 THRESHOLDS = np.round(np.arange(0.2, 0.71, 0.05), 2)
 LEAST_VOXELS = (1, 10, 30, 100, 300)
 
@@ -42,7 +43,7 @@ def main() -> None:
     asked = parser.parse_args()
     amend_bundle(asked.bundle, calibration=None)
     bundle = open_bundle(asked.bundle, "chronic")
-    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, held_out=HELD_OUT))
+    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, only=HEADS))
     grid = standard_grid()
     logits, labels, whole = [], [], []
     for index in range(asked.count):
