@@ -16,15 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from scipy import ndimage
 
 from willis.measure.agreement import bland_altman
 from willis.measure.calibration import reliability
 from willis.measure.case import evaluate_case
+from willis.phantom.labels import RIGHT_REGION, Region
 from willis.phantom.patient import make_patient
 from willis.study import Study
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
+from willis.tasks.wmh import interpret
 from willis.tasks.wmh.spec import REGIONS
 
 SEED = 900_001
@@ -52,17 +55,27 @@ def analysed(index: int, heads: Any, bundle: str, flair_only: bool) -> dict[str,
 
 
 def region_volumes(findings: Any, truth: Any, codes: npt.NDArray[np.integer]) -> dict[str, tuple[float, float]]:
-    """By region, true ml by voxel and found ml by lesion."""
-    names = {1: "periventricular", 2: "deep", 3: "juxtacortical", 4: "cerebellar", 5: "brainstem"}
-    found: dict[str, tuple[float, float]] = {}
-    for region in REGIONS:
-        place, _, side = region.partition(" ")
-        wanted = [
-            c + 10 * r for c, n in names.items() for r in (0, 1) if n == place and side in ("", ("left", "right")[r])
-        ]
-        true_ml = float((np.isin(codes, wanted) & (truth.data > 0)).sum()) * truth.grid.voxel_ml
-        found[region] = (true_ml, float(findings.measurements[f"wmh_{region.replace(' ', '_')}_volume"].value))
-    return found
+    """By region, true and found ml; lesions of the truth get their regions by the same rules from the true anatomy."""
+    labels, count = ndimage.label(truth.data > 0, np.ones((3, 3, 3)))
+    place, right = codes % RIGHT_REGION, codes >= RIGHT_REGION
+    regions = [place_of(np.bincount(place[labels == n], minlength=7), right[labels == n]) for n in range(1, count + 1)]
+    true_ml = interpret.region_volumes(labels, regions, ~right, truth.grid.voxel_ml)
+    return {
+        region: (true_ml[region], float(findings.measurements[f"wmh_{region.replace(' ', '_')}_volume"].value))
+        for region in REGIONS
+    }
+
+
+def place_of(counts: npt.NDArray[np.integer], right: npt.NDArray[np.bool_]) -> str:
+    """Region of a true lesion from its voxels in each :class:`Region` and on the right."""
+    side = "right" if right.mean() > 0.5 else "left"
+    if 2 * counts[Region.BRAINSTEM] > counts.sum():
+        return "brainstem"
+    if 2 * counts[Region.CEREBELLAR] > counts.sum():
+        return f"cerebellar {side}"
+    if counts[Region.PERIVENTRICULAR]:
+        return f"periventricular {side}"
+    return f"{'juxtacortical' if 2 * counts[Region.JUXTACORTICAL] > counts.sum() else 'deep'} {side}"
 
 
 def draw(cases: list[dict[str, Any]], path: Path) -> None:

@@ -2,7 +2,14 @@ import numpy as np
 import pytest
 
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions
-from willis.tasks.wmh.interpret import RegionMaps, assign_regions, measure, region_table, summarise
+from willis.tasks.wmh.interpret import (
+    RegionMaps,
+    assign_regions,
+    measure,
+    region_table,
+    region_volumes,
+    summarise,
+)
 from willis.tasks.wmh.spec import REGIONS
 from willis.volume.grid import Grid
 
@@ -99,7 +106,7 @@ def test_no_lesion_is_a_finding_with_zeros():
     labels, count = find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)
     assert count == 0
     assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == []
-    measurements = measure([], 1200.0, [0.0, 0.2], with_regions=True)
+    measurements = measure([], 1200.0, [0.0, 0.2], dict.fromkeys(REGIONS, 0.0))
     assert measurements["wmh_volume"].value == 0
     assert measurements["wmh_volume"].interval == (0.0, 0.2)
     assert measurements["wmh_count"].value == 0
@@ -112,7 +119,8 @@ def test_regions_add_up_to_the_total():
     labels, count = find_lesions(probability, BRAIN, GRID, RULES)
     regions = assign_regions(labels, count, region_maps(), GRID.spacing_mm)
     lesions = describe_lesions(labels, count, probability, GRID, regions)
-    measurements = measure(lesions, 1000.0, [], with_regions=True)
+    volumes = region_volumes(labels, regions, region_maps().left, GRID.voxel_ml)
+    measurements = measure(lesions, 1000.0, [], volumes)
     rows = region_table(measurements)
     assert sum(row["volume_ml"] for row in rows) == pytest.approx(measurements["wmh_volume"].value)
     assert sum(row["count"] for row in rows) == measurements["wmh_count"].value == 3
@@ -120,10 +128,23 @@ def test_regions_add_up_to_the_total():
     assert measurements["wmh_brain_share"].value == pytest.approx(measurements["wmh_volume"].value / 10)
 
 
+def test_a_lesion_across_the_midline_gives_each_side_its_part_and_counts_once():
+    probability = blob((12, 18, 10), (10, 4, 2))
+    labels, count = find_lesions(probability, BRAIN, GRID, RULES)
+    regions = assign_regions(labels, count, region_maps(), GRID.spacing_mm)
+    volumes = region_volumes(labels, regions, region_maps().left, GRID.voxel_ml)
+    assert volumes["periventricular left"] == pytest.approx(8 * 4 * 2 * 0.003)
+    assert volumes["periventricular right"] == pytest.approx(2 * 4 * 2 * 0.003)
+    lesions = describe_lesions(labels, count, probability, GRID, regions)
+    measurements = measure(lesions, 1000.0, [], volumes)
+    counts = [measurements[f"wmh_periventricular_{side}_count"].value for side in ("left", "right")]
+    assert counts == [1, 0]
+
+
 def test_interval_spans_members_and_ensemble():
     probability = blob((5, 20, 10), (5, 5, 5))
     labels, count = find_lesions(probability, BRAIN, GRID, RULES)
     lesions = describe_lesions(labels, count, probability, GRID, [])
-    found = measure(lesions, 1000.0, [0.4, 0.5], with_regions=False)["wmh_volume"]
+    found = measure(lesions, 1000.0, [0.4, 0.5], None)["wmh_volume"]
     assert found.value == pytest.approx(0.375)
     assert found.interval == pytest.approx((0.375, 0.5))

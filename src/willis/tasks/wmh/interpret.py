@@ -41,7 +41,7 @@ def assign_regions(
     Most of a lesion in the brainstem or cerebellum makes it theirs; any other that comes within
     ``PERIVENTRICULAR_MM`` of a ventricle is periventricular (SHIVAi's rule: touch wins); of the rest it is
     juxtacortical when most of it lies within ``JUXTACORTICAL_MM`` of the cortex, else deep. The side is where most
-    of it lies.
+    of it lies; :func:`region_volumes` divides what lies across the midline.
     """
     if count == 0:
         return []
@@ -67,8 +67,35 @@ def assign_regions(
     return regions
 
 
+def region_volumes(
+    labels: npt.NDArray[np.int32], regions: Sequence[str], left: npt.NDArray[np.bool_], voxel_ml: float
+) -> dict[str, float]:
+    """Volume in ml of each of ``spec.REGIONS``; a lesion across the midline gives each side the part that lies there.
+
+    Parameters
+    ----------
+    labels
+        (I, J, K) lesions from 1.
+    regions
+        Region of each lesion.
+    left
+        (I, J, K) the left half.
+    """
+    volumes = dict.fromkeys(REGIONS, 0.0)
+    all_of = np.bincount(labels.ravel(), minlength=len(regions) + 1)
+    left_of = np.bincount(labels[left], minlength=len(regions) + 1)
+    for lesion, region in enumerate(regions, start=1):
+        place, _, side = region.partition(" ")
+        if not side:
+            volumes[region] += float(all_of[lesion]) * voxel_ml
+            continue
+        volumes[f"{place} left"] += float(left_of[lesion]) * voxel_ml
+        volumes[f"{place} right"] += float(all_of[lesion] - left_of[lesion]) * voxel_ml
+    return volumes
+
+
 def measure(
-    lesions: Sequence[Lesion], brain_ml: float, member_ml: Sequence[float], with_regions: bool
+    lesions: Sequence[Lesion], brain_ml: float, member_ml: Sequence[float], region_ml: Mapping[str, float] | None
 ) -> dict[str, Measurement]:
     """Totals, shares and regions.
 
@@ -80,8 +107,8 @@ def measure(
         Volume of the brain mask.
     member_ml
         WMH volume by each member alone, for the interval: from the least to the most of members and ensemble.
-    with_regions
-        Whether the lesions' regions are known.
+    region_ml
+        :func:`region_volumes`; None when the lesions' regions are unknown.
     """
     total = sum(lesion.volume_ml for lesion in lesions)
     interval = (min(total, *member_ml), max(total, *member_ml)) if len(member_ml) > 1 else None
@@ -92,11 +119,11 @@ def measure(
         Measurement("wmh_brain_share", 100 * total / brain_ml, "%", share, "WMH share of the brain"),
         Measurement("brain_volume", brain_ml, "ml", None, "Brain volume"),
     ]
-    for region in REGIONS if with_regions else ():
-        inside = [lesion.volume_ml for lesion in lesions if lesion.region == region]
+    for region, volume in (region_ml or {}).items():
+        count = sum(lesion.region == region for lesion in lesions)
         name = "wmh_" + region.replace(" ", "_")
-        found.append(Measurement(f"{name}_volume", sum(inside), "ml", None, f"WMH volume, {region}"))
-        found.append(Measurement(f"{name}_count", len(inside), "count", None, f"Lesions, {region}"))
+        found.append(Measurement(f"{name}_volume", volume, "ml", None, f"WMH volume, {region}"))
+        found.append(Measurement(f"{name}_count", count, "count", None, f"Lesions, {region}"))
     return {measurement.name: measurement for measurement in found}
 
 
@@ -107,7 +134,7 @@ def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]
     total, share = measurements["wmh_volume"], measurements["wmh_brain_share"]
     spread = "" if total.interval is None else f" ({total.interval[0]:.1f} to {total.interval[1]:.1f} by member)"
     largest = lesions[0]
-    where = f", {largest.region}" if largest.region else ""
+    where = f", counted as {largest.region}" if largest.region else ""
     count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
     return (
         f"{total.value:.1f} ml of white matter hyperintensity{spread} in {count}, {share.value:.2f} % of the brain. "

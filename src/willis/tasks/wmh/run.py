@@ -95,13 +95,13 @@ def run(
     with watch.stage("interpret"):
         rules = rules_of(bundle.manifest, options)
         found = _on_flair(study, prepared, prediction, brain, rules)
-        regions = (
-            interpret.assign_regions(found.labels, found.count, found.maps, study["flair"].grid.spacing_mm)
-            if found.maps
-            else []
-        )
-        lesions = describe_lesions(found.labels, found.count, found.probability.data, study["flair"].grid, regions)
-        measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, found.maps is not None)
+        grid = study["flair"].grid
+        regions, region_ml = [], None
+        if found.maps:
+            regions = interpret.assign_regions(found.labels, found.count, found.maps, grid.spacing_mm)
+            region_ml = interpret.region_volumes(found.labels, regions, found.maps.left, grid.voxel_ml)
+        lesions = describe_lesions(found.labels, found.count, found.probability.data, grid, regions)
+        measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, region_ml)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
