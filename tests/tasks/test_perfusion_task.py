@@ -212,6 +212,19 @@ def test_colour_maps_read_nearly_as_the_series(findings, tmp_path):
     assert any("bar found at rows" in note for note in again.notes)
 
 
+def test_late_tissue_with_more_blood_than_tissue_holds_is_no_penumbra(findings):
+    study = scalar_study(findings)
+    rim = np.zeros(SHAPE, bool)
+    rim[12:20, 24:32, 2:4] = True
+    assert not mask_of(findings, "penumbra")[rim].any()
+    usual = np.nanmedian(study["cbv"].data)
+    tmax = study["tmax"].with_data(np.where(rim, 14.0, study["tmax"].data))
+    for factor, counted in ((1.5, True), (3.5, False)):
+        cbv = study["cbv"].with_data(np.where(rim, factor * usual, study["cbv"].data))
+        found = run_task("perfusion", scalar_study(findings, tmax=tmax, cbv=cbv))
+        assert mask_of(found, "penumbra")[rim].any() == counted
+
+
 def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path):
     paths = write_colours(findings, tmp_path, ("mtt",))
     found = willis.run("perfusion", willis.read_study(**paths), range="mtt=0:24")

@@ -21,6 +21,9 @@ Mask = npt.NDArray[np.bool_]
 NORMAL_TMAX_S = 4.0  # tissue of the other side with a lower Tmax is the reference; assumed
 LONG_RELATIVE_MTT = 1.45  # of the other side's; Wintermark 2006, doi:10.1161/01.STR.0000209238.61459.39
 LOW_CBV = 2.0  # ml/100 g; Wintermark 2006, doi:10.1161/01.STR.0000209238.61459.39
+MOST_RELATIVE_CBV = (
+    2.5  # of tissue's median: more is a vessel, or bone that moved in; penumbra's is raised little; assumed
+)
 MEDIAN_MM = 3.0  # of the median in each slice that single noisy voxels are removed with; assumed
 ONE_SIDED = 0.6  # share of a side from which a lesion is called that side's
 
@@ -77,7 +80,7 @@ class Reading:
 
 def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
     """Read the maps that there are by thresholds."""
-    grid, tissue = prepared.grid, prepared.tissue
+    grid, tissue = prepared.grid, _bloodless(prepared)
     right = prepared.midline.right_of(grid)
     maps = {name: calmed(prepared.maps[name].data, tissue, grid) for name in ("tmax", "cbf", "mtt", "cbv")
             if name in prepared.maps}  # fmt: skip
@@ -105,6 +108,15 @@ def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
         if "cbv" in maps:
             low_volume = without_small(long_transit & (maps["cbv"] < LOW_CBV), grid, thresholds.min_ml)
     return Reading(hypoperfused, severe, core, penumbra, elsewhere, reference, long_transit, low_volume, bool(sick))
+
+
+def _bloodless(prepared: PreparedMaps) -> Mask:
+    """Tissue without what holds more blood than tissue can: vessels, and the rim that bone of a moved head enters."""
+    if "cbv" not in prepared.maps or not prepared.tissue.any():
+        return prepared.tissue
+    volume = calmed(prepared.maps["cbv"].data, prepared.tissue, prepared.grid)
+    usual = float(np.median(volume[prepared.tissue]))
+    return np.asarray(prepared.tissue & (volume <= MOST_RELATIVE_CBV * usual))
 
 
 def calmed(data: npt.NDArray[np.floating], tissue: Mask, grid: Grid) -> npt.NDArray[np.float32]:
