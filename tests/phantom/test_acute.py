@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from willis.phantom.acute import PATTERNS, Acute, draw_acute
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.epi import Epi, draw_epi
 from willis.phantom.fvv_training import dwi_case
 from willis.phantom.infarct_signal import draw_water, flair_ratio, spin_echo_ratio
-from willis.phantom.labels import PARENCHYMA, RIGHT_SIDE, Tissue, lookup
+from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, Tissue, lookup
 from willis.phantom.patient import Patient, make_patient
 from willis.phantom.territories import Territory, territories
 
@@ -78,6 +79,20 @@ def test_distortion_moves_signal_and_keeps_its_amount(toy_anatomy: Anatomy) -> N
     image = lookup(PARENCHYMA)[codes].astype(np.float32)
     assert smooth.image(image, codes).sum() == pytest.approx(image.sum(), rel=0.02)
     assert not np.allclose(smooth.moved(image), image)
+
+
+def test_signal_piles_up_in_rims_beside_air(toy_anatomy: Anatomy) -> None:
+    """Bright voxels of a strong field lie near the brain's surface, where air is, and not deep inside."""
+    brain = lookup(BRAIN)[toy_anatomy.codes]
+    depth = ndimage.distance_transform_edt(brain)
+    bright, near = 0, 0
+    for seed in range(6):
+        epi = draw_epi(np.random.default_rng(seed), toy_anatomy.codes, 1.0)
+        piled = 1 + np.gradient(epi.shift, axis=1) > 1.25
+        bright += int((piled & brain).sum())
+        near += int((piled & brain & (depth < 20)).sum())
+    assert bright > 500
+    assert near > 0.9 * bright
 
 
 def test_truth_and_images_share_the_scanners_grid(patient: Patient) -> None:

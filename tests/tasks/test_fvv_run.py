@@ -12,9 +12,16 @@ from willis.app.cli.main import call
 from willis.io.derivatives import read_derivatives
 from willis.models.manifest import make_manifest
 from willis.models.store import write_bundle
+from willis.study import Study
 from willis.tasks.fvv.dataset import manifest_fields
 from willis.tasks.fvv.folder import find_patients
+from willis.tasks.fvv.interpret import decide
+from willis.tasks.fvv.run import analyse
+from willis.tasks.fvv.spec import SPEC
+from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
+from willis.volume.orient import ORIENTATIONS, reorient
+from willis.volume.volume import Volume
 
 SHIFT = 3.0  # keeps z-scores in the part where swish rises
 BORDERS = {"brain": -0.6, "lesion": 1.5, "flairvisible": 0.55}  # of b0, b1000, b0, standard deviations
@@ -26,7 +33,7 @@ def swish(x: float) -> float:
     return x / (1 + math.exp(-x))
 
 
-def weights() -> dict[str, np.ndarray]:
+def weights(steepness: float = 300) -> dict[str, np.ndarray]:
     """A U-Net of one level that compares each channel with a border."""
     first, second = np.zeros((2, 2, 3, 3, 3), np.float32), np.zeros((2, 4, 3, 3, 3), np.float32)
     for channel in range(2):
@@ -39,20 +46,85 @@ def weights() -> dict[str, np.ndarray]:
         found[f"{unit}.norm.running_mean"] = np.zeros(2, np.float32)
     head, bias = np.zeros((3, 2, 1, 1, 1), np.float32), np.zeros(3, np.float32)
     for row, name in enumerate(BORDERS):
-        head[row, SEEN[name]] = 300
-        bias[row] = -300 * swish(swish(BORDERS[name] + SHIFT))
+        head[row, SEEN[name]] = steepness
+        bias[row] = -steepness * swish(swish(BORDERS[name] + SHIFT))
     return found | {"head.weight": head, "head.bias": bias}
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_bundle_at(folder: Path, *members: dict[str, np.ndarray]) -> Path:
     network = {"filters": [2], "convs": 1, "decoder": "slim", "final": [], "dropout": [0.0], "decoder_dropout": 0.0}
     fields = manifest_fields({})
     fields |= {"network": {"name": "unet3d", "config": {**network, "inputs": 2, "outputs": 3}}, "multiple_of": 2}
     fields |= {"spacing_mm": (SPACING,) * 3}
-    folder = tmp_path_factory.mktemp("fvv") / "bundle"
-    write_bundle(folder, make_manifest(fields, "the test"), [weights()])
+    write_bundle(folder, make_manifest(fields, "the test"), members)
     return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle_at(tmp_path_factory.mktemp("fvv") / "bundle", weights())
+
+
+@pytest.fixture(scope="module")
+def soft_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same borders with probabilities that change gently across them, as a trained network's do."""
+    return write_bundle_at(tmp_path_factory.mktemp("fvv") / "soft", weights(6))
+
+
+def smooth_scan(grid: Grid) -> Study:
+    """One patient on any grid, all edges 4 mm soft: an infarct of 22 mm, half of it (by x) bright on b0 too."""
+    at = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
+
+    def inside(distance_mm: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(np.clip(distance_mm / 4, -30, 30)))
+
+    brain = inside(np.linalg.norm(at, axis=-1) - 66)
+    lesion = inside(np.linalg.norm(at - np.array([25.0, 5.0, 3.0]), axis=-1) - 22)
+    b0 = 4 + brain * (600 + 300 * lesion * inside(25 - at[..., 0]))
+    b1000 = b0 * np.exp(-1000 * (0.8e-3 - 0.45e-3 * lesion) * brain)
+    return Study({name: Volume(data.astype(np.float32), grid, role=name) for name, data in
+                  (("b0", b0), ("b1000", b1000))})  # fmt: skip
+
+
+def fvv_ml(study: Study, bundle: Path) -> float:
+    settings = RunSettings(bundle=str(bundle), engine="torch")
+    return analyse(study, SPEC.resolve_options({}), settings=settings).votes.fvv_ml
+
+
+def centred(sides: tuple[int, int, int], spacing: tuple[float, float, float]) -> Grid:
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = -np.array(spacing) * (np.array(sides) - 1) / 2
+    return Grid(sides, affine)
+
+
+@pytest.fixture(scope="module")
+def reference_ml(soft_bundle: Path) -> float:
+    return fvv_ml(smooth_scan(centred((52, 52, 40), (3.0, 3.0, 4.0))), soft_bundle)
+
+
+@pytest.mark.parametrize("code", ORIENTATIONS[3::9])
+def test_any_orientation_gives_the_same_volume(code: str, soft_bundle: Path, reference_ml: float) -> None:
+    scan = smooth_scan(centred((52, 52, 40), (3.0, 3.0, 4.0)))
+    turned = Study({role: reorient(image, code) for role, image in scan.volumes.items()})
+    assert reference_ml > 5
+    assert fvv_ml(turned, soft_bundle) == pytest.approx(reference_ml, rel=1e-3)
+
+
+@pytest.mark.parametrize("side", [112, 128, 192, 256, 320])
+def test_any_size_in_the_plane_gives_the_same_volume(side: int, soft_bundle: Path, reference_ml: float) -> None:
+    scan = smooth_scan(centred((side, side, 40), (160 / side, 160 / side, 4.0)))
+    assert fvv_ml(scan, soft_bundle) == pytest.approx(reference_ml, rel=0.02)
+
+
+def test_members_on_either_side_of_the_cutoff_are_near_it(tmp_path: Path, soft_bundle: Path) -> None:
+    """One member sees nothing: the mean stays, the interval crosses 0.5 ml, and the report says so."""
+    blind = weights(6)
+    blind["head.bias"] = blind["head.bias"] - np.array([0, 0, 100], np.float32)
+    both = write_bundle_at(tmp_path / "both", weights(6), blind)
+    scan = smooth_scan(centred((52, 52, 40), (3.0, 3.0, 4.0)))
+    votes = analyse(scan, SPEC.resolve_options({}), settings=RunSettings(bundle=str(both), engine="torch")).votes
+    assert votes.fvv_ml == pytest.approx(fvv_ml(scan, soft_bundle) / 2, rel=1e-6)
+    assert not decide(votes).certain and "near the cutoff" in decide(votes).reason
 
 
 def write_pair(folder: Path, names: tuple[str, str] = ("b0", "b1000"), *, infarct: bool = True) -> tuple[Path, Path]:

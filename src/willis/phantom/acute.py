@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +13,14 @@ import numpy.typing as npt
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import PARENCHYMA, RIGHT_SIDE, Tissue, lookup
 from willis.phantom.territories import Territory, territories
+from willis.phantom.traced import traced_infarct
 
 Codes = npt.NDArray[np.uint8]
 Voxels = npt.NDArray[np.bool_]
 
 NO_INFARCT_SHARE = 0.08  # of patients: mimics
 PATTERNS = {"territorial": 0.27, "cortical": 0.20, "perforator": 0.18, "shower": 0.22, "posterior": 0.13}
+TRACED_SHARE = 0.5  # of patients with an infarct, where there are traced masks
 EARLY_SHARE = 0.55  # of patients scanned within EARLY_H
 EARLY_H, LATE_H = (0.5, 8.0), (8.0, 120.0)  # hours, log-uniform
 GROWTH_H = (0.5, 4.0)  # from the first voxel to the last; never more than half of the time since onset
@@ -49,8 +53,9 @@ def draw_hours(rng: np.random.Generator) -> float:
 
 
 def draw_acute(
-    rng: np.random.Generator, codes: Codes, voxel_mm: float, *, hours: float | None = None, pattern: str | None = None
-) -> Acute:
+    rng: np.random.Generator, codes: Codes, voxel_mm: float, *, hours: float | None = None, pattern: str | None = None,
+    traced: Sequence[Path] = (),
+) -> Acute:  # fmt: skip
     """Draw the infarcts of one patient.
 
     Parameters
@@ -63,6 +68,8 @@ def draw_acute(
         Since onset; drawn when None.
     pattern
         One of :data:`PATTERNS`, or ``none``; drawn when None.
+    traced
+        Masks of real infarcts in MNI space; half of the patients whose pattern is drawn then have one of them.
     """
     onset = draw_hours(rng) if hours is None else hours
     drawn = pattern or _pattern(rng)
@@ -71,6 +78,12 @@ def draw_acute(
     if drawn == "none":
         return acute
     growth = min(float(rng.uniform(*GROWTH_H)), onset / 2)
+    if traced and pattern is None and rng.random() < TRACED_SHARE:
+        acute.fraction, name = traced_infarct(rng, traced, codes, voxel_mm)
+        delay = growth * np.clip(0.5 + 0.25 * smooth_noise(rng, acute.fraction.shape, 10 / voxel_mm), 0, 1)
+        acute.hours = np.where(acute.fraction > 0, onset - delay, 0).astype(np.float32)
+        acute.parameters |= {"pattern": "traced", "mask": name}
+        return acute
     places = territories(codes)
     for where, volume_ml in _seeds(rng, drawn, codes, places):
         _grow(rng, acute, codes, places, where, volume_ml, voxel_mm, onset, growth)

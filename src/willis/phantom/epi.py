@@ -9,12 +9,19 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.phantom.deform import Field, upsample
-from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
+from willis.phantom.labels import BRAIN, Tissue, lookup
 
 PHASE_AXIS = 1  # of a RAS image: front to back
-COARSE = 4  # voxels between the nodes of a field
+NODE_MM = 3.0  # between the nodes of a field
+SHIM_MM = 24.0  # smoothness of what shimming leaves
 LARGEST_PILE_UP = 3.0
-AIR_PLACES = ((0.0, 0.75, -0.55), (-0.6, 0.25, -0.75), (0.6, 0.25, -0.75), (-0.75, -0.2, -0.6), (0.75, -0.2, -0.6))
+AIR_PLACES = (  # sphenoid and ethmoid, frontal sinuses, below the temporal poles, mastoids; of the brain's half extent
+    (0.0, 0.75, -0.55), (-0.3, 1.0, 0.0), (0.3, 1.0, 0.0), (-0.6, 0.25, -0.75), (0.6, 0.25, -0.75),
+    (-0.75, -0.2, -0.6), (0.75, -0.2, -0.6),
+)  # fmt: skip
+AIR_BELOW_MM = (2.0, 8.0)  # how far from the brain's surface the middle of an air space lies
+AIR_WIDTH_MM = (5.0, 13.0)
+WEAK_FIELD_MM, STRONG_FIELD_MM = (0.0, 4.0), (4.0, 22.0)  # shift in the middle of an air space; a scan has either
 FAT = (Tissue.FAT, Tissue.SKIN, Tissue.MARROW)
 
 
@@ -62,18 +69,19 @@ class Epi:
 
 def draw_epi(rng: np.random.Generator, codes: npt.NDArray[np.uint8], voxel_mm: float) -> Epi:
     """Draw a read-out for a head; stronger fields where air lies below the brain."""
-    brain = lookup(BRAIN)[codes & (RIGHT_SIDE - 1)]
     shape = (codes.shape[0], codes.shape[1], codes.shape[2])
-    nodes = tuple(max(-(-n // COARSE), 2) for n in shape)
-    shift = ndimage.gaussian_filter(rng.standard_normal(nodes).astype(np.float32), 4)
+    step = max(round(NODE_MM / voxel_mm), 1)
+    node_mm = step * voxel_mm
+    brain = lookup(BRAIN)[codes[::step, ::step, ::step]]
+    shift = ndimage.gaussian_filter(rng.standard_normal(brain.shape).astype(np.float32), SHIM_MM / node_mm)
     shift *= float(rng.uniform(0, 1.2)) / voxel_mm / max(float(shift.std()), 1e-6)
-    lost = np.zeros(nodes, dtype=np.float32)
-    strength = float(rng.choice([rng.uniform(0, 2.5), rng.uniform(2, 8)])) / voxel_mm
+    lost = np.zeros(brain.shape, dtype=np.float32)
+    strength = float(rng.choice([rng.uniform(*WEAK_FIELD_MM), rng.uniform(*STRONG_FIELD_MM)])) / voxel_mm
     sign = float(rng.choice([-1, 1]))
-    for bump in _bumps(rng, brain, nodes, voxel_mm):
-        amount = float(rng.uniform(0.3, 1.2))
-        shift += sign * strength * amount * bump
-        lost += float(rng.uniform(0, 0.6)) * amount * bump**3
+    for field in _air_fields(rng, brain, node_mm):
+        amount = float(rng.uniform(0.1, 1.3))
+        shift += sign * strength * amount * field
+        lost += float(rng.uniform(0, 0.6)) * amount * field**2
     return Epi(
         upsample(shift.astype(np.float32), shape),
         upsample(np.clip(1 - lost, 0, 1).astype(np.float32), shape),
@@ -83,18 +91,20 @@ def draw_epi(rng: np.random.Generator, codes: npt.NDArray[np.uint8], voxel_mm: f
     )
 
 
-def _bumps(
-    rng: np.random.Generator, brain: npt.NDArray[np.bool_], nodes: tuple[int, ...], voxel_mm: float
-) -> list[Field]:
-    """Smooth bumps below the frontal and temporal lobes and at the ears, on the coarse grid."""
+def _air_fields(rng: np.random.Generator, brain: npt.NDArray[np.bool_], node_mm: float) -> list[Field]:
+    """Coarse field of each air space: 1 at its middle, falling far off by the third power, as a dipole's does."""
     ends = [np.flatnonzero(brain.any(axis=tuple(b for b in range(3) if b != a)))[[0, -1]] for a in range(3)]
     middle = np.array([(low + high) / 2 for low, high in ends])
     half = np.array([(high - low) / 2 for low, high in ends])
-    index = [np.arange(n, dtype=np.float32) * COARSE for n in nodes]
-    bumps = []
+    outside = ndimage.distance_transform_edt(~brain) * node_mm
+    index = [np.arange(n, dtype=np.float32) for n in brain.shape]
+    fields = []
     for place in AIR_PLACES:
-        centre = middle + half * (np.array(place) + rng.normal(0, 0.08, 3))
-        width = float(rng.uniform(7, 14)) / voxel_mm
-        lines = [np.exp(-0.5 * ((along - c) / width) ** 2) for along, c in zip(index, centre, strict=True)]
-        bumps.append(np.einsum("i,j,k->ijk", *lines).astype(np.float32))
-    return bumps
+        wanted = middle + half * (np.array(place) + rng.normal(0, 0.08, 3))
+        air = np.argwhere(np.abs(outside - float(rng.uniform(*AIR_BELOW_MM))) < node_mm)
+        centre = air[int(((air - wanted) ** 2).sum(1).argmin())] if len(air) else wanted
+        width = float(rng.uniform(*AIR_WIDTH_MM)) / node_mm
+        x, y, z = ((along - c) ** 2 for along, c in zip(index, centre, strict=True))
+        squares = (x[:, None, None] + y[None, :, None] + z[None, None, :]) / np.float32(width**2)
+        fields.append(np.asarray((1 + squares) ** -1.5, dtype=np.float32))
+    return fields

@@ -20,6 +20,7 @@ from willis.models.manifest import Intensity, Manifest, Window, make_manifest
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.fvv_training import DwiCase, dwi_case
 from willis.phantom.painting import TRUTH_FRACTION
+from willis.phantom.traced import find_traced
 from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.fvv.folder import LabelledDwi, find_labelled_dwi
@@ -63,18 +64,27 @@ class FvvData(Settings):
         Empty: phantoms are made as they are needed.
     phantom
         Which heads, which seed.
+    infarcts
+        Folder of traced infarcts in MNI space; half of the phantoms with an infarct then have one of these. Empty:
+        all are grown.
     preparation
         ``lattice``: resampled to 2 mm; ``slices``: as published, 256 × 256.
     """
 
     folder: str = ""
     phantom: PhantomSettings = PhantomSettings()
+    infarcts: str = ""
     preparation: Literal["lattice", "slices"] = "lattice"
 
     @property
     def manifest(self) -> Manifest:
         """The manifest of what is to be trained, as far as ``prepare`` needs it."""
         return make_manifest(self.fields(), "the FVV data")
+
+    @property
+    def traced(self) -> tuple[Path, ...]:
+        """Files of the traced infarcts; none when there is no folder."""
+        return find_traced(Path(self.infarcts)) if self.infarcts else ()
 
     def fields(self) -> dict[str, Any]:
         """The task's part of the manifest."""
@@ -88,23 +98,28 @@ class PhantomSource:
     anatomies: tuple[Anatomy, ...]
     seed: int
     manifest: Manifest
+    traced: tuple[Path, ...] = ()
 
     def case(self, index: int) -> Case:
         """Phantom ``index`` as the network sees it."""
-        phantom = dwi_case(np.random.default_rng([self.seed, index, STREAM]), self.anatomies)
+        phantom = dwi_case(np.random.default_rng([self.seed, index, STREAM]), self.anatomies, self.traced)
         return prepared_case(phantom, self.manifest, f"{index:06d}")
 
 
-def prepared_case(phantom: DwiCase, manifest: Manifest, subject: str) -> Case:
-    """A phantom through the same ``prepare`` as a patient."""
+def study_of(phantom: DwiCase, subject: str) -> Study:
+    """A phantom's images as a patient's."""
     images = {"b0": phantom.b0, "b1000": phantom.b1000}
-    study = Study(
+    return Study(
         {role: Volume(image, phantom.grid, role=role) for role, image in images.items()},
         scalars={"b_value": phantom.b},
         subject=subject,
     )
+
+
+def prepared_case(phantom: DwiCase, manifest: Manifest, subject: str) -> Case:
+    """A phantom through the same ``prepare`` as a patient."""
     shares = (phantom.brain, phantom.lesion, phantom.visible)
-    return _case(study, manifest, [Volume(share, phantom.grid) for share in shares], subject)
+    return _case(study_of(phantom, subject), manifest, [Volume(share, phantom.grid) for share in shares], subject)
 
 
 def _case(study: Study, manifest: Manifest, shares: list[Volume], subject: str) -> Case:
@@ -153,7 +168,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     settings = FvvData.parse(data, "[data] of the recipe")
     if settings.folder:
         return _folder_source(settings, folds, "training")
-    return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.manifest)
+    return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.manifest, settings.traced)
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
@@ -163,7 +178,8 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
         left_out = _folder_source(settings, folds, "validation")
         return [left_out.case(index) for index in range(len(left_out))]
     phantom = settings.phantom
-    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings.manifest)
+    heads = anatomies_of(phantom, validation=True)
+    source = PhantomSource(heads, phantom.validation_seed, settings.manifest, settings.traced)
     return [source.case(index) for index in range(phantom.validation_count)]
 
 

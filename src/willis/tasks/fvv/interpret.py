@@ -23,6 +23,7 @@ from willis.volume.grid import Grid
 
 Bool3 = npt.NDArray[np.bool_]
 DECISION = "DWI-FLAIR mismatch"
+BRAIN_ABOVE = 0.5  # probability, as published: the sign of the logit
 LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
 
 
@@ -80,7 +81,7 @@ def count_votes(
     grid
         Where they lie.
     threshold
-        Probability above which a voxel counts.
+        Probability above which a voxel counts as infarct or visible; as brain it does above 0.5.
     min_voxels
         Parts of the lesion with fewer voxels are dropped; 1 keeps all, as published.
     adc
@@ -91,7 +92,7 @@ def count_votes(
     seen: list[Bool3] = []
     for answer in answers:
         found = answer > threshold
-        brain += largest_component(found[0], 26)
+        brain += largest_component(answer[0] > BRAIN_ABOVE, 26)
         lesion += found[1]
         visible += found[2]
         seen.append(found[2])
@@ -112,13 +113,13 @@ def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
     return np.asarray(kept[labels])
 
 
-def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3) -> Bool3:
-    """The parts of a lesion whose median ADC is below 0.85 of the brain's: piled-up signal isn't lowered."""
+def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3, lowered: float = LOWERED_ADC) -> Bool3:
+    """The parts of a lesion whose median ADC is below ``lowered`` times the brain's: piled-up signal isn't lowered."""
     labels, count = label_components(lesion, 26)
     if count == 0:
         return lesion
     medians = np.asarray(ndimage.median(adc, labels, np.arange(1, count + 1)))
-    kept = np.concatenate([[False], medians < LOWERED_ADC * float(np.median(adc[brain]))])
+    kept = np.concatenate([[False], medians < lowered * float(np.median(adc[brain]))])
     return np.asarray(kept[labels])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,47 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 STEPS = 4
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What was found in a pair, before anything is measured by part, drawn or written."""
+
+    bundle: Bundle
+    pair: DwiPair
+    prepared: Prepared
+    prediction: Prediction
+    votes: Votes
+
+
+def analyse(
+    study: Study,
+    options: Mapping[str, OptionValue],
+    *,
+    settings: RunSettings,
+    progress: Progress | None = None,
+    watch: Stopwatch | None = None,
+) -> Analysis:
+    """Prepare, predict, and count the members' votes; parameters and errors are those of :func:`run`."""
+    tell, watch = progress or silent, watch or Stopwatch()
+    tell(0 / STEPS, "preparing")
+    with watch.stage("prepare"):
+        bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
+        pair = pair_of(study, options)
+        prepared = prepare(pair, bundle.manifest)
+    with watch.stage("predict"):
+        prediction = predict(
+            bundle,
+            prepared.image,
+            engine=settings.engine,
+            precision=settings.precision,
+            memory_limit_gb=settings.memory_limit_gb,
+            threads=settings.threads,
+            progress=part_of(tell, 1 / STEPS, 2 / STEPS, "predicting"),
+        )
+    with watch.stage("votes"):
+        votes = _votes(pair, prepared, prediction, bundle.manifest)
+    return Analysis(bundle, pair, prepared, prediction, votes)
 
 
 def run(
@@ -60,24 +101,12 @@ def run(
     """
     tell = progress or silent
     watch = Stopwatch()
-    tell(0 / STEPS, "preparing")
-    with watch.stage("prepare"):
-        bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
-        pair = pair_of(study, options)
-        prepared = prepare(pair, bundle.manifest)
-    with watch.stage("predict"):
-        prediction = predict(
-            bundle,
-            prepared.image,
-            engine=settings.engine,
-            precision=settings.precision,
-            memory_limit_gb=settings.memory_limit_gb,
-            threads=settings.threads,
-            progress=part_of(tell, 1 / STEPS, 2 / STEPS, "predicting"),
-        )
+    found = analyse(study, options, settings=settings, progress=tell, watch=watch)
+    bundle, pair, prepared, prediction, votes = (
+        found.bundle, found.pair, found.prepared, found.prediction, found.votes,
+    )  # fmt: skip
     tell(2 / STEPS, "measuring")
     with watch.stage("interpret"):
-        votes = _votes(pair, prepared, prediction, bundle.manifest)
         native = _native(votes, pair.b1000)
         masks = {name: pair.b1000.with_data(native[name], role=name, unit="") for name in ("brain", "lesion")}
         seen = 2 * native["visible"] >= 10
@@ -128,10 +157,10 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
     grid = pair.b1000.grid
     least_mm3 = manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm))
     least = round(least_mm3 / (1000 * grid.voxel_ml)) if manifest.clusters.min_voxels > 1 else 1
-    return count_votes(_members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
+    return count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
 
 
-def _members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
+def members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
     """Each member's probabilities on the b1000's own grid."""
     for member in prediction.members:
         yield np.stack(

@@ -1,0 +1,59 @@
+"""Traced infarcts in phantoms: laid where the head has the same place, within parenchyma, on either side."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from willis.errors import BadInputError
+from willis.phantom.acute import draw_acute
+from willis.phantom.anatomy import Anatomy
+from willis.phantom.labels import BRAIN, PARENCHYMA, lookup
+from willis.phantom.traced import MNI_BRAIN_MM, find_traced, traced_infarct
+
+MIDDLE_MM = (-35.0, 10.0, 25.0)  # left, above the ventricles
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A ball of 14 mm in MNI space, stored with the left last, and an empty mask."""
+    folder = tmp_path_factory.mktemp("traced")
+    affine = np.array([[-2.0, 0, 0, 78], [0, 2.0, 0, -112], [0, 0, 2.0, -70], [0, 0, 0, 1]])
+    at = nib.affines.apply_affine(affine, np.moveaxis(np.indices((79, 95, 76)), 0, -1))
+    ball = np.linalg.norm(at - np.array(MIDDLE_MM), axis=-1) < 14
+    for name, mask in (("ball", ball), ("empty", np.zeros_like(ball))):
+        image = nib.Nifti1Image(mask.astype(np.uint8), affine)
+        image.set_qform(affine, 1)
+        nib.save(image, folder / f"{name}.nii.gz")
+    return find_traced(folder)
+
+
+def test_an_infarct_lies_where_it_was_traced(toy_anatomy: Anatomy, masks: tuple[Path, ...]) -> None:
+    brain = np.argwhere(lookup(BRAIN)[toy_anatomy.codes])
+    low, high = brain.min(0), brain.max(0)
+    sides = set()
+    for seed in range(6):
+        share, name = traced_infarct(np.random.default_rng(seed), masks, toy_anatomy.codes, 1.0)
+        assert name == "ball.nii.gz"
+        assert not share[~lookup(PARENCHYMA)[toy_anatomy.codes]].any()
+        found = (np.argwhere(share > 0.5).mean(0) - low) / (high - low)
+        wanted = [(m - a) / (b - a) for m, (a, b) in zip(MIDDLE_MM, MNI_BRAIN_MM, strict=True)]
+        sides.add(bool(found[0] < 0.5))
+        assert min(found[0], 1 - found[0]) == pytest.approx(wanted[0], abs=0.06)
+        assert found[1:] == pytest.approx(wanted[1:], abs=0.08)
+    assert sides == {True, False}
+
+
+def test_half_of_the_drawn_patients_have_a_traced_infarct(toy_anatomy: Anatomy, masks: tuple[Path, ...]) -> None:
+    drawn = [draw_acute(np.random.default_rng(s), toy_anatomy.codes, 1.0, traced=masks) for s in range(8)]
+    traced = [acute for acute in drawn if acute.parameters["pattern"] == "traced"]
+    assert 0 < len(traced) < 8
+    for acute in traced:
+        hours = acute.hours[acute.fraction > 0]
+        assert 0 < hours.min() <= hours.max() <= acute.parameters["hours"]
+
+
+def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="holds no NIfTI file"):
+        find_traced(tmp_path)
