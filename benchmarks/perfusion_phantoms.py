@@ -29,6 +29,7 @@ from willis.io.tables import write_table
 from willis.measure.agreement import bland_altman
 from willis.measure.overlap import dice
 from willis.models.store import Bundle, open_bundle
+from willis.phantom.anatomy import Anatomy, builtin_anatomy
 from willis.phantom.patient import Patient, make_patient
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
@@ -81,7 +82,7 @@ class Kept:
     row: dict[str, Any]
 
 
-def case_of(seed: int, index: int, folder: Path | None) -> Kept:
+def case_of(seed: int, index: int, folder: Path | None, heads: list[Anatomy]) -> Kept:
     """Make a patient and its maps, or take them from the folder.
 
     Raises
@@ -92,7 +93,7 @@ def case_of(seed: int, index: int, folder: Path | None) -> Kept:
     path = None if folder is None else folder / f"{seed}-{index:04d}.npz"
     if path is not None and path.exists():
         return _opened(path)
-    patient = make_patient("perfusion", seed, index, side=SIDE)
+    patient = make_patient("perfusion", seed, index, heads, side=SIDE)
     prepared = prepare(patient.study, SPEC.resolve_options({}))
     core, penumbra = (patient.truth[name].data > 0 for name in ("core", "penumbra"))
     case = Kept(prepared, core, penumbra, {**patient.row, "nihss": patient.study.scalars["nihss"]})
@@ -192,6 +193,7 @@ def _scores(rows: list[dict[str, Any]], reading: str, name: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0, help="index of the first patient, from 0")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--table", type=Path)
     parser.add_argument("--keep", type=Path)
@@ -200,12 +202,13 @@ def main() -> None:
     arguments = parser.parse_args()
     bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle else None
     rows = []
-    for index in range(arguments.count):
+    heads = [builtin_anatomy()]
+    for index in range(arguments.first, arguments.first + arguments.count):
         if arguments.ways:
-            rows.append(three_ways(make_patient("perfusion", arguments.seed, index, side=SIDE, group="lvo")))
+            rows.append(three_ways(make_patient("perfusion", arguments.seed, index, heads, side=SIDE, group="lvo")))
         else:
             try:
-                rows.append(analysed(case_of(arguments.seed, index, arguments.keep), bundle))
+                rows.append(analysed(case_of(arguments.seed, index, arguments.keep, heads), bundle))
             except BadInputError as problem:
                 rows.append({"participant_id": f"sub-{index + 1:04d}", "refused": str(problem)})
         print(" ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in rows[-1].values()), flush=True)

@@ -1,0 +1,229 @@
+"""The network's reading: its input, the way back, what is left out, imported networks, and training of the variants."""
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from willis.errors import BadInputError
+from willis.image.midline import Midline
+from willis.infer.ensemble import Prediction
+from willis.learn.case import Case, CaseList
+from willis.learn.recipe import read_recipe
+from willis.learn.trainer import train
+from willis.models.importers.perfusion import import_perfusion
+from willis.models.manifest import make_manifest
+from willis.models.publish import write_bundle
+from willis.models.store import open_bundle
+from willis.nets.registry import build_network
+from willis.study import Study
+from willis.tasks.perfusion import by_network, figures
+from willis.tasks.perfusion.beside import measure_network, readings_table
+from willis.tasks.perfusion.by_network import channels_of, read_by_network
+from willis.tasks.perfusion.dataset import manifest_fields
+from willis.tasks.perfusion.interpret import Thresholds, read_maps
+from willis.tasks.perfusion.labels import one_hot
+from willis.tasks.perfusion.network import slice_grid, value_image
+from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.registry import run_task
+from willis.tasks.settings import RunSettings
+from willis.tasks.training import bundle_from
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "perfusion"
+SHAPE, SPACING = (40, 44, 4), (4.0, 4.0, 8.0)
+CONFIG = {
+    "inputs": 6, "outputs": 3, "features": [8, 8], "kernels": [[3, 3, 1]] * 2, "strides": [[1, 1, 1], [2, 2, 1]],
+    "convs": [1, 1], "decoder_convs": [1],
+}  # fmt: skip
+DATA = {"maps": ["cbf", "cbv", "ttp", "tmax", "mip"], "scalars": ["nihss"], "classes": 3, "coding": "values",
+        "size": 48, "field_mm": 192.0}  # fmt: skip
+TORCH = RunSettings(engine="torch", precision="float32")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    torch.manual_seed(0)
+    fields = {**manifest_fields(DATA), "network": {"name": "plainunet", "config": CONFIG}, "name": "tiny"}
+    weights = {k: v.numpy() for k, v in build_network("plainunet", CONFIG).state_dict().items()}
+    return write_bundle(tmp_path / "tiny", make_manifest(fields, "tiny"), [weights])
+
+
+def made_up(axes="LPS"):
+    """Maps of an ellipse whose left side is late, with a core; stored in any order."""
+    affine = np.diag([-SPACING[0], -SPACING[1], SPACING[2], 1.0])
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2)
+    grid = Grid(SHAPE, affine)
+    x, y, z = np.moveaxis(grid.to_mm(np.stack(np.indices(SHAPE), -1)), -1, 0)
+    tissue = np.hypot(x / 70, y / 80) < 1
+    late = tissue & (x < -24) & (y > -30) & (y < 50)
+    core = late & (x < -44) & (z > -8)
+    values = {
+        "cbf": np.where(core, 8.0, np.where(late, 25.0, 50.0)), "cbv": np.where(core, 1.5, 3.5),
+        "mtt": np.where(late, 10.0, 4.5), "ttp": np.where(late, 22.0, 14.0), "tmax": np.where(late, 9.0, 1.0),
+        "mip": np.full(SHAPE, 80.0),
+    }  # fmt: skip
+    maps = {name: Volume((data * tissue).astype(np.float32), grid, name) for name, data in values.items()}
+    return PreparedMaps(maps, "tmax", tissue, tissue, Midline((1.0, 0.0), 0.0), None, "maps"), core, late & ~core
+
+
+def read(prepared, bundle, **scalars):
+    return read_by_network(prepared, {"nihss": 12.0, **scalars}, bundle, settings=TORCH, min_ml=0.0)
+
+
+def by_rule(prediction):
+    """A network that knows: its classes follow from its own input, so that only the way there and back is tested."""
+
+    def predict(bundle, x, *, mask, **_):
+        cbf, tmax = 2 * x[0], 16 * x[3]
+        core = (tmax > 6) & (cbf < 0.3)
+        found = one_hot(np.where(core, 2, np.where(tmax > 6, 1, 0)), 3).astype(np.float32)
+        prediction.append(found)
+        return Prediction(found, (found,), 0 * found, "torch", "float32", 0.1, 0.0)
+
+    return predict
+
+
+def test_what_the_network_says_comes_back_to_the_maps_own_grid(bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+    found = read(prepared, bundle)
+    assert np.array_equal(found.core, core) and np.array_equal(found.penumbra, penumbra)
+
+
+def test_slices_in_the_other_order_and_another_pixel_size_give_the_same_place(bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, _ = made_up()
+    flipped = replace(
+        prepared,
+        maps={
+            n: Volume(v.data[:, :, ::-1].copy(), v.grid.shifted((0, 0, 0), SHAPE), n) for n, v in prepared.maps.items()
+        },
+        brain=prepared.brain[:, :, ::-1], tissue=prepared.tissue[:, :, ::-1],
+    )  # fmt: skip
+    affine = prepared.grid.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * (SHAPE[2] - 1)
+    affine[:3, 2] *= -1
+    turned = {n: Volume(v.data, Grid(SHAPE, affine), n) for n, v in flipped.maps.items()}
+    assert np.array_equal(read(replace(flipped, maps=turned), bundle).core, core[:, :, ::-1])
+
+
+def test_small_parts_are_dropped_from_core_and_become_penumbra(bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+    most = (core.sum() + 1) * prepared.grid.voxel_ml
+    found = read_by_network(prepared, {"nihss": 3.0}, bundle, settings=TORCH, min_ml=most)
+    assert not found.core.any() and np.array_equal(found.penumbra, core | penumbra)
+
+
+def test_readings_are_put_side_by_side(bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+    found = read(prepared, bundle)
+    reading = read_maps(prepared, Thresholds(0.3, 6.0, 0.0))
+    rows = {row["tissue"]: row for row in readings_table(found, reading, prepared.grid)}
+    assert rows["core"]["dice_of_the_two"] > 0.95 and rows["penumbra"]["dice_of_the_two"] > 0.95
+    measured = measure_network(found, prepared.grid)
+    assert measured["network_core_volume"].value == pytest.approx(core.sum() * prepared.grid.voxel_ml)
+    assert measured["network_mismatch_ratio"].value == pytest.approx((core | penumbra).sum() / core.sum())
+
+
+def image_of(prepared, **scalars):
+    grid = slice_grid(prepared.grid, 48, 192.0)
+    return value_image(prepared, ("cbf", "cbv", "ttp", "tmax", "mip"), {"nihss": None, **scalars}, grid)
+
+
+def test_the_scale_of_flow_and_the_time_of_injection_do_not_matter():
+    prepared, *_ = made_up()
+    changed = {"cbf": lambda d: 3 * d, "cbv": lambda d: 0.5 * d, "ttp": lambda d: d + 7, "mip": lambda d: 2 * d}
+    maps = {n: v.with_data(changed.get(n, np.asarray)(v.data)) for n, v in prepared.maps.items()}
+    assert np.allclose(image_of(replace(prepared, maps=maps)), image_of(prepared), atol=1e-5)
+    later = {**prepared.maps, "tmax": prepared.maps["tmax"].with_data(prepared.maps["tmax"].data + 1)}
+    assert not np.allclose(image_of(replace(prepared, maps=later))[3], image_of(prepared)[3], atol=1e-2)
+
+
+def test_an_unknown_nihss_is_not_one_of_zero():
+    prepared, *_ = made_up()
+    assert not image_of(prepared)[5].any()
+    assert image_of(prepared, nihss=0.0)[5].max() > 0
+    assert image_of(prepared, nihss=42.0)[5].max() == pytest.approx(1.0)
+
+
+def test_missing_channels_are_said_and_needed_maps_are_refused(bundle):
+    prepared, *_ = made_up()
+    bare = replace(prepared, maps={n: v for n, v in prepared.maps.items() if n in ("cbf", "tmax")})
+    found = read(bare, bundle, nihss=None)
+    assert found.notes == ("The network was given CBV, TTP, MIP, NIHSS as unknown, which it was trained for.",)
+    total = sum(v.data for v in found.probability.values())
+    assert total.min() >= 0 and total.max() <= 1 + 1e-6
+    assert not (found.core & found.penumbra).any()
+    without = replace(prepared, maps={n: v for n, v in prepared.maps.items() if n != "tmax"})
+    with pytest.raises(BadInputError, match="tiny needs cbf, tmax; missing is tmax"):
+        read(without, bundle)
+
+
+def scalar_study():
+    prepared, *_ = made_up()
+    return Study({n: v.with_data(np.where(prepared.tissue, v.data, np.nan)) for n, v in prepared.maps.items()})
+
+
+def test_the_task_runs_the_network_beside_the_thresholds_and_says_when_it_does_not(bundle, monkeypatch):
+    monkeypatch.setattr(figures, "make", lambda *_: [])
+    settings = RunSettings(bundle=str(bundle.folder), engine="torch", precision="float32")
+    found = run_task("perfusion", scalar_study(), settings=settings, nihss="9")
+    assert {"core", "penumbra", "networkcore", "networkpenumbra"} <= {m.label for m in found.masks}
+    assert {m.label for m in found.probabilities} == {"networkcore", "networkpenumbra"}
+    assert "readings" in found.tables and "network_core_volume_ml" in found.tables["slices"][0]
+    assert found.provenance["bundles"][0]["name"] == "tiny" and "The network finds" in found.summary
+    plain = run_task("perfusion", scalar_study(), settings=settings, method="thresholds", nihss="9")
+    assert "No network was run" in plain.summary and not plain.probabilities
+    assert plain.measurements["core_volume"] == found.measurements["core_volume"]
+    late = {n: scalar_study()[n] for n in ("mtt", "cbv")}
+    assert "since tiny needs CBF, TMAX" in run_task("perfusion", Study(late), settings=settings).summary
+    with pytest.raises(BadInputError, match="missing is"):
+        run_task("perfusion", Study(late), settings=settings, method="network")
+
+
+@pytest.mark.parametrize(("name", "maps", "scalars"), [("four", 4, 0), ("five_scalar", 5, 1)])
+def test_an_imported_network_reads_painted_maps(name, maps, scalars, tmp_path):
+    path = tmp_path / "model.h5"
+    path.write_bytes(gzip.decompress((GOLDEN / f"{name}.h5.gz").read_bytes()))
+    bundle = open_bundle(import_perfusion(path, tmp_path / "bundle").folder, "perfusion")
+    wanted = channels_of(bundle.manifest)
+    assert wanted.colours and len(wanted.maps) == maps and wanted.scalars == ("nihss",)[:scalars]
+    prepared, *_ = made_up()
+    found = read(prepared, bundle)
+    assert found.core.shape == SHAPE and not (found.core & ~prepared.tissue).any()
+
+
+NARROW = {"vgg": [4, 4, 4, 4, 4], "branch": 4, "dense": 4, "bottom": 4, "up": [4, 4, 4, 4], "head": 4}
+
+
+@pytest.mark.parametrize("variant", ["F-PMs", "U-PMs-M-N", "G-PMs-M-N-stage2"])
+def test_published_variants_train_resume_and_run(variant, tmp_path):
+    recipe = read_recipe(ROOT / "recipes" / f"perfusion-{variant}.toml")
+    config = {**recipe.network.config, **NARROW, "size": 64}
+    recipe = recipe.changed("network", config=config).changed("data", size=64)
+    recipe = recipe.changed("sampling", patch=(64, 64, 1), workers=0)
+    recipe = recipe.changed("training", steps=3, checkpoint_every=1, threads=1, precision="float32")
+    scalars = len(recipe.data.get("scalars", ()))
+    rng = np.random.default_rng(0)
+    image = rng.uniform(0, 255, (3 * len(recipe.data["maps"]) + scalars, 64, 64, 2)).astype(np.float32)
+    target = one_hot(rng.integers(0, 4, (64, 64, 2)), 4)
+    cases = CaseList((Case(image, target, np.ones((64, 64, 2), bool), "01", (3.4, 3.4, 5.0)),))
+    whole = train(recipe, cases, out=tmp_path / "whole")
+    calls = iter((True,))
+    train(recipe, cases, out=tmp_path / "parts", stop=lambda: next(calls, False))
+    parts = train(recipe, cases, out=tmp_path / "parts", resume=True)
+    assert all(torch.equal(whole.members[0][k], v) for k, v in parts.members[0].items())
+    before = build_network("vgg_fusion", config)
+    held = [k for k, p in before.named_parameters() if not p.requires_grad]
+    assert bool(held) == (not variant.startswith("U"))
+    bundle = bundle_from(recipe, parts, tmp_path / "bundle", "recipe", "train")
+    prepared, *_ = made_up()
+    assert read(prepared, bundle).core.shape == SHAPE
