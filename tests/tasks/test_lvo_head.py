@@ -92,15 +92,15 @@ def test_a_mirrored_scan_swaps_the_sides_and_nothing_else(straight, turned):
     patient[0, 3] = 2 * GRID.centre_mm[0]
     corners = np.array([(60, 60, 60, 1), (-60, 60, -40, 1), (0, -90, 30, 1)], float).T
     apart = (straight.head.fit.matrix - patient @ turned.head.fit.matrix @ mni) @ corners
-    assert np.abs(apart).max() < 0.2
+    assert np.abs(apart).max() < 1e-6
     swap = {"left": "right", "right": "left"}
     for t in one:
         twin = other[t.name, swap[t.side]]
-        assert twin.darker_ml == pytest.approx(t.darker_ml, abs=1.0)
-        assert twin.difference_hu == pytest.approx(t.difference_hu, abs=0.1)
+        assert twin.darker_ml == pytest.approx(t.darker_ml, abs=0.01)
+        assert twin.difference_hu == pytest.approx(t.difference_hu, abs=1e-3)
     one_map, other_map = straight.difference.absolute, turned.difference.absolute[::-1]
-    assert np.corrcoef(one_map.ravel(), other_map.ravel())[0, 1] > 0.9  # noise, sampled a part of a voxel beside
-    assert np.mean(turned.left[::-1] == straight.left) < 0.02
+    assert np.mean(np.abs(one_map - other_map) > 0.01) < 1e-4  # a voxel at a limit may fall on either side of it
+    assert np.mean(turned.left[::-1] == straight.left) < 1e-4
 
 
 def test_what_is_no_head_is_refused():
