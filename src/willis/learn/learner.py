@@ -11,6 +11,7 @@ from willis.errors import BadInputError, WillisError
 from willis.learn.average import MovingAverage
 from willis.learn.batches import Batch
 from willis.learn.checkpoint import optimiser_tensors, restore_optimiser, with_prefix, without_prefix
+from willis.learn.constraint import Constraint
 from willis.learn.distributed import World
 from willis.learn.losses import Loss
 from willis.learn.recipe import OptimiserSettings, Recipe
@@ -83,6 +84,7 @@ class Learner:
         decay = recipe.training.ema
         self._average = MovingAverage(self.network, decay) if decay > 0 else None
         self.optimiser = make_optimiser(self.network, recipe.optimiser)
+        self._constraint = Constraint(self.network, recipe.optimiser)
         self.loss = Loss(recipe.loss, world.reduce if world.size > 1 else None)
         self.plateau_factor = 1.0
 
@@ -106,9 +108,13 @@ class Learner:
             for name, value in self._backward(batch.part(part, training.accumulate)).items():
                 sums[name] = sums.get(name, 0.0) + value / training.accumulate
         self.world.average_gradients(self.network)
+        self._constraint.penalise()
+        if training.clip_value:
+            torch.nn.utils.clip_grad_value_(self.network.parameters(), training.clip_value)
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), training.clip or float("inf"))
         self._check_finite(sums["loss"], float(norm), step)
         self.optimiser.step()
+        self._constraint.project()
         if self._average is not None:
             self._average.update(self.network, step)
         return {**self.world.mean(sums), "gradient": float(norm), "rate": rate}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from willis.learn.recipe import LossSettings, LossTerm
 
+OVERLAP = ("dice", "tversky", "focal_tversky", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual")
 Reduce = Callable[[Tensor], Tensor]  # differentiable sum over processes
 
 
@@ -75,6 +77,41 @@ def tversky_loss(
     return focal
 
 
+def squared_overlap_loss(
+    probability: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    tanimoto: bool = False,
+    smooth: float = 1e-5,
+    per_batch: bool = False,
+    reduce: Reduce | None = None,
+    pooled: Tensor | None = None,
+) -> Tensor:
+    """One minus the Dice coefficient with squares in its denominator, or one minus Tanimoto's.
+
+    Dice is 2 Σpy / (Σp² + Σy²) [1]_, Tanimoto Σpy / (Σp² + Σy² - Σpy) [2]_; parameters and shapes as in
+    :func:`tversky_loss`.
+
+    References
+    ----------
+    .. [1] Milletari et al. 2016, doi:10.1109/3DV.2016.79
+    .. [2] Diakogiannis et al. 2020, doi:10.1016/j.isprsjprs.2020.01.013
+    """
+    factor = weight if weight is not None else torch.ones_like(target[:, :1])
+    axes = (2, 3, 4)
+    sums = torch.stack([(factor * probability * target).sum(axes), (factor * (probability**2 + target**2)).sum(axes)])
+    if per_batch:
+        sums = sums.sum(1, keepdim=True)
+        sums = reduce(sums) if reduce is not None else sums
+    if pooled is not None:
+        sums = (sums * pooled).sum(2, keepdim=True)
+    both, squares = sums
+    twice = both if tanimoto else 2 * both
+    loss: Tensor = 1 - (twice + smooth) / ((squares - both if tanimoto else squares) + smooth)
+    return loss
+
+
 def focal_factor(log_probability: Tensor, gamma: float) -> Tensor:
     """(1 − p)^γ of the true class (Lin et al. 2017, arXiv:1708.02002, eq. 4)."""
     return (-torch.expm1(log_probability)).clamp_min(1e-7).pow(gamma)
@@ -133,21 +170,8 @@ class Loss:
         return total, terms
 
     def _term(self, term: LossTerm, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        if term.name in ("dice", "tversky", "focal_tversky"):
-            alpha, beta = (0.5, 0.5) if term.name == "dice" else (term.alpha, term.beta)
-            softmax = self.settings.activation == "softmax"
-            by_label = tversky_loss(
-                logits.softmax(1) if softmax else logits.sigmoid(),
-                target,
-                weight,
-                alpha=alpha,
-                beta=beta,
-                gamma=1 / term.gamma if term.name == "focal_tversky" and term.gamma else 1.0,
-                smooth=term.smooth,
-                per_batch=term.per_batch,
-                reduce=self.reduce,
-                pooled=self._label_weights(logits) if term.pooled else None,
-            )
+        if term.name in OVERLAP:
+            by_label = self._overlap(term, logits, target, weight)
             return by_label.mean() if term.pooled else self._over_labels(by_label.mean(0))
         gamma = term.gamma if term.name == "focal" else 0.0
         if self.settings.activation == "softmax":
@@ -158,6 +182,34 @@ class Loss:
             return self._over_labels(voxels.mean((0, 2, 3, 4)))
         mean = (voxels * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1.0)
         return self._over_labels(mean.mean(0))
+
+    def _overlap(self, term: LossTerm, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """(N, L) or less of an overlap loss, see :func:`tversky_loss`."""
+        probability = logits.softmax(1) if self.settings.activation == "softmax" else logits.sigmoid()
+        pooled = self._label_weights(logits) if term.pooled else None
+        shared = partial(
+            squared_overlap_loss, smooth=term.smooth, per_batch=term.per_batch, reduce=self.reduce, pooled=pooled
+        )
+        if term.name == "squared_dice":
+            return shared(probability, target, weight)
+        if term.name == "tanimoto":
+            return shared(probability, target, weight, tanimoto=True)
+        if term.name == "tanimoto_dual":
+            dual = shared(1 - probability, 1 - target, weight, tanimoto=True)
+            return (shared(probability, target, weight, tanimoto=True) + dual) / 2
+        alpha, beta = {"dice": (0.5, 0.5), "jaccard": (1.0, 1.0)}.get(term.name, (term.alpha, term.beta))
+        return tversky_loss(
+            probability,
+            target,
+            weight,
+            alpha=alpha,
+            beta=beta,
+            gamma=1 / term.gamma if term.name == "focal_tversky" and term.gamma else 1.0,
+            smooth=term.smooth,
+            per_batch=term.per_batch,
+            reduce=self.reduce,
+            pooled=pooled,
+        )
 
     def _label_weights(self, logits: Tensor) -> Tensor:
         return logits.new_tensor(self.settings.labels) if self.settings.labels else logits.new_ones(logits.shape[1])

@@ -118,7 +118,8 @@ class LossTerm(Settings):
     Parameters
     ----------
     name
-        ``dice``, ``bce``, ``ce``, ``focal``, ``tversky``, ``focal_tversky``.
+        ``dice``, ``bce``, ``ce``, ``focal``, ``tversky``, ``focal_tversky``, ``squared_dice``, ``jaccard``,
+        ``tanimoto``, ``tanimoto_dual``.
     weight
         Factor in the sum.
     alpha, beta
@@ -135,7 +136,9 @@ class LossTerm(Settings):
         One overlap of all labels, each weighed by ``labels`` within the sums, instead of the mean of the labels' own.
     """
 
-    name: Literal["dice", "bce", "ce", "focal", "tversky", "focal_tversky"]
+    name: Literal[
+        "dice", "bce", "ce", "focal", "tversky", "focal_tversky", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual"
+    ]
     weight: float = Field(1.0, gt=0)
     alpha: float = Field(0.3, ge=0)
     beta: float = Field(0.7, ge=0)
@@ -168,7 +171,11 @@ class LossSettings(Settings):
 
 
 class OptimiserSettings(Settings):
-    """``[optimiser]``: weight decay is not applied to biases and normalisation."""
+    """``[optimiser]``: weight decay is not applied to biases and normalisation.
+
+    ``l1``, ``l2`` and ``max_norm`` are penalties and a largest norm of filters as Keras has them, see
+    :class:`willis.learn.constraint.Constraint`; 0: none.
+    """
 
     name: Literal["adamw", "sgd"] = "adamw"
     rate: float = Field(1e-3, gt=0)
@@ -176,6 +183,9 @@ class OptimiserSettings(Settings):
     betas: tuple[float, float] = (0.9, 0.999)
     momentum: float = Field(0.99, ge=0, lt=1)
     nesterov: bool = True
+    l1: float = Field(0.0, ge=0)
+    l2: float = Field(0.0, ge=0)
+    max_norm: float = Field(0.0, ge=0)
 
 
 class ScheduleSettings(Settings):
@@ -222,6 +232,8 @@ class TrainingSettings(Settings):
         ``auto`` takes a GPU when there is one.
     clip
         Largest norm of the gradient; 0: no limit.
+    clip_value
+        Largest absolute value of a gradient's entry; 0: no limit.
     ema
         Decay of the moving average of weights and batch-norm statistics, which validation and bundle use; 0: none.
     validate_every, checkpoint_every, log_every
@@ -245,6 +257,7 @@ class TrainingSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     clip: float = Field(1.0, ge=0)
+    clip_value: float = Field(0.0, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)
     validate_every: int = Field(0, ge=0)
     checkpoint_every: int = Field(200, ge=0)

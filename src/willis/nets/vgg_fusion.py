@@ -191,6 +191,12 @@ class VggFusion(nn.Module):
                 for encoder in self.vgg:
                     yield encoder[b][n]  # type: ignore[index]
 
+    def regularised(self) -> Iterator[nn.Module]:
+        """Convolutions that the publication adds to the encoders: those it penalises and holds to a norm."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not name.startswith("vgg."):
+                yield module
+
     def _freeze(self) -> None:
         layers = list(self.encoder_layers())
         still = {"none": 0, "half": len(layers) // 2, "all": len(layers)}[self.config.frozen]
