@@ -11,6 +11,7 @@ from willis.errors import invalid_option
 from willis.nets.clcinet import ClciNet, ClciNetConfig
 from willis.nets.deeplab25d import DeepLab25d, DeepLab25dConfig
 from willis.nets.dunet import DUNet, DUNetConfig
+from willis.nets.halfnet import HalfNet, HalfNetConfig
 from willis.nets.mcresnet import McResNet, McResNetConfig
 from willis.nets.plainunet import PlainUNet, PlainUNetConfig
 from willis.nets.raxnet import RaxNet, RaxNetConfig
@@ -22,6 +23,7 @@ from willis.settings import Settings
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "vgg_fusion": (VggFusion, VggFusionConfig),
     "unet3d": (UNet3d, UNet3dConfig),
+    "halfnet": (HalfNet, HalfNetConfig),
     "mcresnet": (McResNet, McResNetConfig),
     "plainunet": (PlainUNet, PlainUNetConfig),
     "raxnet": (RaxNet, RaxNetConfig),

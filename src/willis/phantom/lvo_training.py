@@ -75,7 +75,7 @@ class VesselCase:
 
 def vessel_case(
     rng: np.random.Generator, anatomies: Sequence[Anatomy], low_mm: Sequence[float], high_mm: Sequence[float], *,
-    slice_mm: float | None = None,
+    slice_mm: float | None = None, occluded: bool | None = None,
 ) -> VesselCase:  # fmt: skip
     """One person's CT between two corners in MNI space.
 
@@ -85,9 +85,12 @@ def vessel_case(
         Corners of what is wanted; a box of the scan that holds it is made.
     slice_mm
         Thickness of its slices; drawn when None.
+    occluded
+        Whether a large vessel is occluded; drawn when None.
     """
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    clot = draw_clot(rng) if rng.random() < 0.5 else None
+    shut = bool(rng.random() < 0.5) if occluded is None else occluded
+    clot = draw_clot(rng) if shut else None
     pose = _tilted(rng, draw_pose(rng, middle_mm=(0.0, 0.0, BRAIN_ABOVE_MIDDLE_MM)))
     nodes = source_nodes(rng, anatomy, pose, HEAD_SHAPE, 1.0)
     coarse = _codes(anatomy, pose, nodes, COARSE_SHAPE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -48,10 +48,10 @@ def scaled_part(ct: Volume, matrix: FloatArray) -> Float:
     """(72, 40, 40) of a CT in HU, 0 to 1, laid by a map from mm of MNI space to mm of the CT."""
     there = resample_to(ct, willis_grid(), world_transform=matrix, antialias=True, fill=AIR_HU).data
     low, high = SHOWN_HU
-    return ((np.clip(there, low, high) - low) / (high - low)).astype(np.float32)
+    return np.asarray((np.clip(there, low, high) - low) / (high - low), dtype=np.float32)
 
 
-def half(both: npt.NDArray[np.generic], side: Side) -> npt.NDArray[np.generic]:
+def half(both: npt.NDArray[Any], side: Side) -> npt.NDArray[Any]:
     """(..., 40, 40, 40) of (..., 72, 40, 40), from its outer border to a little beyond the middle."""
     turned = both if side == "left" else both[..., ::-1, :, :]
     return np.ascontiguousarray(turned[..., :HALF, :, :])
@@ -69,13 +69,13 @@ def network_input(both: Float, side: Side) -> Float:
 @cache
 def prior() -> Float:
     """(4, 40, 40, 40) where the vessels of a left half usually run, 0 to 1, by the courses that phantoms have."""
-    into = np.linalg.inv(willis_grid().affine)
+    into = np.asarray(np.linalg.inv(willis_grid().affine), dtype=np.float64)
     arteries, _ = arteries_at(np.random.default_rng(0), into)
     shares = labelled([replace(a, radii_mm=a.radii_mm / SPACING_MM) for a in arteries if not a.right], SHAPE)
     smooth = [ndimage.gaussian_filter(shares[code], PRIOR_MM / SPACING_MM) for code in sorted(shares)]
     return np.stack([half(s / s.max(), "left") for s in smooth]).astype(np.float32)
 
 
-def joined(left: npt.NDArray[np.generic], right: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def joined(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(..., 72, 40, 40) from what was found of each half, of which each side keeps its own."""
     return np.concatenate([left[..., :OWN, :, :], right[..., OWN - 1 :: -1, :, :]], axis=-3)

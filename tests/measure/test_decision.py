@@ -1,0 +1,46 @@
+"""AUC, sensitivity and specificity against counting, and Wilson's interval against worked values."""
+
+import numpy as np
+import pytest
+
+from willis.errors import BadInputError
+from willis.measure.decision import auc, auc_interval, sensitivity, share, specificity
+
+
+def test_the_auc_counts_pairs_in_the_right_order():
+    rng = np.random.default_rng(0)
+    score, positive = rng.integers(0, 6, 40).astype(float), rng.random(40) < 0.4
+    pairs = [(u > d) + 0.5 * (u == d) for u in score[positive] for d in score[~positive]]
+    assert auc(score, positive) == pytest.approx(np.mean(pairs))
+    assert auc(-score, positive) == pytest.approx(1 - np.mean(pairs))
+    assert np.isnan(auc(score, np.ones(40)))
+
+
+def test_the_interval_of_the_auc_holds_it_and_narrows_with_more_cases():
+    rng = np.random.default_rng(1)
+    widths = []
+    for n in (30, 300):
+        positive = np.arange(n) % 2 == 0
+        score = rng.normal(positive * 1.0, 1.0)
+        low, high = auc_interval(score, positive, np.random.default_rng(2), resamples=400)
+        assert low < auc(score, positive) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 2
+
+
+def test_sensitivity_and_specificity_count_their_own_kind():
+    score, positive = [0.9, 0.5, 0.4, 0.2, 0.6], [1, 1, 1, 0, 0]
+    assert sensitivity(score, positive, 0.5)[:2] == (2, 3)
+    assert specificity(score, positive, 0.5)[:2] == (1, 2)
+
+
+def test_wilsons_interval():
+    low, high = share([1] * 8 + [0] * 2).interval
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert share([0] * 10).interval == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.2775, abs=1e-4))
+    assert np.isnan(share([]).value)
+
+
+def test_what_does_not_belong_together_is_refused():
+    with pytest.raises(BadInputError, match="as many"):
+        auc([0.1, 0.2], [1])
