@@ -31,6 +31,7 @@ def train(
     folds: int | None = None,
     fold: int | None = None,
     start: str | None = None,
+    imagenet: Path | None = None,
     bundle: Annotated[bool, Parameter(negative="--no-bundle")] = True,
 ) -> None:
     """Train a model by a recipe.
@@ -55,6 +56,8 @@ def train(
         The fold that is left out, from 0.
     start
         Name or folder of a bundle whose last member's weights to start from, to refine or to adapt it.
+    imagenet
+        File of VGG-16's ImageNet weights (Keras' H5 without top, or torchvision's) for the encoders of vgg_fusion.
     bundle
         Whether to write a bundle at the end.
     """
@@ -64,6 +67,9 @@ def train(
 
     chosen = _with_flags(read_recipe(recipe), data, steps, folds, fold)
     cases, validate = cases_and_validation(chosen)
+    weights = _weights_of(start, chosen.task) if imagenet is None else _imagenet(imagenet, start, chosen)
+    if weights is None and not resume and chosen.network.name == "vgg_fusion":
+        print("The encoders start from random weights; give ImageNet's with --imagenet.", file=sys.stderr)
     lines = _Lines()
     with _stopped_by_signals() as stopped:
         result = run(
@@ -72,7 +78,7 @@ def train(
             validate,
             output,
             resume=resume,
-            start=_weights_of(start, chosen.task),
+            start=weights,
             progress=lines,
             stop=lambda: bool(stopped),
         )
@@ -82,6 +88,7 @@ def train(
     print(f"{state.reason} after step {state.step}; weights and logs are in {output}.")
     if bundle:
         command = f"willis train {recipe.name} -o {output.name}" + (f" --start {start}" if start else "")
+        command += f" --imagenet {imagenet.name}" if imagenet else ""
         print(f"Bundle: {bundle_from(chosen, result, output / 'bundle', recipe.name, command).folder}")
 
 
@@ -111,6 +118,20 @@ def _weights_of(bundle: str | None, task: str) -> dict[str, Tensor] | None:
     opened = open_bundle(bundle, task)
     weights = opened.member_weights(len(opened.manifest.members) - 1)
     return {name: torch.from_numpy(value) for name, value in weights.items()}
+
+
+def _imagenet(path: Path, start: str | None, recipe: Recipe) -> dict[str, Tensor]:
+    import torch
+
+    from willis.errors import BadInputError
+    from willis.models.importers.vgg16 import imagenet_start
+
+    if start is not None:
+        raise BadInputError("--start and --imagenet both say which weights to start from; give one of them.")
+    if recipe.network.name != "vgg_fusion":
+        raise BadInputError(f"--imagenet is for the network vgg_fusion; the recipe's is {recipe.network.name}.")
+    torch.manual_seed(recipe.training.seed)
+    return imagenet_start(path, recipe.network.config)
 
 
 @contextmanager

@@ -14,7 +14,11 @@ from willis.tasks.perfusion.labels import classes_of
 
 STEPS_PER_EPOCH = 100  # a recipe counts steps; the publication's epochs are passes over its own patients; assumed
 LOSSES = {"focal_tversky_loss": "focal_tversky", "tversky_loss": "tversky", "dice_coef_loss": "dice",
+          "squared_dice_coef_loss": "squared_dice", "jaccard_distance": "jaccard", "jaccard_loss": "jaccard",
+          "tanimoto_loss": "tanimoto", "tanimoto_with_dual_loss": "tanimoto_dual",
           "weighted_categorical_cross_entropy": "ce", "focal_loss": "focal"}  # fmt: skip
+OVERLAPS = ("tversky", "focal_tversky", "dice", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual")
+L1, L2, MAX_NORM = 1e-6, 1e-5, 2.0  # of the publication's own layers, in its code and not in its settings
 NETWORKS = ("PMs_segmentation", "PMs_segmentation_NOBatch", "PMs_segmentation_MoreInfo_NOBatch")
 
 IGNORED = {
@@ -177,7 +181,7 @@ def _fill(
     batch, epochs = int(model.get("batch_size", 32)), int(model.get("epochs", 1))
     miss = float(given.get("alpha", 0.7))
     term: dict[str, Any] = {"name": LOSSES[kind]}
-    if LOSSES[kind] in ("tversky", "focal_tversky", "dice"):
+    if LOSSES[kind] in OVERLAPS:
         term |= {"alpha": round(1 - miss, 6), "beta": miss, "gamma": float(given.get("gamma", 1.33)), "pooled": True}
     rate = float(optimiser.get("lr", 1e-5))
     found.recipe = {
@@ -191,14 +195,16 @@ def _fill(
                          "keep_zero": False},
         "loss": {"activation": "softmax", "labels": list(classes_of(classes).weights), "terms": [term]},
         "optimiser": {"name": "adamw", "rate": rate, "weight_decay": 0.0,
-                      "betas": [float(optimiser.get("beta_1", 0.9)), float(optimiser.get("beta_2", 0.999))]},
+                      "betas": [float(optimiser.get("beta_1", 0.9)), float(optimiser.get("beta_2", 0.999))],
+                      "l1": L1, "l2": L2, "max_norm": MAX_NORM},
         "schedule": {"name": "constant"},
-        "training": {"steps": epochs * STEPS_PER_EPOCH, "batch": batch, "clip": 1.0, "ema": 0.0},
+        "training": {"steps": epochs * STEPS_PER_EPOCH, "batch": batch, "clip": 0.0,
+                     "clip_value": float(optimiser.get("clipvalue", 0.0)), "ema": 0.0},
         "bundle": {"members": "last"},
     }  # fmt: skip
     found.mapped += [
         f"models[0].loss {kind}: [loss] with alpha {1 - miss:g} (false positives), beta {miss:g} (false negatives)",
-        f"models[0].optimizer: [optimiser] rate {rate:g}, without weight decay, which is Adam",
+        f"models[0].optimizer: [optimiser] rate {rate:g}, without weight decay, which is Adam; [training] clip_value",
         f"models[0].epochs {epochs}: [training] steps {epochs * STEPS_PER_EPOCH}, {STEPS_PER_EPOCH} for an epoch",
         f"models[0].batch_size: [training] batch {batch}",
         "models[0].data_augmentation: [augmentation] flips, image and labels always together; quarter turns aren't",
@@ -258,7 +264,7 @@ def recipes_of(found: Mapped) -> dict[str, str]:
 def recipe_text(found: Mapped, recipe: Mapping[str, Mapping[str, Any]], title: str) -> str:
     """A recipe as TOML."""
     lines = [f"# {title}: the publication's setting on phantoms (Tomasetti 2022, doi:10.7557/18.6223).",
-             "# Not offered: L1, L2 and max-norm of weights, clipping by value, early stopping on the loss.",
+             "# Not offered: early stopping on the loss. ImageNet weights: willis train --imagenet FILE.",
              'task = "perfusion"']  # fmt: skip
     for section, values in recipe.items():
         lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
