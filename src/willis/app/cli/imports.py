@@ -1,0 +1,242 @@
+"""``willis models import``: foreign weights become bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from willis.models.bundle import Bundle
+
+Switch = Parameter(negative=())
+
+imports = App(name="import", help="Turn foreign weights into a bundle, once, apart from any run.")
+
+
+@imports.command
+def shiva(
+    folder: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    modalities: str | None = None,
+    info: Path | None = None,
+    intensity: Literal["p99", "p99-capped"] = "p99",
+    half: Annotated[bool, Switch] = False,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import the published SHIVA models of white matter hyperintensities (H5 files).
+
+    Nothing in the files is executed. Where their model_info*.json is, each file's md5 is checked.
+
+    Parameters
+    ----------
+    folder
+        Holds the .h5 files of one model, here or below.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    modalities
+        Images in order, as t1,flair, where neither the JSON nor the file names tell.
+    info
+        The model_info*.json to go by, when there are several.
+    intensity
+        p99: as the models' README says; p99-capped: as the authors' pipeline SHiVAi does.
+    half
+        Store kernels as float16: half the size, probabilities differ a little.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.shiva import import_shiva
+
+    named = [word.strip() for word in modalities.split(",")] if modalities else None
+    bundle = import_shiva(folder, output, modalities=named, info=info, scheme=intensity, half=half, replace=replace)
+    print_imported(bundle)
+
+
+@imports.command
+def onnx(
+    manifest: Path,
+    graphs: Annotated[list[Path], Parameter(consume_multiple=True)],
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import ONNX graphs of a foreign network, one for each member.
+
+    Parameters
+    ----------
+    manifest
+        JSON with the fields of a bundle.json but members and files; network.name is "onnx".
+    graphs
+        The .onnx files, in order.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.onnx_graphs import import_onnx
+
+    print_imported(import_onnx(manifest, graphs, output, replace=replace))
+
+
+@imports.command
+def nnunet(
+    folder: Path,
+    *,
+    name: str,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    task: str = "lvo",
+    licence: str = "unknown",
+    folds: str | None = None,
+    checkpoint: str = "checkpoint_final.pth",
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
+
+    Nothing in the files is executed.
+
+    Parameters
+    ----------
+    folder
+        TRAINER__PLANS__CONFIGURATION.
+    name
+        Of the bundle: what --vessel-bundle takes.
+    output
+        Folder of the bundle; else in your own store, where it is found by name.
+    task
+        That it belongs to.
+    licence
+        Of the weights.
+    folds
+        As 0,1,2; all that are there, when left out.
+    checkpoint
+        Name of the weights' file in each fold.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.nnunet import import_nnunet
+
+    chosen = [fold.strip() for fold in folds.split(",")] if folds else None
+    print_imported(
+        import_nnunet(
+            folder, output, name=name, task=task, licence=licence, folds=chosen, checkpoint=checkpoint, replace=replace
+        )
+    )
+
+
+@imports.command
+def mcresnet(
+    file: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    name: str = "mcresnet",
+    licence: str = "unknown",
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a checkpoint of McResNet (.pth), the published network of large vessel occlusion.
+
+    Nothing in the file is executed.
+
+    Parameters
+    ----------
+    file
+        A state_dict, with or without module. before its names.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    name
+        Of the bundle.
+    licence
+        Of the weights.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.mcresnet import import_mcresnet
+
+    print_imported(import_mcresnet(file, output, name=name, licence=licence, replace=replace))
+
+
+@imports.command
+def fvv(
+    folder: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import the published FVV models of DWI-FLAIR mismatch: ten ONNX graphs or ten PyTorch checkpoints.
+
+    Nothing in the files is executed. Older models with four outputs are taken too.
+
+    Parameters
+    ----------
+    folder
+        Holds model1.onnx to model10.onnx, or as many .pth.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.fvv import import_fvv
+
+    print_imported(import_fvv(folder, output, replace=replace))
+
+
+@imports.command
+def perfusion(
+    file: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    half: Annotated[bool, Switch] = False,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import a multi-input perfusion network that Keras saved as a whole model (H5). Nothing in it is executed.
+
+    Parameters
+    ----------
+    file
+        The .h5 file; encoders' layers are named block1_conv1_cbf and so on.
+    output
+        Folder of the bundle; else in your own store.
+    half
+        Store kernels as float16: half the size, probabilities differ a little.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.perfusion import import_perfusion
+
+    print_imported(import_perfusion(file, output, half=half, replace=replace))
+
+
+@imports.command
+def raxnet(
+    folder: Path,
+    *,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    half: Annotated[bool, Switch] = False,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Import the published RAX-NET weights of chronic stroke: axial.h5, sagittal.h5 and coronal.h5.
+
+    Nothing in the files is executed.
+
+    Parameters
+    ----------
+    folder
+        Holds the files.
+    output
+        Folder of the bundle; else in your own store, where --bundle finds it by name.
+    half
+        Store kernels as float16: half the size, probabilities differ a little.
+    replace
+        Take the place of a bundle of this name.
+    """
+    from willis.models.importers.raxnet import import_raxnet
+
+    print_imported(import_raxnet(folder, output, half=half, replace=replace))
+
+
+def print_imported(bundle: Bundle) -> None:
+    """Say what a new bundle holds, under which licence and for what use."""
+    manifest = bundle.manifest
+    print(f"{manifest.name}: {len(manifest.members)} members, {' + '.join(manifest.channels)}, in {bundle.folder}")
+    print(f"Licence: {manifest.licence}\nIntended use: {manifest.intended_use}")
+    print(f"Threshold: {manifest.threshold.value:g} ({manifest.threshold.origin})")
