@@ -98,6 +98,16 @@ def test_resuming_from_the_command_line(recipe: Path, tmp_path: Path, capsys: py
     assert "finished after step 4" in capsys.readouterr().out
 
 
+def test_a_seed_is_that_of_training_and_phantoms_and_stands_in_the_command(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE + "[data.phantom]\nseed = 5\ncount = 3\n", encoding="utf-8")
+    run = tmp_path / "run"
+    assert call(["train", str(recipe), "-o", str(run), "--seed", "7", "--steps", "2"]) == 0
+    resolved = json.loads((run / "recipe.json").read_text())
+    assert resolved["training"]["seed"] == 7
+    assert resolved["data"]["phantom"] == {"seed": 7, "count": 3}
+    assert open_bundle(run / "bundle").manifest.training.command.endswith("--steps 2 --seed 7")
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

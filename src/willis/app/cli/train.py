@@ -28,6 +28,7 @@ def train(
     data: Path | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     steps: int | None = None,
+    seed: int | None = None,
     folds: int | None = None,
     fold: int | None = None,
     start: str | None = None,
@@ -50,6 +51,8 @@ def train(
         Go on with the run in the folder.
     steps
         Number of steps, instead of the recipe's.
+    seed
+        Of weights, patches, augmentation and phantoms, instead of the recipe's: members of an ensemble differ by it.
     folds
         Share the patients out into this many folds and train on all but one.
     fold
@@ -65,7 +68,7 @@ def train(
     from willis.learn.trainer import train as run
     from willis.tasks.training import bundle_from, cases_and_validation
 
-    chosen = _with_flags(read_recipe(recipe), data, steps, folds, fold)
+    chosen = _with_flags(read_recipe(recipe), data, steps, seed, folds, fold)
     cases, validate = cases_and_validation(chosen)
     weights = _weights_of(start, chosen.task) if imagenet is None else _imagenet(imagenet, start, chosen)
     if weights is None and not resume and chosen.network.name == "vgg_fusion":
@@ -87,18 +90,33 @@ def train(
     state = result.state
     print(f"{state.reason} after step {state.step}; weights and logs are in {output}.")
     if bundle:
-        command = f"willis train {recipe.name} -o {output.name}" + (f" --start {start}" if start else "")
-        command += f" --imagenet {imagenet.name}" if imagenet else ""
+        flags = {
+            "--data": data.name if data else None,
+            "--steps": steps,
+            "--seed": seed,
+            "--folds": folds,
+            "--fold": fold,
+            "--start": start,
+            "--imagenet": imagenet.name if imagenet else None,
+        }
+        command = f"willis train {recipe.name} -o {output.name}"
+        command += "".join(f" {flag} {value}" for flag, value in flags.items() if value is not None)
         print(f"Bundle: {bundle_from(chosen, result, output / 'bundle', recipe.name, command).folder}")
 
 
-def _with_flags(recipe: Recipe, data: Path | None, steps: int | None, folds: int | None, fold: int | None) -> Recipe:
+def _with_flags(
+    recipe: Recipe, data: Path | None, steps: int | None, seed: int | None, folds: int | None, fold: int | None
+) -> Recipe:
     from willis.errors import BadInputError
 
     if data is not None:
         recipe = recipe.changed("data", folder=str(data))
     if steps is not None:
         recipe = recipe.changed("training", steps=steps)
+    if seed is not None:
+        recipe = recipe.changed("training", seed=seed)
+        if "phantom" in recipe.data:
+            recipe = recipe.changed("data", phantom={**recipe.data["phantom"], "seed": seed})
     if folds is not None:
         recipe = recipe.changed("folds", count=folds)
     if fold is not None:
