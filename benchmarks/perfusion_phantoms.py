@@ -6,13 +6,15 @@
 Prints for each reading the median Dice of core and penumbra by group, the mean difference and limits of agreement of
 volumes, and the false core of patients without stroke. The network is read with all that the phantom has, and once
 more on its maps alone, without MIP and NIHSS. With ``--keep`` the maps are kept in a folder, so that another bundle can
-be measured on the same patients sooner. With ``--ways`` each patient is read as series, as scalar maps, and as colour
-maps painted from them, and the differences of core and penumbra in ml are printed.
+be measured on the same patients sooner; tables of parts of the patients (``--first``) are put together by ``--tables``.
+With ``--ways`` each patient is read as series, as scalar maps, and as colour maps painted from them, and the
+differences of core and penumbra in ml are printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +62,9 @@ def analysed(case: Kept, bundle: Bundle | None) -> dict[str, Any]:
     if bundle is not None:
         bare = replace(prepared, maps={name: v for name, v in prepared.maps.items() if name != "mip"})
         for name, maps, nihss in (("network", prepared, case.row["nihss"]), ("network, maps alone", bare, None)):
-            by = read_by_network(maps, {"nihss": nihss}, bundle, settings=RunSettings(), min_ml=LEAST_CLUSTER_ML)
+            by = read_by_network(
+                maps, {"nihss": nihss}, bundle, settings=RunSettings(engine="torch"), min_ml=LEAST_CLUSTER_ML
+            )
             readings[name] = (by.core, by.penumbra)
     row = {k: case.row[k] for k in ("participant_id", "group", "site")}
     ml = prepared.grid.voxel_ml
@@ -190,6 +194,12 @@ def _scores(rows: list[dict[str, Any]], reading: str, name: str) -> str:
     return f"{words:23} | {agreement.bias:+.1f} ({agreement.lower:+.1f} to {agreement.upper:+.1f})"
 
 
+def _read(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return [{k: float(v) if k.endswith(("_ml", "_dice")) else v for k, v in row.items()} for row in rows]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=50)
@@ -199,7 +209,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--bundle", default=SPEC.default_bundle)
     parser.add_argument("--ways", action="store_true")
+    parser.add_argument("--tables", type=Path, nargs="+", help="only print what these tables hold")
     arguments = parser.parse_args()
+    if arguments.tables:
+        told([row for path in arguments.tables for row in _read(path)])
+        return
     bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle else None
     rows = []
     heads = [builtin_anatomy()]
