@@ -18,6 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from willis.measure.agreement import bland_altman
+from willis.measure.decision import auc
+from willis.measure.kappa import cohen_kappa
 from willis.measure.overlap import dice
 from willis.phantom.fvv_training import dwi_case
 from willis.phantom.painting import TRUTH_FRACTION
@@ -54,21 +56,6 @@ def analysed(index: int, heads: Any, bundle: str, traced: tuple[Path, ...]) -> d
     }
 
 
-def auc(score: np.ndarray, positive: np.ndarray) -> float | None:
-    """Share of pairs in which the positive one has the higher score; ties count half."""
-    high, low = score[positive], score[~positive]
-    if not high.size or not low.size:
-        return None
-    return float(np.mean((high[:, None] > low) + 0.5 * (high[:, None] == low)))
-
-
-def kappa(one: np.ndarray, two: np.ndarray) -> float | None:
-    """Cohen's kappa of two yes-or-no answers (Cohen 1960, doi:10.1177/001316446002000104)."""
-    agreed = float(np.mean(one == two))
-    chance = float(one.mean() * two.mean() + (1 - one.mean()) * (1 - two.mean()))
-    return None if chance == 1 else (agreed - chance) / (1 - chance)
-
-
 def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
     true, found = (np.array([c[k] for c in cases]) for k in ("true_ml", "found_ml"))
     ill = np.array([c["lesion_true_ml"] > 0 for c in cases])
@@ -86,7 +73,7 @@ def summary(cases: list[dict[str, Any]]) -> dict[str, Any]:
         "fvv_bias_ml": round(agreement.bias, 3),
         "fvv_limits_ml": [round(agreement.lower, 3), round(agreement.upper, 3)],
         "auc": auc(-found[ill], mismatch),
-        "kappa": kappa(said, mismatch),
+        "kappa": cohen_kappa(said, mismatch),
         "sensitivity": float(said[mismatch].mean()) if mismatch.any() else None,
         "specificity": float((~said[~mismatch]).mean()) if (~mismatch).any() else None,
         "false_infarct_ml": [round(c["lesion_found_ml"], 2) for c, sick in zip(cases, ill, strict=True) if not sick],
@@ -107,7 +94,7 @@ def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
     ]
     return [
         {"figure": name, "value": round(value, 4), "unit": unit, "on": on} for name, value, unit in rows
-        if value is not None
+        if np.isfinite(value)
     ]  # fmt: skip
 
 

@@ -38,11 +38,11 @@ def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--anatomies", required=True)
+    parser.add_argument("--anatomies", default="", help="folder of head label maps; else the built-in head")
     parser.add_argument("--infarcts", type=Path, help="folder of traced infarcts in MNI space")
     parser.add_argument("--count", type=int, default=16)
     asked = parser.parse_args()
-    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, only=HEADS))
+    heads = anatomies_of(PhantomSettings(anatomies=asked.anatomies, only=HEADS if asked.anatomies else ()))
     traced = find_traced(asked.infarcts) if asked.infarcts else ()
     scores, false = [], []
     for index in range(asked.count):

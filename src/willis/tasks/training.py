@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class TaskData(Protocol):
-    """A task's ``dataset.py``, as training sees it."""
+    """A task's ``dataset.py``, as training sees it; it may have ``validation_measures()``, of its own beyond Dice."""
 
     def training_cases(self, data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
         """The source that ``[data]`` of a recipe names."""
@@ -63,7 +63,9 @@ def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
     def validate(network: nn.Module) -> Mapping[str, float]:
         if not judges:
             cases = data.validation_cases(recipe.data, recipe.folds)
-            judges.append(make_validation(cases, fields["outputs"], window) if cases else lambda _network: {})
+            own = getattr(data, "validation_measures", None)
+            judge = make_validation(cases, fields["outputs"], window, own=own() if own else None)
+            judges.append(judge if cases else lambda _network: {})
         return judges[0](network)
 
     return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,24 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+class OwnMeasures(Protocol):
+    """What a task measures beyond Dice: something of each case, and numbers of all of them."""
+
+    def of_case(self, probability: npt.NDArray[np.float32], case: Case) -> Any:
+        """What one case, (L, I, J, K) probabilities, adds."""
+        ...
+
+    def of_all(self, counts: Sequence[Any]) -> dict[str, float]:
+        """Measures of all cases, by name."""
+        ...
+
+
 def make_validation(
-    cases: Sequence[Case], outputs: Sequence[str], window: Window, threshold: float = 0.5
+    cases: Sequence[Case],
+    outputs: Sequence[str],
+    window: Window,
+    threshold: float = 0.5,
+    own: OwnMeasures | None = None,
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A function that gives the mean Dice of each output, and ``dice``, that of the first one.
 
@@ -35,25 +51,40 @@ def make_validation(
         How the bundle will be run.
     threshold
         Probability from which a voxel counts.
+    own
+        What the task measures beyond Dice.
     """
 
     def validate(network: nn.Module) -> dict[str, float]:
         from willis.infer.torch_engine import TorchEngine
 
         engine = TorchEngine(network, precision="bfloat16")
-        scores = []
+        scores, counts = [], []
         for case in cases:
-            scores.append(case_dice(engine, case, window, threshold))
+            found = case_probabilities(engine, case, window)
+            scores.append(dices(found, case, threshold))
+            if own is not None:
+                counts.append(own.of_case(found, case))
         mean = np.mean(scores, axis=0)
-        return {"dice": float(mean[0])} | {f"dice_{name}": float(m) for name, m in zip(outputs, mean, strict=True)}
+        named = {"dice": float(mean[0])} | {f"dice_{name}": float(m) for name, m in zip(outputs, mean, strict=True)}
+        return named | (own.of_all(counts) if own is not None else {})
 
     return validate
 
 
 def case_dice(engine: Engine, case: Case, window: Window, threshold: float = 0.5) -> list[float]:
     """Dice of each output on one case."""
-    found = probabilities(_logits(engine, case, window), "sigmoid") * case.mask >= threshold
-    return [dice(f, t > 0) for f, t in zip(found, case.target, strict=True)]
+    return dices(case_probabilities(engine, case, window), case, threshold)
+
+
+def case_probabilities(engine: Engine, case: Case, window: Window) -> npt.NDArray[np.float32]:
+    """(L, I, J, K) of one case, 0 outside its mask."""
+    return np.asarray(probabilities(_logits(engine, case, window), "sigmoid") * case.mask)
+
+
+def dices(probability: npt.NDArray[np.float32], case: Case, threshold: float) -> list[float]:
+    """Dice of each output with the case's target."""
+    return [dice(p >= threshold, t > 0) for p, t in zip(probability, case.target, strict=True)]
 
 
 def _logits(engine: Engine, case: Case, window: Window) -> npt.NDArray[np.float32]:

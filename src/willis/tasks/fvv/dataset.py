@@ -25,6 +25,7 @@ from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.fvv.folder import LabelledDwi, find_labelled_dwi
 from willis.tasks.fvv.prepare import pair_of, prepare
+from willis.tasks.fvv.published_measures import PublishedMeasures
 from willis.tasks.fvv.spec import SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.prepared import Prepared
@@ -181,6 +182,11 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     heads = anatomies_of(phantom, validation=True)
     source = PhantomSource(heads, phantom.validation_seed, settings.manifest, settings.traced)
     return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def validation_measures() -> PublishedMeasures:
+    """What is measured in training beyond Dice."""
+    return PublishedMeasures()
 
 
 def _folder_source(

@@ -1,0 +1,119 @@
+"""FVV's published network: ten ONNX Runtime sessions one after another against willis, and a run's time by stage.
+
+    .venv/bin/python benchmarks/published_fvv.py                             24 slices, ten members: many minutes
+    .venv/bin/python benchmarks/published_fvv.py --members 1 --slices 4      a look
+    .venv/bin/python benchmarks/published_fvv.py --stages                    the default bundle, from images to pictures
+
+Random weights. CPU seconds of all threads. Both ways get the same graphs and the same prepared slices; conversion to
+OpenVINO's format, which a bundle goes through once, is not counted, loading is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+OUTPUTS = ("brain", "lesion", "flairvisible")
+
+
+def make_bundle(folder: Path, members: int):
+    """The published network with random weights whose batch statistics fit them; half of the voxels are positive."""
+    import torch
+
+    from willis.models.manifest import make_manifest
+    from willis.models.publish import write_bundle
+    from willis.models.store import open_bundle
+    from willis.nets.registry import build_network
+    from willis.tasks.fvv.dataset import manifest_fields
+
+    states = []
+    for member in range(members):
+        torch.manual_seed(member)
+        network = build_network("deeplab25d", {}).train()
+        for module in network.modules():
+            if hasattr(module, "momentum"):
+                module.momentum = 1.0
+        with torch.no_grad():
+            x = torch.randn(2, 2, 7, 256, 256)
+            network(x)
+            network.head.weight.mul_(3 / network.eval()(x).std())
+        states.append(network.state_dict())
+    fields = {**manifest_fields({"preparation": "slices"}), "network": {"name": "deeplab25d", "config": {}}}
+    write_bundle(folder, make_manifest(fields, "the benchmark"), states, half=False)
+    return open_bundle(str(folder))
+
+
+def one_after_another(graphs: list[Path], x: np.ndarray, threads: int) -> tuple[list[np.ndarray], float]:
+    """Logits by ONNX Runtime as the published software calls it, and CPU seconds."""
+    import onnxruntime
+
+    from willis.infer.slices import predict_slices
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    found, start = [], time.process_time()
+    for graph in graphs:
+        session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        found.append(predict_slices(lambda stack, s=session, n=name: s.run(None, {n: stack})[0], x, 7))
+    return found, time.process_time() - start
+
+
+def compare(members: int, slices: int, threads: int) -> None:
+    from willis.infer.ensemble import predict
+    from willis.infer.onnx_export import onnx_graph
+    from willis.infer.slices import BATCH
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        bundle = make_bundle(folder / "bundle", members)
+        graphs = [folder / f"{member}.onnx" for member in range(members)]
+        for member, graph in enumerate(graphs):
+            graph.write_bytes(onnx_graph(bundle, member, (BATCH, 2, 7, 256, 256)))
+        x = np.random.default_rng(0).standard_normal((2, 256, 256, slices)).astype(np.float32)
+        predict(bundle, x[..., :1], engine="openvino", precision="float32", threads=threads)
+        start = time.process_time()
+        ours = predict(bundle, x, engine="openvino", precision="float32", threads=threads)
+        spent = time.process_time() - start
+        theirs, plain = one_after_another(graphs, x, threads)
+    print(f"{members} members, {slices} slices of 256 × 256, {threads} thread(s), CPU s")
+    print(f"ONNX Runtime, one session after another: {plain:.1f}")
+    print(f"willis, OpenVINO float32: {spent:.1f}, {plain / spent:.2f} times less")
+    other = [1 / (1 + np.exp(-logits)) for logits in theirs]
+    far = max(float(np.abs(p - q).max()) for p, q in zip(ours.members, other, strict=True))
+    same = np.mean([(p > 0.5) == (q > 0.5) for p, q in zip(ours.members, other, strict=True)])
+    print(f"largest difference of a probability {far:.1e}, {100 * same:.4f} % of the votes the same")
+
+
+def stages(threads: int) -> None:
+    from willis.phantom.fvv_training import dwi_case
+    from willis.tasks.fvv.dataset import study_of
+    from willis.tasks.phantoms import PhantomSettings, anatomies_of
+    from willis.tasks.registry import run_task
+    from willis.tasks.settings import RunSettings
+
+    phantom = dwi_case(np.random.default_rng(0), anatomies_of(PhantomSettings()))
+    findings = run_task("fvv", study_of(phantom, "01"), settings=RunSettings(threads=threads))
+    for stage in findings.provenance["timings"]:
+        print(f"{stage['stage']:10s} {stage['cpu_s']:7.2f} CPU s {stage['wall_s']:7.2f} s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--members", type=int, default=10)
+    parser.add_argument("--slices", type=int, default=24)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--stages", action="store_true")
+    given = parser.parse_args()
+    if given.stages:
+        stages(given.threads)
+    else:
+        compare(given.members, given.slices, given.threads)
+
+
+if __name__ == "__main__":
+    main()
