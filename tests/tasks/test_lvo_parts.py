@@ -9,8 +9,10 @@ import pytest
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import write_nifti
 from willis.models.importers.mcresnet import CHANNELS, SHAPE
+from willis.models.manifest import Calibration
 from willis.tasks.lvo import interpret
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
+from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.occlusion import CHANNELS as KNOWN
 from willis.tasks.lvo.occlusion import PUBLISHED_SHAPE, network_input, scaled_ct, scaled_difference
 from willis.tasks.lvo.prepare import left_of
@@ -20,6 +22,13 @@ from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
 GRID = Grid((20, 24, 16), np.array([[1.5, 0, 0, -14.25], [0, 1.5, 0, -18], [0, 0, 1.5, -12], [0, 0, 0, 1.0]]))
+
+
+JUDGED = Judged(0.8, 0.5, (0.7, 0.9), {"left": 0.8, "right": 0.1}, "left", "c7+m1", {"c7+m1": 0.6, "m1": 0.4})
+
+
+def manifest(calibration: Calibration | None = None) -> SimpleNamespace:
+    return SimpleNamespace(calibration=calibration)
 
 
 def ct_of(values: np.ndarray) -> Volume:
@@ -151,15 +160,17 @@ def test_the_darker_half_is_named_and_measured(half, side, other, make_head):
     prepared = make_head(half)
     darker = interpret.darker_mask(prepared, 4.0)
     territories = interpret.describe_territories(prepared, darker)
-    found = interpret.measure(prepared, territories, darker, {}, None)
+    found = interpret.measure(prepared, territories, darker, {}, JUDGED)
     half_ml = 8 * 20 * 12 * GRID.voxel_ml
     assert found[f"darker_{side}_volume"].value == pytest.approx(half_ml)
     assert found[f"darker_{other}_volume"].value == 0
     assert found[f"mca_{side}_difference"].value == pytest.approx(-6.0)
     assert found[f"aca_{side}_difference"].value is None
-    decision = interpret.decide_without_network([], False)
+    assert found["lvo_probability"].interval == (0.7, 0.9)
+    assert found["lvo_left_probability"].value == 0.8
+    decision = interpret.decide(JUDGED, manifest(), [])
     words = interpret.summarise(decision, territories, darker, GRID.voxel_ml, 4.0)
-    assert "neither found nor ruled out" in words
+    assert "not calibrated" in words
     assert f"{side} MCA" in words
     assert not interpret.darker_mask(prepared, 6.5).any()
 
@@ -181,10 +192,12 @@ def test_the_network_gets_the_channels_that_it_was_promised(make_head):
 
 
 def test_a_decision_says_what_it_rests_on():
-    sure = interpret.decide(0.8, 0.5, True, ["left M1"])
+    sure = interpret.decide(JUDGED, manifest(Calibration(slope=1.0, intercept=0.0, origin="100 phantoms")), ["left M1"])
     assert (sure.answer, sure.certain) == ("suspected", True)
-    assert "0.80" in sure.reason
-    assert "left M1" in sure.reason
-    loose = interpret.decide(0.2, 0.5, False, [])
+    assert "0.80 (calibrated on 100 phantoms)" in sure.reason
+    assert "most likely left ICA terminus and M1" in sure.reason
+    assert "Hyperdense: left M1" in sure.reason
+    loose = interpret.decide(replace(JUDGED, probability=0.2), manifest(), [])
     assert (loose.answer, loose.certain) == ("not suspected", False)
-    assert "isn't calibrated" in loose.reason
+    assert "not calibrated" in loose.reason
+    assert "most likely" not in loose.reason

@@ -8,12 +8,13 @@ import numpy as np
 
 from willis.draw.mosaic import axial_mosaic
 from willis.draw.overlay import heat_mosaic, registration_overlay
-from willis.draw.palette import BRAIN, FOUND, REFERENCE, SECOND
+from willis.draw.palette import BRAIN, FOUND, INK, REFERENCE, SECOND
 from willis.draw.panel import Outline
 from willis.findings import Figure, Mask
 from willis.image.project import project, project_labels
 from willis.tasks.lvo.headspace import SOFT_HU, template
 from willis.tasks.lvo.interpret import NAMES
+from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import TERRITORIES, VESSELS
 from willis.tasks.lvo.territory import RIGHT
@@ -27,11 +28,13 @@ DIFFERENCE_HU = (3.0, 15.0)  # noise below, fluid and bone above
 TERRITORY_COLOURS = (FOUND, REFERENCE, SECOND, BRAIN)
 
 
-def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
+def make(prepared: PreparedHead, masks: Sequence[Mask], judged: Judged) -> list[Figure]:
     """Stroke-window slices, the halves against each other, territories, and the quality pages."""
     on_ct = {mask.label: mask.volume for mask in masks if mask.space == "ncct"}
     ct, brain = prepared.ct, on_ct["brain"]
     outlines = [Outline(on_ct["darker"], FOUND, "darker than the other side")]
+    if judged.place is not None:
+        outlines.append(Outline(judged.place, REFERENCE, "suspected clot"))
     return [
         Figure(
             "stroke",
@@ -40,7 +43,7 @@ def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
             "result",
             axial_mosaic(ct, outlines, window=STROKE_WINDOW, within=brain),
         ),
-        *_vessels(prepared),
+        *_vessels(prepared, judged),
         Figure(
             "darker",
             "How much darker than its mirror image each part of the brain is, smoothed; fluid is not compared.",
@@ -65,7 +68,7 @@ def make(prepared: PreparedHead, masks: Sequence[Mask]) -> list[Figure]:
     ]
 
 
-def _vessels(prepared: PreparedHead) -> list[Figure]:
+def _vessels(prepared: PreparedHead, judged: Judged) -> list[Figure]:
     """The CT's densest soft tissue seen from above, with the vessels' segments; nothing where they aren't known."""
     if prepared.vessels is None or not prepared.vessels.data.any():
         return []
@@ -81,12 +84,15 @@ def _vessels(prepared: PreparedHead) -> list[Figure]:
         Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, name.upper())
         for code, (name, colour) in enumerate(zip(VESSELS, TERRITORY_COLOURS, strict=True), start=1)
     ]
+    if judged.place is not None and judged.place.data.any():
+        place = np.asarray(reorient(judged.place, "RAS").data[:, :, slab].any(axis=2), dtype=np.uint8)
+        outlines.append(Outline(Volume(place[:, :, None], flat), INK, "suspected clot"))
     brain = Volume(np.asarray(inside.any(axis=2), dtype=np.uint8)[:, :, None], flat)
     return [
         Figure(
             "vessels",
             "The slices that hold the vessels, seen from above: the densest voxel of the brain on each ray, and the "
-            "segments.",
+            "segments; where an occlusion is suspected, also the clot that the network sees.",
             "result",
             axial_mosaic(
                 Volume(seen.astype(np.float32)[:, :, None], flat), outlines, slices=1, columns=2, window=MIP_WINDOW,

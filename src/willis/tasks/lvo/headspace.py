@@ -89,13 +89,14 @@ def find_head(study: Study, ct: Volume) -> HeadSpace:
     BadInputError
         When the CT shows no head, or its brain can't be found.
     """
+    given = _given_brain(study, ct)
     stripped = not (ct.data > WINDOW_HU[1]).any()
     fixed = template("ct")
     if stripped:
         fixed = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0))
     fit = register_affine(ct, fixed, dilate_mm(template("brain"), SKULL_MM), WINDOW_HU)
     _refuse_strange(fit, ct)
-    brain = _brain(study, ct, fit)
+    brain = given or _found_brain(ct, fit)
     grid = midplane_grid(fit.matrix, MIDDLE_MM, SHAPE, SPACING_MM)
     hu = resample_to(ct, grid, antialias=True, fill=AIR_HU)
     inside = resample_to(brain.with_data(brain.data.astype(np.float32)), grid)
@@ -115,17 +116,22 @@ def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
         )
 
 
-def _brain(study: Study, ct: Volume, fit: AffineFit) -> Volume:
-    if "brain" in study:
-        given = study["brain"]
-        if not given.grid.same_as(ct.grid):
-            given = reorient(given, ct.grid.orientation)
-        if not given.grid.same_as(ct.grid):
-            raise GeometryError(
-                f"the brain mask {given.grid.shape} does not lie on the grid of the CT {ct.grid.shape}. Resample it "
-                "onto that image, or leave it out."
-            )
-        return replace(given, role="brain")
+def _given_brain(study: Study, ct: Volume) -> Volume | None:
+    """The user's mask, turned as the CT is."""
+    if "brain" not in study:
+        return None
+    given = study["brain"]
+    if not given.grid.same_as(ct.grid):
+        given = reorient(given, ct.grid.orientation)
+    if not given.grid.same_as(ct.grid):
+        raise GeometryError(
+            f"the brain mask {given.grid.shape} does not lie on the grid of the CT {ct.grid.shape}. Resample it "
+            "onto that image, or leave it out."
+        )
+    return replace(given, role="brain")
+
+
+def _found_brain(ct: Volume, fit: AffineFit) -> Volume:
     prior = template("brain")
     laid = resample_to(prior.with_data(prior.data.astype(np.float32)), ct.grid, world_transform=fit.inverse)
     return ct_brain_mask(ct, laid.with_data((laid.data >= 0.5).astype(np.uint8)))

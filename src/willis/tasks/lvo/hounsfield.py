@@ -15,6 +15,8 @@ BRAIN_HU = (5.0, 65.0)  # median of a brain, with room for age, atrophy and a sc
 UNSHIFTED = (950.0, 1150.0)  # where soft tissue lies when the intercept of -1024 or -1000 was left out
 UNSHIFTED_SHARE = 0.3  # of what isn't air then; assumed
 STRIPPED_SHARE = 0.2  # of voxels that are exactly 0 where a brain was extracted
+SOFT_HU = (-20.0, 100.0)
+SOFT_SHARE = 0.2  # of what isn't air; heads have more than half; assumed
 CONTRAST_HU = (90.0, 350.0)  # opacified blood; denser is bone or metal
 CONTRAST_ML = 3.0  # assumed: more than calcified plexus, pineal gland and falx together
 SKULL_MARGIN_MM = 8.0  # partial volume of bone isn't looked at
@@ -44,6 +46,15 @@ def as_hounsfield(image: Volume) -> Volume:
             )
         if zero_share < STRIPPED_SHARE or not BRAIN_HU[0] <= middle <= BRAIN_HU[1]:
             raise BadInputError(f"{found}, which isn't a CT; {wanted}. lvo reads non-contrast CT, not MR.")
+    tissue = values[values > AIR_BELOW_HU]
+    if not tissue.size:
+        raise BadInputError(f"{found}: it shows nothing but air. Give a non-contrast head CT in HU.")
+    soft = float(np.mean((tissue > SOFT_HU[0]) & (tissue < SOFT_HU[1])))
+    if soft < SOFT_SHARE:
+        raise BadInputError(
+            f"only {soft:.0%} of the {image.role} that isn't air lie between {SOFT_HU[0]:g} and {SOFT_HU[1]:g} HU: it "
+            "shows bone or metal and no brain. Give the series that shows soft tissue."
+        )
     return replace(image, unit="HU")
 
 

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.findings import Decision, Measurement
+from willis.models.manifest import Manifest
+from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import TERRITORIES, VESSELS
 from willis.tasks.lvo.territory import RIGHT
@@ -19,7 +21,6 @@ from willis.tasks.lvo.vessels import DENSE_HU, DENSE_RATIO, SIDES, VesselSide
 LEAST_CLUSTER_ML = 1.0  # of brain darker than its mirror image; smaller clusters are sulci that don't match
 NAMES = {"aca": "ACA", "mca": "MCA", "pca": "PCA", "vertebrobasilar": "vertebrobasilar"}
 VESSEL_NAMES = {"c7": "ICA terminus", "m1": "M1", "m2": "M2", "other": "other vessels"}
-NO_NETWORK = "No occlusion network was given, so that an occlusion is neither found nor ruled out."
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,15 @@ def measure(
     territories: Sequence[Territory],
     darker: npt.NDArray[np.bool_],
     vessels: Mapping[tuple[str, str], VesselSide],
-    probability: Measurement | None,
+    judged: Judged,
 ) -> dict[str, Measurement]:
     """All numbers, the decision's first."""
     middle = darker.shape[0] // 2
     halves = {"left": darker[:middle], "right": darker[middle:]}
-    found = [] if probability is None else [probability]
+    label = "Probability of a large vessel occlusion"
+    found = [Measurement("lvo_probability", judged.probability, "1", judged.interval, label)]
+    for side, probability in judged.sides.items():
+        found.append(Measurement(f"lvo_{side}_probability", probability, "1", None, f"{label}, {side}"))
     for side, half in halves.items():
         volume = float(np.count_nonzero(half)) * prepared.head.grid.voxel_ml
         label = f"Darker than the other side, {side}"
@@ -152,23 +156,32 @@ def territory_table(territories: Sequence[Territory]) -> list[dict[str, Any]]:
     ]
 
 
-def decide(probability: float, threshold: float, calibrated: bool, dense: Sequence[str]) -> Decision:
-    """Whether an occlusion is suspected, by the network's probability."""
-    suspected = probability >= threshold
+def decide(judged: Judged, manifest: Manifest, dense: Sequence[str]) -> Decision:
+    """Whether an occlusion is suspected, where, and how far the probability can be trusted."""
+    suspected = judged.probability >= judged.threshold
     answer = "suspected" if suspected else "not suspected"
+    where = f", most likely {judged.side} {segment_name(judged.segment)}" if suspected and judged.segment else ""
+    calibration = manifest.calibration
+    trust = f"calibrated on {calibration.origin}" if calibration is not None else "not calibrated"
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
-    loose = "" if calibrated else " The probability isn't calibrated."
     reason = (
-        f"A large vessel occlusion is {answer}: probability {probability:.2f}, threshold {threshold:.2f}.{loose}{sign}"
+        f"A large vessel occlusion is {answer}{where}: probability {judged.probability:.2f} ({trust}), threshold "
+        f"{judged.threshold:.2f}.{sign}"
     )
-    return Decision("large vessel occlusion", answer, reason, certain=calibrated)
+    return Decision("large vessel occlusion", answer, reason, certain=calibration is not None)
 
 
-def decide_without_network(dense: Sequence[str], vessels_known: bool) -> Decision:
-    """That no network judged the scan is said; signs are named, not weighed."""
-    sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
-    known = "" if vessels_known else " Vessels are not known either, so that no hyperdense vessel was looked for."
-    return Decision("large vessel occlusion", "not judged", NO_NETWORK + sign + known, certain=False)
+def segment_name(segment: str) -> str:
+    """``c7+m1`` as ICA terminus and M1."""
+    return " and ".join(VESSEL_NAMES[name] for name in segment.split("+"))
+
+
+def segment_table(judged: Judged) -> list[dict[str, Any]]:
+    """One row an answer of the third stage, on the likelier side."""
+    return [
+        {"side": judged.side, "segment": segment_name(name), "share_if_occluded": share}
+        for name, share in judged.segments.items()
+    ]
 
 
 def summarise(

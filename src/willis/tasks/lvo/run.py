@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from willis.findings import Findings, Mask, Measurement
+from willis.findings import Findings, Mask
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import find_vessels
-from willis.tasks.lvo.occlusion import describe, judge_occlusion
+from willis.tasks.lvo.judge import judge
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC, VESSELS
 from willis.tasks.lvo.vessels import measure_vessels
@@ -59,7 +59,7 @@ def run(
     tell = progress or silent
     watch = Stopwatch()
     tell(0 / STEPS, "laying the template on the head")
-    judge = open_bundle(settings.bundle, SPEC.name) if settings.bundle else None
+    bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
     finder = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
@@ -67,15 +67,9 @@ def run(
         tell(1 / STEPS, "finding the vessels")
         with watch.stage("vessels"):
             prepared = replace(prepared, vessels=find_vessels(prepared.ct, finder, settings))
-    prediction: dict[str, Any] = {}
-    probability = None
-    if judge is not None:
-        tell(2 / STEPS, "judging the occlusion")
-        with watch.stage("occlusion"):
-            occlusion = judge_occlusion(prepared, judge, settings)
-            prediction = describe(occlusion, judge.manifest)
-            label = "Probability of a large vessel occlusion"
-            probability = Measurement("lvo_probability", occlusion.probability, "1", occlusion.interval, label)
+    tell(2 / STEPS, "judging the occlusion")
+    with watch.stage("occlusion"):
+        prepared, judged = judge(prepared, bundle, settings)
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
@@ -83,16 +77,14 @@ def run(
         territories = interpret.describe_territories(prepared, darker)
         vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
         dense = interpret.dense_vessels(vessels)
-        if judge is not None:
-            calibrated = judge.manifest.calibration is not None
-            decision = interpret.decide(occlusion.probability, occlusion.threshold, calibrated, dense)
-        else:
-            decision = interpret.decide_without_network(dense, bool(vessels))
-        measurements = interpret.measure(prepared, territories, darker, vessels, probability)
+        decision = interpret.decide(judged, bundle.manifest, dense)
+        measurements = interpret.measure(prepared, territories, darker, vessels, judged)
         masks = [*_masks(prepared, darker), *_on_own_slices(study, prepared, darker)]
+        if judged.place is not None:
+            masks.append(Mask("clot", "ncct", judged.place))
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(prepared, masks)
+        pictures = figures.make(prepared, masks, judged)
     tell(1.0, "done")
     return Findings(
         task=SPEC.name,
@@ -102,17 +94,20 @@ def run(
         maps=[_difference(prepared)],
         measurements=measurements,
         decision=decision,
-        tables={"territories": interpret.territory_table(territories)},
+        tables={
+            "territories": interpret.territory_table(territories),
+            **({"segments": interpret.segment_table(judged)} if judged.segments else {}),
+        },
         figures=pictures,
         provenance=make_provenance(
             SPEC,
             study,
             options=options,
             settings=settings,
-            bundles=[_described(bundle) for bundle in (judge, finder) if bundle is not None],
-            prediction=prediction,
+            bundles=[_described(used) for used in (bundle, finder) if used is not None],
+            prediction=judged.record,
             stopwatch=watch,
-            methods=_methods(prepared, least),
+            methods=_methods(prepared, least, bundle),
             registrations={"template": _fit(prepared)},
         ),
         notes=prepared.notes,
@@ -171,8 +166,9 @@ def _fit(prepared: PreparedHead) -> dict[str, Any]:
     }
 
 
-def _methods(prepared: PreparedHead, least: float) -> str:
+def _methods(prepared: PreparedHead, least: float, bundle: Bundle) -> str:
     return (
+        f"The occlusion was judged by the bundle {bundle.manifest.name} ({bundle.manifest.title}). "
         "An average CT in MNI space was laid on the CT by an affine map (correlation of values in a soft-tissue and "
         "bone window) and deformed onto its brain by demons. The brain was found as the soft tissue in one piece "
         "inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the brain's "

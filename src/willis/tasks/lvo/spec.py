@@ -33,19 +33,21 @@ SPEC = TaskSpec(
     labels=(
         LabelSpec("brain", "Brain", "Brain with its ventricles, sulci and basal cisterns."),
         LabelSpec("darker", "Darker than the other side", "Brain that is darker than its mirror image, by territory."),
-        LabelSpec("c7", "ICA terminus", "Both sides, where vessels are known."),
-        LabelSpec("m1", "M1", "Both sides, where vessels are known."),
-        LabelSpec("m2", "M2", "Both sides, where vessels are known."),
-        LabelSpec("othervessels", "Other vessels", "Both sides, where vessels are known."),
+        LabelSpec("c7", "ICA terminus", "Both sides."),
+        LabelSpec("m1", "M1", "Both sides."),
+        LabelSpec("m2", "M2", "Both sides."),
+        LabelSpec("othervessels", "Other vessels", "Both sides."),
+        LabelSpec("clot", "Suspected clot", "Where the network sees a clot; only where an occlusion is suspected."),
     ),
     measurements=(
-        MeasurementSpec("lvo_probability", "1", "Calibrated probability of an occlusion, where a network was given."),
+        MeasurementSpec("lvo_probability", "1", "Calibrated probability of an occlusion, with the range of all looks."),
+        MeasurementSpec("lvo_<side>_probability", "1", "The same for one side, where the bundle tells sides apart."),
         MeasurementSpec("darker_<side>_volume", "ml", "Volume of brain that is darker than its mirror image."),
         MeasurementSpec("<territory>_<side>_difference", "HU", "Mean difference of a territory to its mirror image."),
         MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
-        MeasurementSpec("<vessel>_<side>_volume", "ml", "Volume of a vessel, where vessels are known."),
-        MeasurementSpec("<vessel>_<side>_length", "mm", "Length of a vessel, where vessels are known."),
-        MeasurementSpec("<vessel>_<side>_density", "HU", "Mean HU of a vessel, where vessels are known."),
+        MeasurementSpec("<vessel>_<side>_volume", "ml", "Volume of a vessel."),
+        MeasurementSpec("<vessel>_<side>_length", "mm", "Length of a vessel."),
+        MeasurementSpec("<vessel>_<side>_density", "HU", "Mean HU of a vessel."),
         MeasurementSpec("<vessel>_density_ratio", "1", "Mean HU of the denser side over that of the other."),
     ),
     citations=(
@@ -62,7 +64,7 @@ SPEC = TaskSpec(
         "Research on acute stroke. Not a medical device: not for diagnosis, triage or treatment. That nothing is found "
         "doesn't mean that no vessel is occluded; a person must look at the scan and at the pictures."
     ),
-    default_bundle=None,
+    default_bundle="lvo",
     options=(
         OptionSpec(
             "vessels",
