@@ -1,10 +1,11 @@
-"""Calibrate a bundle for chronic stroke and choose its threshold and smallest cluster, on phantoms of another seed.
+"""Choose threshold and smallest cluster of a bundle for chronic stroke, on phantoms of a seed that training lacks.
 
     .venv/bin/python scripts/calibrate_chronic.py runs/chronic/bundle --anatomies ../shared/data/head_labels
 
-Fits slope and intercept of the planes' logits (Platt 1999) on voxels drawn evenly from the brains; then takes the
-threshold of the fused probability with the highest mean Dice over the heads that have lesions, and the smallest
-cluster with the highest mean lesion-wise F1 at it. All three, and where they come from, are written into the manifest.
+Takes the threshold of the fused probability with the highest mean Dice over the heads that have lesions, and the
+smallest cluster with the highest mean lesion-wise F1 at it. With ``--platt``, slope and intercept of the planes' logits
+are fitted before (Platt 1999), on voxels drawn evenly from the brains. What was chosen, and where, is written into the
+manifest.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from calibrate_wmh import VOXELS_PER_CASE, logit
 
 from willis.infer.planes import predict_planes
+from willis.measure.calibration import Calibration as Slope
 from willis.measure.calibration import fit_calibration, reliability
 from willis.measure.case import evaluate_case
 from willis.measure.overlap import dice
@@ -31,6 +33,7 @@ from willis.volume.volume import Volume
 SEED = 500_029
 HEADS = ("training_seg_02", "training_seg_07", "training_seg_12")  # some of those that are trained on
 THRESHOLDS = np.round(np.arange(0.2, 0.71, 0.05), 2)
+AS_IT_IS = Slope(1.0, 0.0)
 LEAST_VOXELS = (1, 10, 30, 100, 300)
 
 
@@ -40,6 +43,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--anatomies", required=True)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--platt", action="store_true")
     asked = parser.parse_args()
     amend_bundle(asked.bundle, calibration=None)
     bundle = open_bundle(asked.bundle, "chronic")
@@ -59,7 +63,7 @@ def main() -> None:
         whole.append(([m[brain] for m in members], brain, made.lesion))
         at_half = dice(found.probability[0] >= 0.5, made.lesion)
         print(f"head {index}: {made.lesion.sum() / 1000:.1f} ml, Dice at 0.5 {at_half:.3f}", flush=True)
-    fitted = fit_calibration(np.concatenate(logits), np.concatenate(labels))
+    fitted = fit_calibration(np.concatenate(logits), np.concatenate(labels)) if asked.platt else AS_IT_IS
     before = reliability(1 / (1 + np.exp(-np.concatenate(logits))), np.concatenate(labels)).expected_error
     after = reliability(fitted.probability(np.concatenate(logits)), np.concatenate(labels)).expected_error
     print(f"slope {fitted.slope:.3f}, intercept {fitted.intercept:.3f}; ECE {before:.5f} before, {after:.5f} after")
@@ -87,7 +91,9 @@ def main() -> None:
     origin = f"{asked.count} phantoms of a seed that training doesn't use ({SEED})"
     amend_bundle(
         asked.bundle,
-        calibration=Calibration(slope=fitted.slope, intercept=fitted.intercept, origin=f"Platt scaling on {origin}"),
+        calibration=Calibration(slope=fitted.slope, intercept=fitted.intercept, origin=f"Platt scaling on {origin}")
+        if asked.platt
+        else None,
         threshold=Threshold(
             value=chosen, origin=f"the highest mean Dice of the fused mask over the lesion-bearing among {origin}"
         ),
@@ -97,7 +103,7 @@ def main() -> None:
             origin=f"the highest mean lesion-wise F1 among {LEAST_VOXELS}, same heads",
         ),
     )
-    print(f"threshold {chosen:.2f}, clusters of {smallest} voxels and calibration are written into {asked.bundle}")
+    print(f"threshold {chosen:.2f}, clusters of {smallest} voxels are written into {asked.bundle}")
 
 
 if __name__ == "__main__":

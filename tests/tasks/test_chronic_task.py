@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from willis.errors import BadInputError
+from willis.errors import BundleError
 from willis.models.manifest import make_manifest
+from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.chronic import interpret
 from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
@@ -136,10 +137,30 @@ def test_training_sees_what_a_patient_s_scan_becomes() -> None:
     assert case.target.sum() == (lesion * brain).sum()
 
 
-def test_without_a_bundle_one_sentence_says_what_to_do() -> None:
+def test_a_model_for_three_planes_comes_with_willis() -> None:
+    bundle = open_bundle(str(SPEC.default_bundle), "chronic")
+    assert [view.plane for view in bundle.manifest.planes] == ["axial", "sagittal", "coronal"]
+    assert {view.shape for view in bundle.manifest.planes} == {bundle.manifest.window.shape[:2]}
+    assert bundle.manifest.training is not None
+    assert bundle.manifest.training.data == "phantoms"
+    assert sum(path.stat().st_size for path in bundle.folder.iterdir()) < 10e6
+
+
+def test_a_bundle_of_another_task_is_refused() -> None:
     study = Study({"t1": Volume(np.ones((4, 4, 4), np.float32), Grid((4, 4, 4), np.eye(4)), role="t1")})
-    with pytest.raises(BadInputError, match="name it with --bundle"):
-        run(study, OPTIONS, settings=RunSettings())
+    with pytest.raises(BundleError, match="is a bundle for the task 'wmh'"):
+        run(study, OPTIONS, settings=RunSettings(bundle="wmh"))
+
+
+def test_cropped_slices_hold_the_template_s_brain_and_a_margin() -> None:
+    average = template()
+    data = ChronicData.parse({"view": "cropped"}, "test")
+    for plane in data.planes:
+        case = sliced_case(average.t1.data, average.brain.data, average.brain.data > 0, data, plane, "x")
+        assert case.image.shape[1:3] == (192, 192)
+        assert case.target.sum() == average.brain.data.sum()
+        rows, columns, _ = np.nonzero(case.mask)
+        assert min(rows.min(), columns.min(), 191 - rows.max(), 191 - columns.max()) >= 5
 
 
 @pytest.mark.slow

@@ -58,7 +58,10 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
 
 
 def _planes(manifest: Manifest) -> str:
-    views = "; ".join(f"{view.plane} padded to {_by(view.shape)}" for view in manifest.planes)
+    views = "; ".join(
+        f"{view.plane} {'cropped' if min(view.start) < 0 else 'padded'} to {_by(view.shape)}"
+        for view in manifest.planes
+    )
     shared = len(manifest.members) == 1 and len(manifest.planes) > 1
     return f"{views}; {'one network for all planes' if shared else 'one network a plane'}"
 

@@ -69,7 +69,7 @@ def run(
     Raises
     ------
     BadInputError
-        When no bundle is named, the image can't be used, no brain is found, or the reference doesn't fit.
+        When the image can't be used, no brain is found, the bundle names no planes, or the reference doesn't fit.
     BundleError
         When the bundle is absent or altered.
     """
@@ -145,12 +145,7 @@ def run(
 
 
 def _bundle(settings: RunSettings) -> Bundle:
-    if settings.bundle is None:
-        raise BadInputError(
-            "no model for chronic stroke comes with willis: train one (willis train recipes/chronic-axial.toml) or "
-            "import the authors' weights (willis models import raxnet), and name it with --bundle."
-        )
-    bundle = open_bundle(settings.bundle, SPEC.name)
+    bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
     if not bundle.manifest.planes:
         raise BadInputError(f"the bundle {bundle.name} names no planes; chronic runs networks over slices of planes.")
     return bundle

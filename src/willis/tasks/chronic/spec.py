@@ -47,7 +47,7 @@ SPEC = TaskSpec(
         "Research on chronic stroke. Not a medical device: not for diagnosis or treatment; a person must look at the "
         "outlines before the numbers are relied on."
     ),
-    default_bundle=None,
+    default_bundle="chronic",
     options=(
         OptionSpec("bias_field", "flag", True, "Correct the bias field (N4) before scaling intensities."),
         OptionSpec(
