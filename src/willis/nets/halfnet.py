@@ -98,7 +98,8 @@ def voxel_measures(x: Tensor) -> Tensor:
     small, large = _mean(here, 3), _mean(here, 7)
     fine = small - large
     found = [here, small, here - _mean(here, 5), fine, _mean(there, 3), own - own * tissue, darker]
-    for prior in x[:, 3:].split(1, dim=1):
+    for channel in range(3, x.shape[1]):
+        prior = x[:, channel : channel + 1]
         wide = functional.max_pool3d(prior, 5, 1, 2)
         found += [torch.log(prior + FAR), torch.log(wide + FAR), wide * small, wide * fine]
     return torch.cat(found, dim=1)
