@@ -51,12 +51,14 @@ class AffineFit:
         return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
 
 
-def register_affine(moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float]) -> AffineFit:
+def register_affine(
+    moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], *, symmetric: bool = False
+) -> AffineFit:
     """Find the affine map that lays one image on another of the same modality.
 
     Correlation of the windowed values is climbed from the best of many starts, first as a similarity and then with
     all twelve parameters, at 8, 4 and 3 mm, at every voxel of the domain and by one thread, so that nothing is drawn
-    at random. A fixed image that is its own mirror image gives mirrored maps for mirrored images.
+    at random.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def register_affine(moving: Volume, fixed: Volume, domain: Volume, window: tuple
         Where to compare, on the fixed image's grid.
     window
         Values are cut to it.
+    symmetric
+        The fixed image and the domain are their own mirror images: a mirrored image then gives the mirrored map.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def register_affine(moving: Volume, fixed: Volume, domain: Volume, window: tuple
         When nothing of the fixed image's domain is found in the moving image.
     """
     axis = across_axis(moving.grid)
-    if not _heavier_first(moving, window, axis):
+    if not symmetric or not _heavier_first(moving, window, axis):
         return _register(moving, fixed, domain, window)
     turned = moving.with_data(np.ascontiguousarray(np.flip(moving.data, axis)))
     fit = _register(turned, fixed, domain, window)

@@ -94,7 +94,7 @@ def find_head(study: Study, ct: Volume) -> HeadSpace:
     fixed = template("ct")
     if stripped:
         fixed = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0))
-    fit = register_affine(ct, fixed, dilate_mm(template("brain"), SKULL_MM), WINDOW_HU)
+    fit = register_affine(ct, fixed, dilate_mm(template("brain"), SKULL_MM), WINDOW_HU, symmetric=True)
     _refuse_strange(fit, ct)
     brain = given or _found_brain(ct, fit)
     grid = midplane_grid(fit.matrix, MIDDLE_MM, SHAPE, SPACING_MM)
