@@ -38,7 +38,9 @@ def make_bundle(folder: Path, members: int):
             if hasattr(module, "momentum"):
                 module.momentum = 1.0
         with torch.no_grad():
-            x = torch.randn(2, 2, 7, 256, 256)
+            # means that differ, since the pooled ones are normalised too
+            unlike = torch.linspace(-1, 1, 3).reshape(3, 1, 1, 1, 1)
+            x = torch.randn(3, 2, 7, 256, 256) * (1 + 0.5 * unlike) + unlike
             network(x)
             network.head.weight.mul_(3 / network.eval()(x).std())
         states.append(network.state_dict())
