@@ -12,6 +12,11 @@ from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.settings import RunSettings
 from willis.volume.volume import Volume
 
+ROUGH = (
+    "Vessels were found by the bundle {name}; its card says how much of them it finds. They come in pieces: lengths, "
+    "densities and the hyperdense sign are rough."
+)
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -63,7 +68,8 @@ def judge(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tupl
     if said.probability >= threshold:
         place = look.clot_on(seen, prepared.ct.grid, said.side, prepared.left)
     if prepared.vessels is None:
-        prepared = replace(prepared, vessels=look.vessels_on(seen, prepared.ct.grid))
+        notes = (*prepared.notes, ROUGH.format(name=bundle.manifest.name))
+        prepared = replace(prepared, vessels=look.vessels_on(seen, prepared.ct.grid), notes=notes)
     return prepared, Judged(
         probability=said.probability,
         threshold=threshold,
