@@ -194,6 +194,26 @@ def _scores(rows: list[dict[str, Any]], reading: str, name: str) -> str:
     return f"{words:23} | {agreement.bias:+.1f} ({agreement.lower:+.1f} to {agreement.upper:+.1f})"
 
 
+def figures_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the network and the thresholds reached, as a bundle's manifest keeps it."""
+    done = [row for row in rows if "refused" not in row]
+    found = []
+    for group in GROUPS:
+        mine = [row for row in done if row["group"] == group]
+        on = f"{len(mine)} phantoms of the group {group} that training never saw"
+        for reading in ("network", "network, maps alone", "thresholds"):
+            for name in ("core", "penumbra"):
+                if group == "none":
+                    false = sum(row[f"{reading}: {name}_ml"] > 0 for row in mine)
+                    found.append({"figure": f"patients with false {name}, {reading}", "value": false, "on": on})
+                    continue
+                held = [row[f"{reading}: {name}_dice"] for row in mine if row[f"{name}_true_ml"] > 0]
+                if held:
+                    value = round(float(np.median(held)), 3)
+                    found.append({"figure": f"median Dice of the {name}, {reading}", "value": value, "on": on})
+    return found
+
+
 def _read(path: Path) -> list[dict[str, Any]]:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -210,9 +230,13 @@ def main() -> None:
     parser.add_argument("--bundle", default=SPEC.default_bundle)
     parser.add_argument("--ways", action="store_true")
     parser.add_argument("--tables", type=Path, nargs="+", help="only print what these tables hold")
+    parser.add_argument("--json", type=Path, help="with --tables: figures for a bundle's card")
     arguments = parser.parse_args()
     if arguments.tables:
-        told([row for path in arguments.tables for row in _read(path)])
+        held = [row for path in arguments.tables for row in _read(path)]
+        told(held)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(figures_of(held), indent=2))
         return
     bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle else None
     rows = []

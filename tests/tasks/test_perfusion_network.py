@@ -14,6 +14,7 @@ from willis.infer.ensemble import Prediction
 from willis.learn.case import Case, CaseList
 from willis.learn.recipe import read_recipe
 from willis.learn.trainer import train
+from willis.measure.overlap import dice
 from willis.models.importers.perfusion import import_perfusion
 from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
@@ -28,6 +29,7 @@ from willis.tasks.perfusion.interpret import Thresholds, read_maps
 from willis.tasks.perfusion.labels import one_hot
 from willis.tasks.perfusion.network import slice_grid, value_image
 from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.perfusion.spec import LEAST_CLUSTER_ML, SPEC
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
 from willis.tasks.training import bundle_from
@@ -199,6 +201,20 @@ def test_an_imported_network_reads_painted_maps(name, maps, scalars, tmp_path):
     prepared, *_ = made_up()
     found = read(prepared, bundle)
     assert found.core.shape == SHAPE and not (found.core & ~prepared.tissue).any()
+
+
+def test_the_default_bundle_reads_a_made_up_patient():
+    bundle = open_bundle(str(SPEC.default_bundle), "perfusion")
+    assert channels_of(bundle.manifest) == channels_of(make_manifest({**manifest_fields(DATA)}, "as trained"))
+    prepared, core, penumbra = made_up()
+    found = read(prepared, bundle)
+    assert dice(found.core | found.penumbra, core | penumbra) > 0.6
+    maps = {n: v.with_data(np.where(prepared.tissue, well, 0.0).astype(np.float32)) for n, v in prepared.maps.items()
+            for well in ({"cbf": 50.0, "cbv": 3.5, "mtt": 4.5, "ttp": 14.0, "tmax": 1.0, "mip": 80.0}[n],)}  # fmt: skip
+    none = read_by_network(
+        replace(prepared, maps=maps), {"nihss": 0.0}, bundle, settings=TORCH, min_ml=LEAST_CLUSTER_ML
+    )
+    assert not none.core.any() and not none.penumbra.any()
 
 
 NARROW = {"vgg": [4, 4, 4, 4, 4], "branch": 4, "dense": 4, "bottom": 4, "up": [4, 4, 4, 4], "head": 4}

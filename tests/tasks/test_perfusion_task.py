@@ -1,6 +1,6 @@
 """The perfusion task on a made-up head: an ellipse of brain in a ring of bone, one artery, one vein, a sick side."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +18,7 @@ from willis.measure.overlap import dice
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
 from willis.study import Study
 from willis.tasks.perfusion import figures
+from willis.tasks.perfusion import run as task
 from willis.tasks.perfusion.interpret import criteria
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
@@ -73,9 +74,10 @@ def made_up(*, noise=1.0, sick=True, step_s=1.5, frames=42, arrival_s=8.0, seed=
 
 @pytest.fixture(scope="module", autouse=True)
 def without_pictures():
-    """Drawing takes most of a run's time; the test of what is written draws."""
+    """Drawing takes most of a run's time; the test of what is written draws. The network has tests of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figures, "make", lambda *_: [])
+        patch.setattr(task, "SPEC", replace(SPEC, default_bundle=None))
         yield
 
 

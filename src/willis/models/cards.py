@@ -52,6 +52,8 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
         yield f"Intensities: mean 0 and standard deviation 1 in the mask, cut at ± {manifest.intensity.cap:g}."
     elif manifest.intensity.scheme == "slice-max":
         yield "Intensities: each slice scaled so that its largest value is 255."
+    elif manifest.intensity.scheme == "none":
+        yield "Intensities: as the task prepares them, left as they are."
     else:
         yield _percentile(manifest)
     yield f"Out: {', '.join(manifest.outputs)} ({manifest.activation})."

@@ -76,7 +76,7 @@ SPEC = TaskSpec(
         "Research on acute stroke. Not a medical device: not for diagnosis or treatment, and never the ground on which "
         "a treatment is given or withheld; a person must look at the maps, the curves and the outlines."
     ),
-    default_bundle=None,
+    default_bundle="perfusion",
     options=(
         OptionSpec(
             "method", "choice", "both",
