@@ -30,21 +30,9 @@ def recipe(**training: object) -> Recipe:
     return Recipe.parse(values, "test")
 
 
-def over_slices(asked: Recipe) -> Recipe:
-    """The same over slices, with the network of chronic stroke."""
-    config = {"filters": [4, 6], "down_units": [2], "up_units": [1, 1]}
-    values = asked.model_dump(mode="json")
-    values["network"] = {"name": "raxnet", "config": config}
-    values["sampling"]["patch"] = [12, 12, 1]
-    values["loss"]["terms"] = [{"name": "dice", "per_batch": True}, {"name": "bce"}, {"name": "focal"}]
-    return Recipe.parse({**values, "task": "chronic"}, "test")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("slices", [False, True], ids=["volumes", "slices"])
-def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType, slices: bool) -> None:
+def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType) -> None:
     asked = recipe(validate_every=3)
-    asked = over_slices(asked) if slices else asked
     (tmp_path / "recipe.json").write_text(asked.model_dump_json(), encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run([*torchrun, SCRIPT, tmp_path / "recipe.json", tmp_path / "two"], env=ENVIRONMENT, check=True)
@@ -61,10 +49,8 @@ def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType, sl
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slices", [False, True], ids=["volumes", "slices"])
-def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, sources: ModuleType, slices: bool) -> None:
+def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, sources: ModuleType) -> None:
     asked = recipe(steps=400, checkpoint_every=5, log_every=100)
-    asked = over_slices(asked) if slices else asked
     (tmp_path / "recipe.json").write_text(asked.model_dump_json(), encoding="utf-8")
     order = [sys.executable, str(SCRIPT), str(tmp_path / "recipe.json"), str(tmp_path / "cut")]
     last = tmp_path / "cut" / "last.safetensors"
