@@ -36,11 +36,7 @@ def patient19(real_data):
     return folder, *found_wmh(folder / "t1.nii.gz", folder / "flair.nii.gz")
 
 
-NOT_YET = "the default bundle is below this bar; its card says by how much"
-
-
 @pytest.mark.slow
-@pytest.mark.xfail(reason=NOT_YET)
 def test_many_lesions_are_found_where_the_raters_saw_them(patient19):
     folder, _, found = patient19
     truth = read_nifti(folder / "lesion_mask.nii.gz", allow_empty=True)
@@ -49,7 +45,6 @@ def test_many_lesions_are_found_where_the_raters_saw_them(patient19):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason=NOT_YET)
 def test_few_lesions_are_found_where_the_raters_saw_them(real_data):
     folder = real_data / "wmh_openms/patient07"
     _, found = found_wmh(folder / "t1.nii.gz", folder / "flair.nii.gz")

@@ -23,7 +23,6 @@ from willis.settings import Settings
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "vgg_fusion": (VggFusion, VggFusionConfig),
     "unet3d": (UNet3d, UNet3dConfig),
-    "halfnet": (HalfNet, HalfNetConfig),
     "mcresnet": (McResNet, McResNetConfig),
     "plainunet": (PlainUNet, PlainUNetConfig),
     "raxnet": (RaxNet, RaxNetConfig),
@@ -31,6 +30,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "clcinet": (ClciNet, ClciNetConfig),
     "dunet": (DUNet, DUNetConfig),
     "deeplab25d": (DeepLab25d, DeepLab25dConfig),
+    "halfnet": (HalfNet, HalfNetConfig),
 }
 
 
