@@ -98,14 +98,7 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     settings = settings or RunSettings()
     bundle = bundle or open_bundle(str(SPEC.default_bundle), "brain")
     x, grid = prepare(image)
-    prediction = predict(
-        bundle,
-        x,
-        engine=settings.engine,
-        precision=settings.precision,
-        memory_limit_gb=settings.memory_limit_gb,
-        threads=settings.threads,
-    )
+    prediction = _predict_both_ways(bundle, x, settings)
     probability = prediction.probability.copy()
     threshold = bundle.manifest.threshold.value
     where = bundle.manifest.outputs.index("brain")
@@ -119,3 +112,25 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     probability[where] *= ndimage.binary_dilation(core)
     brain = Brain(probability, grid, bundle, prediction)
     return replace(brain, extracted=extracted_region(image, brain.mask_on(image.grid)))
+
+
+def _predict_both_ways(bundle: Bundle, x: npt.NDArray[np.float32], settings: RunSettings) -> Prediction:
+    """Mean of what is found in the head (1, I, J, K) and in its mirror image: neither side is favoured."""
+
+    def found_in(image: npt.NDArray[np.float32]) -> Prediction:
+        return predict(
+            bundle,
+            image,
+            engine=settings.engine,
+            precision=settings.precision,
+            memory_limit_gb=settings.memory_limit_gb,
+            threads=settings.threads,
+        )
+
+    seen = found_in(x)
+    mirrored = found_in(np.ascontiguousarray(x[:, ::-1])).probability[:, ::-1].copy()
+    outputs = bundle.manifest.outputs
+    if "left" in outputs:
+        brain, left = mirrored[outputs.index("brain")], mirrored[outputs.index("left")]
+        np.clip(brain - left, 0, 1, out=left)
+    return replace(seen, probability=np.asarray((seen.probability + mirrored) / 2, dtype=np.float32))
