@@ -28,6 +28,8 @@ class Case:
         Identifier of the patient; folds never separate cases of one subject.
     spacing_mm
         Voxel edges along I, J, K.
+    group
+        Kind of patient that a task's tables keep apart; empty where it keeps none.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Case:
     mask: npt.NDArray[np.bool_]
     subject: str
     spacing_mm: tuple[float, float, float]
+    group: str = ""
 
     def __post_init__(self) -> None:
         shapes = (self.image.shape, self.target.shape, self.mask.shape)

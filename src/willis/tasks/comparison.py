@@ -37,7 +37,7 @@ def train_and_judge(
     """
     from willis.learn.trainer import train
 
-    cases, validate = cases_and_validation(recipe)
+    cases, validate = cases_and_validation(recipe, folder)
     result = train(recipe, cases, validate, folder, resume=(folder / "recipe.json").exists(), progress=progress)
     data = task_data(recipe.task)
     left_out = data.validation_cases(recipe.data, recipe.folds)
@@ -55,4 +55,8 @@ def _judged(recipe: Recipe, weights: Mapping[str, Tensor], cases: Sequence[Case]
     network = build_network(recipe.network.name, recipe.network.config)
     network.load_state_dict(dict(weights))
     engine = TorchEngine(network.eval())
-    return [{"case": f"{n}-{case.subject}", "dice": case_dice(engine, case, window)[0]} for n, case in enumerate(cases)]
+    activation = recipe.loss.activation
+    return [
+        {"case": f"{n}-{case.subject}", "dice": case_dice(engine, case, window, activation=activation)[0]}
+        for n, case in enumerate(cases)
+    ]

@@ -50,10 +50,11 @@ def task_data(task: str) -> TaskData:
     return cast(TaskData, import_module(f"{get_task(task).package}.dataset"))
 
 
-def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
+def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[CaseSource, Validate | None]:
     """Where a recipe's cases come from, and how its network is judged while it trains.
 
-    Validation cases are made when they are first needed, and in the process that validates alone.
+    Validation cases are made when they are first needed, and in the process that validates alone. Tables that the task
+    has of them are written to the folder.
     """
     data = task_data(recipe.task)
     fields = {**data.manifest_fields(recipe.data), **recipe.bundle.manifest}
@@ -64,7 +65,10 @@ def cases_and_validation(recipe: Recipe) -> tuple[CaseSource, Validate | None]:
         if not judges:
             cases = data.validation_cases(recipe.data, recipe.folds)
             own = getattr(data, "validation_measures", None)
-            judge = make_validation(cases, fields["outputs"], window, own=own() if own else None)
+            activation = str(recipe.bundle.manifest.get("activation", recipe.loss.activation))
+            judge = make_validation(
+                cases, fields["outputs"], window, own=own() if own else None, activation=activation, folder=folder
+            )
             judges.append(judge if cases else lambda _network: {})
         return judges[0](network)
 
@@ -85,10 +89,12 @@ def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_nam
     """
     about = recipe.bundle
     own = {"name": about.name, "title": about.title, "version": about.version, "licence": about.licence}
+    of_task = task_data(recipe.task).manifest_fields(recipe.data)
+    config = {**of_task.get("network", {}).get("config", {}), **recipe.network.config}
     fields = {
-        **task_data(recipe.task).manifest_fields(recipe.data),
+        **of_task,
         "task": recipe.task,
-        "network": {"name": recipe.network.name, "config": recipe.network.config},
+        "network": {"name": recipe.network.name, "config": config},
         "activation": recipe.loss.activation,
         "training": {
             "recipe": recipe_name,

@@ -69,7 +69,7 @@ def train(
     from willis.tasks.training import bundle_from, cases_and_validation
 
     chosen = _with_flags(read_recipe(recipe), data, steps, seed, folds, fold)
-    cases, validate = cases_and_validation(chosen)
+    cases, validate = cases_and_validation(chosen, output)
     weights = _weights_of(start, chosen.task) if imagenet is None else _imagenet(imagenet, start, chosen)
     if weights is None and not resume and chosen.network.name == "vgg_fusion":
         print("The encoders start from random weights; give ImageNet's with --imagenet.", file=sys.stderr)

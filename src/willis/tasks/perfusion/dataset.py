@@ -14,7 +14,9 @@ from willis.learn.case import Case, CaseSource
 from willis.learn.recipe import FoldSettings
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.patient import Patient, make_patient
+from willis.phantom.perfusion_scene import GROUPS
 from willis.settings import Settings
+from willis.tasks.perfusion.by_group import GroupMeasures
 from willis.tasks.perfusion.labels import channel_names, classes_of, one_hot, snapped
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import prepare
@@ -68,15 +70,23 @@ class PerfusionData(Settings):
 
 @dataclass(frozen=True)
 class PhantomSource:
-    """Endless prepared phantoms, the same for one seed."""
+    """Endless prepared phantoms, the same for one seed.
+
+    Parameters
+    ----------
+    in_turn
+        Whether the groups take turns, so that few patients hold all of them; else they are drawn.
+    """
 
     anatomies: tuple[Anatomy, ...]
     seed: int
     settings: PerfusionData
+    in_turn: bool = False
 
     def case(self, index: int) -> Case:
         """Phantom ``index`` as the network sees it."""
-        patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side)
+        group = GROUPS[index % len(GROUPS)] if self.in_turn else None
+        patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side, group=group)
         rng = np.random.default_rng([self.seed, index, DRAWS])
         return prepared_case(patient, self.settings, f"{index:06d}", rng)
 
@@ -100,7 +110,9 @@ def prepared_case(patient: Patient, settings: PerfusionData, subject: str, rng: 
     on_slices = resample_to(Volume(picture, prepared.grid), grid, "nearest").data
     shown = _slices_of(on_slices > 0)
     target = one_hot(snapped(on_slices[..., shown], settings.classes), settings.classes)
-    return Case(image[..., shown], target, np.ones(target.shape[1:], dtype=bool), subject, grid.spacing_mm)
+    everywhere = np.ones(target.shape[1:], dtype=bool)
+    group = str(patient.row["group"])
+    return Case(image[..., shown], target, everywhere, subject, grid.spacing_mm, group)
 
 
 def _slices_of(brain: npt.NDArray[np.bool_]) -> slice:
@@ -116,11 +128,16 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Phantoms of another seed."""
+    """Phantoms of another seed, of every group in turn."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
     phantom = settings.phantom
-    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings)
+    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings, in_turn=True)
     return [source.case(index) for index in range(phantom.validation_count)]
+
+
+def validation_measures() -> GroupMeasures:
+    """The publication's kind of table over groups, and its figures for the log."""
+    return GroupMeasures()
 
 
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
