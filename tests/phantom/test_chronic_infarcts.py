@@ -1,26 +1,17 @@
 """Chronic infarcts of phantoms: sizes as published, one hemisphere, cavity and rim, widening towards the lesion."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from willis.errors import BadInputError
-from willis.io.nifti import write_nifti
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic import (
-    MNI_BRAIN_MM,
     SIZE_COUNTS,
     SIZE_EDGES,
     draw_chronic,
     draw_volume_voxels,
-    placed_mask,
-    read_shapes,
 )
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDED, VENTRICLES, lookup
 from willis.phantom.scene import LesionScene
-from willis.volume.grid import Grid
-from willis.volume.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +69,3 @@ def test_no_lesion_is_a_head_without_one(scene: LesionScene) -> None:
     assert not made.lesion.any()
     assert made.parameters["place"] == "none"
     np.testing.assert_array_equal(made.codes, scene.codes)
-
-
-def test_a_real_shape_is_laid_on_its_side_of_the_head(toy_anatomy: Anatomy, tmp_path: Path) -> None:
-    affine = np.eye(4) * 3
-    affine[:, 3] = (-90, -126, -72, 1)
-    grid = Grid((61, 73, 61), affine)
-    x, y, z = np.moveaxis(grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)), -1, 0)
-    ball = ((x + 40) ** 2 + (y + 10) ** 2 + (z - 20) ** 2 < 400).astype(np.uint8)
-    write_nifti(Volume(ball, grid), tmp_path / "shape.nii.gz")
-    placed = placed_mask(np.random.default_rng(0), read_shapes(tmp_path), toy_anatomy.codes, flip=False)
-    side = toy_anatomy.codes[placed] & RIGHT_SIDE
-    assert (side == 0).mean() > 0.95
-    box = np.argwhere(lookup(BRAIN)[toy_anatomy.codes])
-    shrunk = np.prod((np.ptp(box, axis=0) + 1) / np.ptp(MNI_BRAIN_MM, axis=1))
-    assert placed.sum() == pytest.approx(4 / 3 * np.pi * 8000 * shrunk, rel=0.1)
-    with pytest.raises(BadInputError, match="holds no lesion mask"):
-        read_shapes(tmp_path / "absent")

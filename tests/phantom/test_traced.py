@@ -1,4 +1,4 @@
-"""Traced infarcts in phantoms: laid where the head has the same place, within parenchyma, on either side."""
+"""Traced lesions in phantoms: laid where the head has the same place, within the tissues asked, on either side."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import pytest
 from willis.errors import BadInputError
 from willis.phantom.acute import draw_acute
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.labels import BRAIN, PARENCHYMA, lookup
-from willis.phantom.traced import MNI_BRAIN_MM, find_traced, traced_infarct
+from willis.phantom.labels import BRAIN, PARENCHYMA, SIDE_MASK, Tissue, lookup
+from willis.phantom.traced import MNI_BRAIN_MM, find_traced, traced_lesion
 
 MIDDLE_MM = (-35.0, 10.0, 25.0)  # left, above the ventricles
 
@@ -34,7 +34,7 @@ def test_an_infarct_lies_where_it_was_traced(toy_anatomy: Anatomy, masks: tuple[
     low, high = brain.min(0), brain.max(0)
     sides = set()
     for seed in range(6):
-        share, name = traced_infarct(np.random.default_rng(seed), masks, toy_anatomy.codes, 1.0)
+        share, name = traced_lesion(np.random.default_rng(seed), masks, toy_anatomy.codes, 1.0)
         assert name == "ball.nii.gz"
         assert not share[~lookup(PARENCHYMA)[toy_anatomy.codes]].any()
         found = (np.argwhere(share > 0.5).mean(0) - low) / (high - low)
@@ -45,7 +45,17 @@ def test_an_infarct_lies_where_it_was_traced(toy_anatomy: Anatomy, masks: tuple[
     assert sides == {True, False}
 
 
-def test_half_of_the_drawn_patients_have_a_traced_infarct(toy_anatomy: Anatomy, masks: tuple[Path, ...]) -> None:
+def test_sulci_belong_to_a_lesion_when_asked(toy_anatomy: Anatomy, masks: tuple[Path, ...]) -> None:
+    codes = toy_anatomy.codes.copy()
+    codes[:, ::4] = np.where(lookup(PARENCHYMA)[codes[:, ::4]], np.uint8(Tissue.CSF), codes[:, ::4])
+    tissue, _ = traced_lesion(np.random.default_rng(0), masks, codes, 1.0)
+    wider, _ = traced_lesion(np.random.default_rng(0), masks, codes, 1.0, (*PARENCHYMA, Tissue.CSF))
+    gained = (wider > 0) & (tissue == 0)
+    assert not ((tissue > 0) & (wider == 0)).any()
+    assert set(np.unique(codes[gained] & SIDE_MASK)) == {int(Tissue.CSF)}
+
+
+def test_half_of_the_drawn_patients_have_a_traced_lesion(toy_anatomy: Anatomy, masks: tuple[Path, ...]) -> None:
     drawn = [draw_acute(np.random.default_rng(s), toy_anatomy.codes, 1.0, traced=masks) for s in range(8)]
     traced = [acute for acute in drawn if acute.parameters["pattern"] == "traced"]
     assert 0 < len(traced) < 8

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import PARENCHYMA, RIGHT_SIDE, Tissue, lookup
 from willis.phantom.territories import Territory, territories
-from willis.phantom.traced import traced_infarct
+from willis.phantom.traced import traced_lesion
 
 Codes = npt.NDArray[np.uint8]
 Voxels = npt.NDArray[np.bool_]
@@ -79,7 +79,7 @@ def draw_acute(
         return acute
     growth = min(float(rng.uniform(*GROWTH_H)), onset / 2)
     if traced and pattern is None and rng.random() < TRACED_SHARE:
-        acute.fraction, name = traced_infarct(rng, traced, codes, voxel_mm)
+        acute.fraction, name = traced_lesion(rng, traced, codes, voxel_mm)
         delay = growth * np.clip(0.5 + 0.25 * smooth_noise(rng, acute.fraction.shape, 10 / voxel_mm), 0, 1)
         acute.hours = np.where(acute.fraction > 0, onset - delay, 0).astype(np.float32)
         acute.parameters |= {"pattern": "traced", "mask": name}

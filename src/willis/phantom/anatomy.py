@@ -19,7 +19,7 @@ from willis.volume.grid import Grid
 Codes = npt.NDArray[np.uint8]
 
 SPACING_MM = 1.0  # of every anatomy
-CLOSING_MM = 5.0  # sulci narrower than twice this lie within the brain's outline
+CLOSING_MM = 10.0  # sulci narrower than twice this lie within the brain's outline
 SUBCUTANEOUS_FAT_MM = 5.0  # mean depth of the fat beneath the skin
 ORBIT_MM = 9.0  # fat lies this far around the eyes
 DISTANCE_STEP_MM = 0.1  # one step of the stored distances, which end at 25.5 mm

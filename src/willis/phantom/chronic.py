@@ -6,17 +6,13 @@ a seed within one hemisphere, or taken from masks of real lesions in MNI space.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.errors import BadInputError
-from willis.io.nifti import read_nifti
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, SIDE_MASK, Tissue, lookup
 from willis.phantom.lesions import Lesions, vascular_field
@@ -25,6 +21,7 @@ from willis.phantom.scene import LesionScene
 Codes = npt.NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
 
+LESION_TISSUES = (*PARENCHYMA, Tissue.CSF)  # where lesions can lie: tissue, and the sulci between it
 SIZE_EDGES = (30, 5_000, 30_000, 60_000, 100_000, 200_000, 350_000)  # voxels of 1 mm³; both ends assumed
 SIZE_COUNTS = (319, 154, 64, 49, 44, 25)  # subjects in each bin; doi:10.1101/2025.09.26.25336733
 SECOND_LESION_SHARE = 0.3  # of patients; assumed
@@ -35,7 +32,6 @@ RIM_MM = (1.0, 4.0)  # thickness of the gliotic rim; assumed
 PULL_MM = (0.0, 5.0)  # how far the nearest ventricle and sulci widen towards a large lesion; assumed
 PULL_REACH_MM = 15.0  # the widening falls to 1/e this far from the lesion; assumed
 WMH_SHARE, WMH_ML = 0.6, (0.5, 25.0)  # of patients that have WMH beside, and how much; assumed
-MNI_BRAIN_MM = ((-72.0, 72.0), (-106.0, 74.0), (-70.0, 82.0))  # box of a brain in MNI space; rough, assumed
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ def draw_chronic(
     rng: np.random.Generator,
     scene: LesionScene,
     *,
-    shape: npt.NDArray[np.bool_] | None = None,
+    shape: Field | None = None,
     volume_voxels: int | None = None,
 ) -> Chronic:
     """Draw the chronic infarcts of one patient.
@@ -81,7 +77,7 @@ def draw_chronic(
     scene
         The head, 1 mm.
     shape
-        (I, J, K) where the lesion lies, as :func:`placed_mask` gives it; grown when None.
+        (I, J, K) where the lesion lies, as :func:`~willis.phantom.traced.traced_lesion` gives it; grown when None.
     volume_voxels
         Load to grow; drawn when None, and 0 makes a head without infarct.
     """
@@ -89,7 +85,7 @@ def draw_chronic(
     lesion = np.zeros(scene.codes.shape, np.float32)
     place = "none" if shape is None else "given"
     if shape is not None:
-        lesion = np.clip(ndimage.gaussian_filter(shape.astype(np.float32), 0.8), 0, 1) * _tissue(scene.codes)
+        lesion = np.clip(ndimage.gaussian_filter(shape, 0.8), 0, 1) * lookup(LESION_TISSUES)[scene.codes]
     elif wanted:
         place = _grow_all(rng, scene.codes, lesion, wanted)
     parameters: dict[str, Any] = {"place": place, "aimed_ml": wanted * scene.voxel_ml if shape is None else None}
@@ -100,11 +96,6 @@ def draw_chronic(
         codes = _widened(rng, scene, lesion, parameters)
     np.multiply(lesions.wmh, 1 - lesion, out=lesions.wmh)
     return Chronic(codes, lesion, lesions, parameters)
-
-
-def _tissue(codes: Codes) -> npt.NDArray[np.bool_]:
-    """Where lesions can lie: tissue, and the sulci between it."""
-    return lookup((*PARENCHYMA, Tissue.CSF))[codes]
 
 
 def _grow_all(rng: np.random.Generator, codes: Codes, lesion: Field, voxels: int) -> str:
@@ -229,43 +220,3 @@ def _widened(rng: np.random.Generator, scene: LesionScene, lesion: Field, parame
     cortex = (inner & SIDE_MASK) == Tissue.CORTEX
     inner[cortex & (crowd > 0.65 - 0.12 * widening)] = Tissue.CSF
     return codes
-
-
-def read_shapes(folder: Path) -> list[Path]:
-    """Lesion masks in MNI space, in the order of names.
-
-    Raises
-    ------
-    BadInputError
-        When the folder holds none.
-    """
-    found = sorted(folder.glob("*.nii*")) if folder.is_dir() else []
-    if not found:
-        raise BadInputError(f"{folder} holds no lesion mask (*.nii, *.nii.gz) in MNI space.")
-    return found
-
-
-def placed_mask(
-    rng: np.random.Generator, paths: Sequence[Path], codes: Codes, *, flip: bool = True
-) -> npt.NDArray[np.bool_]:
-    """(I, J, K) one of the masks, laid on a head by the boxes of both brains, either side out.
-
-    Raises
-    ------
-    BadInputError
-        When the mask is empty.
-    """
-    path = paths[int(rng.integers(len(paths)))]
-    mask = read_nifti(path, "lesion", allow_empty=True)
-    if not (mask.data > 0).any():
-        raise BadInputError(f"{path} is empty; a lesion shape holds at least one voxel above 0.")
-    mirrored = flip and bool(rng.random() < 0.5)
-    box = ndimage.find_objects(lookup(BRAIN)[codes].astype(np.uint8))[0]
-    grids = []
-    for axis, (side, (low, high)) in enumerate(zip(box, MNI_BRAIN_MM, strict=True)):
-        part = (np.arange(codes.shape[axis]) - side.start) / max(side.stop - side.start - 1, 1)
-        mm = low + part * (high - low)
-        grids.append(-mm if axis == 0 and mirrored else mm)
-    points = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1)
-    index = np.moveaxis(mask.grid.to_index(points), -1, 0)
-    return np.asarray(ndimage.map_coordinates((mask.data > 0).astype(np.float32), index, order=1) >= 0.5)

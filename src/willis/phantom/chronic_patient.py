@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from willis.phantom.acquire import acquire, draw_acquisition
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.chronic import draw_chronic, placed_mask
+from willis.phantom.chronic import LESION_TISSUES, draw_chronic
 from willis.phantom.contrast import draw_person, loosened, random_palette, t1_palette
 from willis.phantom.deform import Field
 from willis.phantom.head import draw_head, draw_pose
@@ -24,6 +24,7 @@ from willis.phantom.protocols import BRAIN_ABOVE_MIDDLE_MM, HEAD_SHAPE, scanned,
 from willis.phantom.scanner import fraction, scanner_grid
 from willis.phantom.scene import LesionScene, measured_scene
 from willis.phantom.sidecar import mr_sidecar
+from willis.phantom.traced import traced_lesion
 from willis.phantom.training import wrong_mask
 from willis.study import Study
 from willis.volume.volume import Volume
@@ -57,7 +58,7 @@ def chronic_patient(
     pose = draw_pose(rng, middle_mm=(0.0, 0.0, BRAIN_ABOVE_MIDDLE_MM))
     head = draw_head(rng, anatomy, pose, HEAD_SHAPE, 1.0, distances=False)
     base = scanner_grid("RAS", HEAD_SHAPE, (1.0, 1.0, 1.0), rng.uniform(-15, 15, 3))
-    shape = placed_mask(rng, shapes, head.codes) if shapes else None
+    shape = traced_lesion(rng, shapes, head.codes, 1.0, LESION_TISSUES)[0] if shapes else None
     chronic = draw_chronic(rng, measured_scene(head), shape=shape, volume_voxels=volume_voxels)
     person, strength = draw_person(rng)
     palette = random_palette(rng) if contrast == "random" else t1_palette(rng, person, strength, volumetric=True)
@@ -118,7 +119,7 @@ def chronic_case(
     scene = LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm)
     free = rng.random() < LESION_FREE_SHARE and not always_shape
     given = always_shape or (bool(shapes) and not free and rng.random() < GIVEN_SHAPE_SHARE)
-    shape = placed_mask(rng, shapes, head.codes) if given else None
+    shape = traced_lesion(rng, shapes, head.codes, 1.0, LESION_TISSUES)[0] if given else None
     chronic = draw_chronic(rng, scene, shape=shape, volume_voxels=0 if free else None)
     person, strength = draw_person(rng)
     palette = t1_palette(rng, person, strength, volumetric=True)

@@ -1,4 +1,4 @@
-"""Infarcts that people traced on scans, warped to MNI space, as shapes for phantoms."""
+"""Lesions that people traced on scans, warped to MNI space, as shapes for phantoms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
 from willis.phantom.deform import Field, smooth_noise
-from willis.phantom.labels import BRAIN, PARENCHYMA, lookup
+from willis.phantom.labels import BRAIN, PARENCHYMA, Tissue, lookup
 
 MNI_BRAIN_MM = ((-73.0, 73.0), (-108.0, 74.0), (-66.0, 79.0))  # left to right, back to front, down to up; rounded
 LARGEST_ML = 450.0  # larger masks are taken for mistakes
@@ -30,22 +30,31 @@ def find_traced(folder: Path) -> tuple[Path, ...]:
     """
     files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES)) if folder.is_dir() else []
     if not files:
-        raise BadInputError(f"{folder} holds no NIfTI file; give a folder of infarct masks in MNI space.")
+        raise BadInputError(f"{folder} holds no NIfTI file; give a folder of lesion masks in MNI space.")
     return tuple(files)
 
 
-def traced_infarct(
-    rng: np.random.Generator, masks: Sequence[Path], codes: npt.NDArray[np.uint8], voxel_mm: float
+def traced_lesion(
+    rng: np.random.Generator,
+    masks: Sequence[Path],
+    codes: npt.NDArray[np.uint8],
+    voxel_mm: float,
+    tissues: tuple[Tissue, ...] = PARENCHYMA,
 ) -> tuple[Field, str]:
-    """Lay one traced infarct, mirrored or not, into a head by the extents of both brains.
+    """Lay one traced lesion, mirrored or not, into a head by the extents of both brains.
+
+    Parameters
+    ----------
+    tissues
+        What a lesion can take of the head; the rest of the mask is left away.
 
     Returns
     -------
     tuple
-        (I, J, K) share of each voxel that is infarcted, within parenchyma; and the file's name. All 0 and no name
+        (I, J, K) share of each voxel that is lesion, within those tissues; and the file's name. All 0 and no name
         when none of several masks was of a plausible size there.
     """
-    inside = lookup(PARENCHYMA)[codes]
+    inside = lookup(tissues)[codes]
     brain = lookup(BRAIN)[codes]
     for _ in range(TRIES):
         path = masks[int(rng.integers(len(masks)))]

@@ -29,8 +29,8 @@ from willis.learn.split_file import check_parts, parts_of, read_split
 from willis.models.manifest import Intensity, Manifest, PlaneView, make_manifest
 from willis.models.plane_views import CROPPED_VIEWS, PUBLISHED_VIEWS
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.chronic import read_shapes
 from willis.phantom.chronic_patient import ChronicCase, chronic_case
+from willis.phantom.traced import find_traced
 from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
@@ -206,7 +206,7 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
 
 def _phantoms(settings: ChronicData, *, validation: bool) -> PhantomSource:
     phantom = settings.phantom
-    shapes = tuple(read_shapes(Path(settings.shapes))) if settings.shapes else ()
+    shapes = find_traced(Path(settings.shapes)) if settings.shapes else ()
     seed = phantom.validation_seed if validation else phantom.seed
     return PhantomSource(anatomies_of(phantom, validation=validation), shapes, seed, settings)
 
