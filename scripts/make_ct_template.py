@@ -18,7 +18,7 @@ from willis.io.nifti import read_nifti, write_nifti
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
-OUT = Path(__file__).parents[1] / "src" / "willis" / "tasks" / "lvo" / "template"
+OUT = Path(__file__).parents[1] / "src" / "willis" / "tasks" / "template"
 AIR_HU = -1024.0  # the least value that the toolbox keeps
 DARK, MIDDLE = 900.0, 200.0  # HU above air that are left alone, and that are then stretched
 MIDDLE_SLOPE, BRIGHT_SLOPE = 11.0, 2.0

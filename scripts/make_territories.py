@@ -19,7 +19,7 @@ from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
-OUT = Path(__file__).parents[1] / "src" / "willis" / "tasks" / "lvo" / "template"
+OUT = Path(__file__).parents[1] / "src" / "willis" / "tasks" / "template"
 STEP_MM = 4.0  # of the voxels that the model counts
 LARGEST_ML = 450.0  # larger masks are mis-traced
 LEAST_ML = 0.1

@@ -7,8 +7,8 @@ from scipy.spatial.transform import Rotation
 
 from willis.errors import BadInputError
 from willis.study import Study
+from willis.tasks.ct_template import template
 from willis.tasks.lvo import interpret
-from willis.tasks.lvo.headspace import template
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC
 from willis.volume.grid import Grid

@@ -1,4 +1,4 @@
-"""Training of the published variants F, U and G on phantoms: resumed, through all stages, with the table over groups."""
+"""Training of the published variants F, U and G: resumed, through all stages, with the table over groups."""
 
 import csv
 import json

@@ -12,12 +12,12 @@ from willis.draw.palette import BRAIN, FOUND, INK, REFERENCE, SECOND
 from willis.draw.panel import Outline
 from willis.findings import Figure, Mask
 from willis.image.project import project, project_labels
-from willis.tasks.lvo.headspace import SOFT_HU, template
-from willis.tasks.lvo.interpret import NAMES
+from willis.tasks.ct_template import template
+from willis.tasks.lvo.headspace import SOFT_HU
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
-from willis.tasks.lvo.spec import TERRITORIES, VESSELS
-from willis.tasks.lvo.territory import RIGHT
+from willis.tasks.lvo.spec import VESSELS
+from willis.tasks.territories import NAMES, RIGHT, TERRITORIES
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,18 +13,14 @@ from willis.image.ct_brain import ct_brain_mask
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
 from willis.image.mirror import midplane_grid
 from willis.image.morphology import dilate_mm
-from willis.io.nifti import read_nifti
 from willis.study import Study
+from willis.tasks.ct_template import LEAST_OVERLAP, SKULL_MM, WINDOW_HU, template
 from willis.volume.grid import Grid, Shape3
 from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
-TEMPLATE = Path(__file__).parent / "template"
-WINDOW_HU = (-50.0, 150.0)  # air and fat are one, bone is one; brain and fluid differ
-SKULL_MM = 14.0  # the template's brain grown by it holds the skull
 LEAST_CORRELATION = 0.55  # assumed: heads reach 0.8, other parts of the body stay below 0.5
-LEAST_OVERLAP = 0.6  # of the template's head that the scan must cover
 MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
 SHAPE: Shape3 = (112, 144, 112)
 SPACING_MM = 1.5
@@ -66,12 +60,6 @@ class HeadSpace:
     def from_template(self, volume: Volume, order: Literal[0, 1] = 1) -> Volume:
         """A map in MNI space on the midplane grid."""
         return warp_to(volume, self.grid, self.deformation, self.fit.inverse, order=order)
-
-
-@cache
-def template(name: str) -> Volume:
-    """``ct`` (HU), ``brain`` or ``territories``, in MNI space."""
-    return read_nifti(TEMPLATE / f"{name}.nii.gz", name, allow_empty=True)
 
 
 def find_head(study: Study, ct: Volume) -> HeadSpace:

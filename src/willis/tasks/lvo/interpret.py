@@ -14,12 +14,11 @@ from willis.findings import Decision, Measurement
 from willis.models.manifest import Manifest
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
-from willis.tasks.lvo.spec import TERRITORIES, VESSELS
-from willis.tasks.lvo.territory import RIGHT
+from willis.tasks.lvo.spec import VESSELS
 from willis.tasks.lvo.vessels import DENSE_HU, DENSE_RATIO, SIDES, VesselSide
+from willis.tasks.territories import NAMES, RIGHT, TERRITORIES
 
 LEAST_CLUSTER_ML = 1.0  # of brain darker than its mirror image; smaller clusters are sulci that don't match
-NAMES = {"aca": "ACA", "mca": "MCA", "pca": "PCA", "vertebrobasilar": "vertebrobasilar"}
 VESSEL_NAMES = {"c7": "ICA terminus", "m1": "M1", "m2": "M2", "other": "other vessels"}
 
 
@@ -58,7 +57,7 @@ def darker_mask(prepared: PreparedHead, least_hu: float) -> npt.NDArray[np.bool_
 
 
 def describe_territories(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Territory]:
-    """Every territory on both sides, in the order of ``spec.TERRITORIES``."""
+    """Every territory on both sides, in the order of ``TERRITORIES``."""
     signed, hu = prepared.difference.signed, prepared.head.hu.data
     counted = prepared.darker != 0
     found = []

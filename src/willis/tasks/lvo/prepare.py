@@ -15,10 +15,11 @@ from willis.errors import BadInputError
 from willis.image.mirror import HalfDifference, half_difference
 from willis.image.morphology import distance_mm
 from willis.study import Study
+from willis.tasks.ct_template import read_territories
 from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
-from willis.tasks.lvo.territory import RIGHT, read_territories
 from willis.tasks.lvo.vessels import read_vessels
+from willis.tasks.territories import sided
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -125,5 +126,4 @@ def _sided(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Codes with the side that the middle plane gives them, whatever the map's deformation did near it."""
     right = np.zeros(codes.shape, dtype=bool)
     right[codes.shape[0] // 2 :] = True
-    plain = codes % RIGHT
-    return np.where(plain > 0, plain + RIGHT * right, 0).astype(np.uint8)
+    return sided(codes, right)

@@ -1,6 +1,7 @@
 """What `lvo` reads, offers and gives."""
 
 from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
+from willis.tasks.territories import TERRITORIES as TERRITORIES
 
 VESSELS = ("c7", "m1", "m2", "other")
 """Vessel labels, codes 1 to 4: ICA terminus, first and second segment of the middle cerebral artery, the others."""
@@ -13,9 +14,6 @@ SHUT = ("c7", "m1", "m2")
 
 OUTPUTS = (*VESSELS, "clot", "ischaemia", "occluded", *(f"{name}-shut" for name in SHUT))
 """Of the vessel network, for one half of a head."""
-
-TERRITORIES = ("aca", "mca", "pca", "vertebrobasilar")
-"""Arterial territories, codes 1 to 4 of the territory map, + 10 on the right."""
 
 SPEC = TaskSpec(
     name="lvo",
