@@ -25,7 +25,7 @@ from willis.models.store import open_bundle
 from willis.phantom.lvo import lvo_patient
 from willis.phantom.lvo_training import vessel_case
 from willis.tasks.lvo import look
-from willis.tasks.lvo.dataset import fit_error
+from willis.tasks.lvo.half_cases import fit_error
 from willis.tasks.lvo.halves import corners_mm
 from willis.tasks.lvo.spec import SEGMENTS, VESSELS
 from willis.tasks.phantoms import PhantomSettings, anatomies_of

@@ -29,7 +29,7 @@ from willis.measure.overlap import dice
 from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
 from willis.nets.halfnet import HalfNetConfig, measures, voxel_measures
-from willis.tasks.lvo.dataset import PhantomSource, manifest_fields
+from willis.tasks.lvo.half_cases import PhantomSource, manifest_fields
 from willis.tasks.lvo.spec import OUTPUTS, SHUT
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 

@@ -8,7 +8,7 @@ from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
 from willis.nets.registry import build_network
 from willis.tasks.lvo import look
-from willis.tasks.lvo.dataset import PhantomSource, manifest_fields
+from willis.tasks.lvo.half_cases import PhantomSource, manifest_fields
 from willis.tasks.lvo.halves import SHAPE, half, joined, network_input, prior, scaled_part, willis_grid
 from willis.tasks.lvo.judge import judge
 from willis.tasks.lvo.spec import OUTPUTS, SEGMENTS, VESSELS

@@ -10,13 +10,13 @@ from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import write_nifti
 from willis.models.importers.mcresnet import CHANNELS, SHAPE
 from willis.models.manifest import Calibration
+from willis.tasks.ct_template import read_territories
 from willis.tasks.lvo import interpret
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.occlusion import CHANNELS as KNOWN
 from willis.tasks.lvo.occlusion import PUBLISHED_SHAPE, network_input, scaled_ct, scaled_difference
 from willis.tasks.lvo.prepare import left_of
-from willis.tasks.lvo.territory import read_territories
 from willis.tasks.lvo.vessels import length_mm, measure_vessels, read_vessels
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -179,7 +179,7 @@ def test_the_network_gets_the_channels_that_it_was_promised(make_head):
     assert CHANNELS == KNOWN
     assert SHAPE == PUBLISHED_SHAPE
     prepared = make_head()
-    manifest = SimpleNamespace(name="made", channels=CHANNELS, shape=None)
+    manifest = SimpleNamespace(name="made", channels=CHANNELS, shape=None, missing_channels="error")
     x = network_input(prepared, manifest)  # type: ignore[arg-type]
     assert x.shape == (4, *GRID.shape)
     inside = prepared.head.inside.data > 0

@@ -6,6 +6,7 @@ Isensee 2021, doi:10.1038/s41592-020-01008-z. All sums are float32.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations, product
 
 import numpy as np
@@ -47,21 +48,65 @@ def predict_labels(
     labels
         (I, J, K), the place of the largest logit.
     """
-    case = np.asarray(images, dtype=np.float32).transpose(0, 3, 2, 1)  # slowest axis first, as nnU-Net reads files
-    case = case.transpose(0, *(axis + 1 for axis in plan.transpose))
-    spacing = [float(spacing_mm[2 - axis]) for axis in plan.transpose]
-    box = nonzero_box(case)
-    cropped = case[(slice(None), *box)]
-    target = [spacing[0], *plan.spacing_mm[1:]] if plan.flat else list(plan.spacing_mm)
-    shape = tuple(round(s / t * n) for s, t, n in zip(spacing, target, cropped.shape[1:], strict=True))
-    data = resampled(normalised(cropped, plan.values), shape, spacing, target, plan, image=True)
-    logits = sum(_tiled(engine, data, plan, plan.mirror if mirror else ()) for engine in engines)
+    placed = placed_image(images, spacing_mm, plan)
+    logits = sum(_tiled(engine, placed.data, plan, plan.mirror if mirror else ()) for engine in engines)
     logits = np.asarray(logits, dtype=np.float32) / np.float32(len(engines))
-    back = resampled(logits, cropped.shape[1:], target, spacing, plan, image=False)
-    labels = np.zeros(case.shape[1:], dtype=np.uint8)
-    labels[box] = back.argmax(axis=0)
+    inner = tuple(part.stop - part.start for part in placed.box)
+    back = resampled(logits, inner, placed.spacing_mm, placed.own_mm, plan, image=False)
+    labels = np.zeros(placed.shape, dtype=np.uint8)
+    labels[placed.box] = back.argmax(axis=0)
     labels = labels.transpose(np.argsort(plan.transpose))
     return np.ascontiguousarray(labels.transpose(2, 1, 0))
+
+
+@dataclass(frozen=True)
+class PlacedImage:
+    """An image as a plan's network sees it.
+
+    Parameters
+    ----------
+    data
+        (C, …) in the network's axes and spacing, values scaled.
+    spacing_mm, own_mm
+        Along the network's axes: of ``data``, and of the image.
+    shape
+        Of the image along the network's axes.
+    box
+        Part of it that ``data`` shows.
+    """
+
+    data: Float
+    spacing_mm: tuple[float, ...]
+    own_mm: tuple[float, ...]
+    shape: Shape
+    box: tuple[slice, ...]
+
+
+def placed_image(images: npt.NDArray[np.floating], spacing_mm: Sequence[float], plan: NnunetPlan) -> PlacedImage:
+    """An image (C, I, J, K) of a file's axes, cropped, scaled and resampled as a plan says."""
+    case = _turned(np.asarray(images, dtype=np.float32), plan)
+    own = tuple(float(spacing_mm[2 - axis]) for axis in plan.transpose)
+    box = nonzero_box(case)
+    cropped = case[(slice(None), *box)]
+    target = (own[0], *plan.spacing_mm[1:]) if plan.flat else plan.spacing_mm
+    shape = tuple(round(s / t * n) for s, t, n in zip(own, target, cropped.shape[1:], strict=True))
+    data = resampled(normalised(cropped, plan.values), shape, own, target, plan, image=True)
+    return PlacedImage(data, target, own, case.shape[1:], box)
+
+
+def placed_labels(
+    labels: npt.NDArray[np.integer], count: int, placed: PlacedImage, plan: NnunetPlan
+) -> npt.NDArray[np.uint8]:
+    """(1 + count, …) maps of the background and of each label 1 to ``count`` of (I, J, K), beside a placed image."""
+    maps = np.stack([labels == code for code in range(count + 1)]).astype(np.float32)
+    cropped = _turned(maps, plan)[(slice(None), *placed.box)]
+    there = resampled(cropped, placed.data.shape[1:], placed.own_mm, placed.spacing_mm, plan, image=False)
+    return np.asarray(there.argmax(axis=0) == np.arange(count + 1)[:, None, None, None], dtype=np.uint8)
+
+
+def _turned(images: Float, plan: NnunetPlan) -> Float:
+    """(C, I, J, K) of a file's axes in the network's; nnU-Net reads files with the slowest axis first."""
+    return images.transpose(0, 3, 2, 1).transpose(0, *(axis + 1 for axis in plan.transpose))
 
 
 def nonzero_box(case: Float) -> tuple[slice, ...]:

@@ -58,6 +58,17 @@ def middle_of_stacks(image: Tensor, target: Tensor, mask: Tensor) -> tuple[Tenso
     return image.permute(0, 1, 4, 2, 3).contiguous(), target[..., middle], mask[..., middle]
 
 
+def label_of_scans(target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels and masks of whole scans, for a network with one answer for each: (N, L, 1, 1, 1) and (N, 1, 1, 1, 1).
+
+    Parameters
+    ----------
+    target, mask
+        (N, L, I, J, K), of which a label holds where any voxel has it, and (N, 1, I, J, K).
+    """
+    return target.amax(dim=(2, 3, 4), keepdim=True), torch.ones_like(mask[:, :, :1, :1, :1])
+
+
 class Learner:
     """All that a step changes.
 
@@ -128,6 +139,9 @@ class Learner:
             image, target, mask = middle_of_stacks(image, target, mask)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
             logits = self.network(image).unsqueeze(4) if stacks else self.network(image)
+        if bool(getattr(self.network, "one_answer", False)):
+            logits = logits[:, :, None, None, None]
+            target, mask = label_of_scans(target, mask)
         loss, terms = self.loss(logits, target, mask)
         torch.autograd.backward(loss / self.recipe.training.accumulate)
         return {"loss": float(loss.detach()), **terms}

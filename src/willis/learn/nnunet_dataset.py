@@ -53,6 +53,47 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
     return found
 
 
+def find_nnunet(folder: Path, names: Sequence[str]) -> list[LabelledImage]:
+    """Every ``labelsTr/NAME.nii.gz`` with its ``imagesTr/NAME_0000.nii.gz``; ``imageTr``, as some write it, serves too.
+
+    Parameters
+    ----------
+    names
+        Of labels 1, 2, 3…, which a ``dataset.json`` beside them must have too.
+
+    Raises
+    ------
+    BadInputError
+        When labels have no image, an image no labels, there is none, or the labels mean something else.
+    """
+    _check_names(folder / "dataset.json", names)
+    images = {
+        path.name.removesuffix("_0000.nii.gz"): path
+        for place in ("imagesTr", "imageTr")
+        for path in sorted((folder / place).glob("*_0000.nii.gz"))
+    }
+    labels = {path.name.removesuffix(".nii.gz"): path for path in sorted((folder / "labelsTr").glob("*.nii.gz"))}
+    if alone := sorted(images.keys() ^ labels.keys()):
+        lacks = "labels in labelsTr" if alone[0] in images else "image in imagesTr"
+        raise BadInputError(f"{alone[0]} of {folder} has no {lacks}; every patient needs both.")
+    if not labels:
+        raise BadInputError(f"{folder / 'labelsTr'} holds no labels; NAME.nii.gz are expected.")
+    return [LabelledImage(name, images[name], path) for name, path in labels.items()]
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if not path.is_file():
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        said = {str(name).lower(): code for name, code in found.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise BadInputError(f"{path} can't be read as a description of labels.") from None
+    wanted = {"background": 0, **{name: code for code, name in enumerate(names, start=1)}}
+    if said != wanted:
+        raise BadInputError(f"{path} says that labels are {found}; they must be {wanted}. Number the labels so.")
+
+
 def write_nnunet_dataset(
     patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = "CT", folds: int = 5,
     seed: int = 0,

@@ -86,6 +86,8 @@ class ResidualBlock(nn.Module):
 class McResNet(nn.Module):
     """One logit for a whole scan: is a large vessel occluded?"""
 
+    one_answer = True  # for a whole scan, none for its voxels
+
     def __init__(self, config: McResNetConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,4 +1,4 @@
-"""Stage 1, where are the vessels? An imported model of nnU-Net on the scan's own voxels."""
+"""Stage 1, where are the vessels? A model with a plan, nnU-Net's or ours, on the scan's own voxels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
     manifest = bundle.manifest
     plan = manifest.network.config.get("plan")
     if manifest.network.name != NETWORK or not isinstance(plan, dict):
-        raise BundleError(f"{bundle.name} is no imported model of nnU-Net; willis models import nnunet makes one.")
+        raise BundleError(
+            f"{bundle.name} is no imported model of nnU-Net, nor one that recipes/lvo-vessels.toml trained; "
+            "willis models import nnunet makes one."
+        )
     codes = [0, *(_code(name) for name in manifest.outputs[1:])]
     if not any(codes):
         raise BundleError(

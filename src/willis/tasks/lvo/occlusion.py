@@ -15,9 +15,8 @@ from willis.infer.engine import open_engine
 from willis.models.bundle import Bundle
 from willis.models.manifest import Manifest
 from willis.tasks.lvo.prepare import PreparedHead
-from willis.tasks.lvo.spec import TERRITORIES
-from willis.tasks.lvo.territory import RIGHT
 from willis.tasks.settings import RunSettings
+from willis.tasks.territories import RIGHT, TERRITORIES
 from willis.volume.crop import centred_box, crop_or_pad
 from willis.volume.grid import Grid, Shape3
 from willis.volume.volume import Volume
@@ -76,7 +75,7 @@ def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
     strange = sorted(set(manifest.channels) - set(CHANNELS))
     if strange:
         raise BadInputError(f"the bundle {manifest.name} wants {strange[0]}; known are {', '.join(CHANNELS)}.")
-    if "vessels" in manifest.channels and prepared.vessels is None:
+    if "vessels" in manifest.channels and prepared.vessels is None and manifest.missing_channels == "error":
         raise BadInputError(
             f"the bundle {manifest.name} needs vessels. Give --vessels, or a bundle that finds them with "
             "--vessel-bundle; they are never replaced by the CT."
@@ -86,7 +85,7 @@ def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
     maps = _maps(prepared, grid, published)
     channels = [maps[name] for name in manifest.channels]
     if published:
-        channels = [_padded(channel, grid) for channel in channels]
+        channels = [padded(channel, grid) for channel in channels]
     return np.stack(channels)
 
 
@@ -137,7 +136,14 @@ def _prior(prepared: PreparedHead) -> Volume:
     return Volume(ndimage.gaussian_filter(inside.astype(np.float32), sigma), prepared.head.grid)
 
 
-def _padded(data: Float, grid: Grid) -> Float:
+def padded(data: Float, grid: Grid) -> Float:
+    """(512, 512, 200) of a map on a scan's own voxels, with zeros about it.
+
+    Raises
+    ------
+    BadInputError
+        When the scan is larger.
+    """
     if any(n > side for n, side in zip(grid.shape, PUBLISHED_SHAPE, strict=True)):
         raise BadInputError(
             f"the scan has {' × '.join(map(str, grid.shape))} voxels; the published input holds "

@@ -1,0 +1,107 @@
+"""Cases to train the first stage on: labelled CTs through the same road as a scan whose vessels are to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from willis.errors import BadInputError
+from willis.infer.nnunet import placed_image, placed_labels
+from willis.io.nifti import read_nifti
+from willis.learn.case import Case
+from willis.learn.folds import keep
+from willis.learn.nnunet_dataset import LabelledImage, find_images, find_nnunet
+from willis.learn.recipe import FoldSettings
+from willis.models.nnunet_plan import NnunetPlan
+from willis.settings import Settings
+from willis.tasks.lvo.hounsfield import as_hounsfield
+from willis.tasks.lvo.spec import SPEC, VESSELS
+from willis.tasks.lvo.vessels import read_vessels
+
+
+class VesselData(Settings):
+    """``[data]`` of a recipe for the first stage.
+
+    Parameters
+    ----------
+    folder
+        ``imagesTr`` and ``labelsTr`` as nnU-Net and the publication have them, or a BIDS folder as ``willis phantom
+        lvo`` makes it. Labels are 1 C7, 2 M1, 3 M2, 4 other vessels.
+    plan
+        How scans are given to the network, which the bundle keeps.
+    """
+
+    stage: Literal["vessels"] = "vessels"
+    folder: str = ""
+    plan: NnunetPlan
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Labelled CTs as the network sees them."""
+
+    images: tuple[LabelledImage, ...]
+    plan: NnunetPlan
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def case(self, index: int) -> Case:
+        """Patient ``index`` in the axes, spacing and values of the plan."""
+        files = self.images[index]
+        ct = as_hounsfield(read_nifti(files.image, "ncct"))
+        labels = read_vessels(files.labels, ct)
+        placed = placed_image(ct.data[None], ct.grid.spacing_mm, self.plan)
+        target = placed_labels(labels.data, len(VESSELS), placed, self.plan)
+        first, second, third = placed.spacing_mm
+        everywhere = np.ones(target.shape[1:], dtype=bool)
+        return Case(placed.data, target, everywhere, files.subject, (first, second, third))
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
+    """Patients of the folder that ``folds`` leaves in."""
+    source = _source(data, folds, "training")
+    if not any((read_nifti(image.labels, "vessels", allow_empty=True).data > 0).any() for image in source.images):
+        raise BadInputError("no label map of the training set holds a vessel; a network can't learn from none.")
+    return source
+
+
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Patients of the fold that is left out."""
+    source = _source(data, folds, "validation")
+    return [source.case(index) for index in range(len(source))]
+
+
+def _source(
+    data: Mapping[str, Any], folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    settings = VesselData.parse(data, "[data] of the recipe")
+    if not settings.folder:
+        raise BadInputError("the first stage is trained on labelled CTs; name their folder with --data.")
+    root = Path(settings.folder)
+    found = find_nnunet(root, VESSELS) if (root / "labelsTr").is_dir() else find_images(root, "ncct", "vessels")
+    kept = keep([image.subject for image in found], folds, part)
+    return FolderSource(tuple(found[index] for index in kept), settings.plan)
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    plan = VesselData.parse(data, "[data] of the recipe").plan
+    return {
+        "name": "lvo-vessels",
+        "title": "Vessels on non-contrast CT",
+        "network": {"name": "plainunet", "config": {"plan": plan.model_dump(mode="json")}},
+        "channels": ("ncct",),
+        "outputs": ("background", *VESSELS),
+        "spacing_mm": plan.spacing_mm,
+        "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
+        "intensity": {"scheme": "none"},
+        "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
+        "licence": "Apache-2.0",
+        "intended_use": SPEC.intended_use,
+        "peculiarities": ("Run as its plan says (network.config.plan); spacing and window here are of its own axes.",),
+    }
