@@ -78,6 +78,12 @@ def main() -> None:
         asked.json.write_text(json.dumps(figures, indent=2))
 
 
+def inside(lesion: Volume, outline: Volume) -> float:
+    """Share of a lesion mask, brought to the outline's grid, that lies inside."""
+    moved = resample_to(lesion.with_data((lesion.data > 0).astype(np.float32)), outline.grid).data >= 0.5
+    return float((outline.data > 0)[moved].mean())
+
+
 def figure(name: str, value: float, on: str, unit: str = "") -> dict[str, Any]:
     return {"figure": name, "value": round(value, 4), "unit": unit, "on": on}
 
@@ -93,25 +99,27 @@ def report_brain(data: Path, bundle: str) -> list[dict[str, Any]]:
         score = dice(mask.data, judged)
         print(f"  {name:18s} Dice {score:.3f}   {mask.volume_ml:5.0f} ml, deepbet {judged_ml:5.0f} ml")
         figures.append(figure("Dice with deepbet's brain mask", score, f"one real scan: {name}"))
-    print("Share of real lesion masks inside the brain mask")
+    print("Share of real lesion masks inside the brain mask, and inside deepbet's")
+    deepbet = dict(judged_masks().values())
     for name, (scan, lesion) in LESIONS.items():
         image, brain = brain_of(data / scan, bundle, cache)
         truth = read_nifti(data / lesion, "lesion", allow_empty=True)
-        inside = brain.mask_on(truth.grid).data > 0
-        share = 100 * float((inside & (truth.data > 0)).sum() / (truth.data > 0).sum())
-        print(f"  {name:34s} {share:.2f} %")
+        share = 100 * inside(truth, brain.mask_on(image.grid))
+        judged = 100 * inside(truth, image.with_data(deepbet[scan].astype(np.uint8)))
+        print(f"  {name:34s} {share:.2f} %, deepbet {judged:.2f} %")
         figures.append(figure("share of a real lesion mask inside the brain mask", share, name, "%"))
-    ch2 = read_nifti(data / "chronic_lesions_ch2/ch2.nii.gz", "t1")
-    _, brain = brain_of(data / "chronic_lesions_ch2/ch2.nii.gz", bundle, cache)
-    inside = brain.mask_on(ch2.grid).data > 0
-    shares = []
-    for path in sorted((data / "chronic_lesions_ch2").glob("Subject_*.nii.gz")):
-        mask = read_nifti(path, "lesion", allow_empty=True)
-        moved = resample_to(mask.with_data((mask.data > 0).astype(np.float32)), ch2.grid).data >= 0.5
-        shares.append(float(inside[moved].mean()) if moved.any() else 1.0)
-    print(f"  131 chronic lesions in ch2's brain: least {100 * min(shares):.1f} %, mean {100 * np.mean(shares):.2f} %")
+    name = "chronic_lesions_ch2/ch2.nii.gz"
+    ch2, brain = brain_of(data / name, bundle, cache)
+    masks = [read_nifti(path, "lesion") for path in sorted((data / name).parent.glob("Subject_*.nii.gz"))]
+    for whose, outline in (
+        ("deepbet's", ch2.with_data(deepbet[name].astype(np.uint8))),
+        ("the brain mask", brain.mask_on(ch2.grid)),
+    ):
+        shares = [inside(mask, outline) for mask in masks]
+        least, mean = 100 * min(shares), 100 * float(np.mean(shares))
+        print(f"  131 chronic lesions of ch2 in {whose}: least {least:.1f} %, mean {mean:.2f} %")
     on = "131 chronic lesions in the brain of ch2"
-    figures.append(figure("mean share of a real lesion mask inside the brain mask", 100 * np.mean(shares), on, "%"))
+    figures.append(figure("mean share of a real lesion mask inside the brain mask", mean, on, "%"))
     return figures
 
 

@@ -21,6 +21,9 @@ from willis.phantom.relaxation import FieldStrength, Relaxation
 
 B_VALUES = (800.0, 1000.0, 1000.0, 1000.0, 1200.0)  # s/mm²
 OLD_CAVITY_ADC, OLD_GLIOSIS_ADC = 2.6, 1.2  # 1e-3 mm²/s, assumed
+GREY = (Tissue.CORTEX, Tissue.HIPPOCAMPUS, Tissue.AMYGDALA)
+GREY_B0_SPREAD, GREY_ADC_SPREAD = (0.03, 0.15), (0.02, 0.10)  # between regions of one brain; assumed
+GREY_REGION_VOXELS = 7.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def draw_scene(
     b0 = paint(rng, codes, b0_palette, old)
     b0 *= 1 + f * (spin_echo_ratio(water.t2, te) - 1)
     adc = adc_map(rng, codes, tissue, old)
+    _vary_grey(rng, codes, b0, adc)
     adc *= 1 + f * (water.adc - 1)
     timing = {"tr_ms": flair.parameters["tr"], "te_ms": flair.parameters["te"], "ti_ms": flair.parameters["ti"]}
     brighter = flair_ratio(water.t2, **timing)
@@ -84,6 +88,15 @@ def draw_scene(
             "infarct": water.parameters,
         },
     )
+
+
+def _vary_grey(rng: np.random.Generator, codes: npt.NDArray[np.uint8], b0: Field, adc: Field) -> None:
+    """Let cortex be brighter in some regions than in others, as insula and cingulum are; both are changed."""
+    grey = lookup(GREY)[codes]
+    region = smooth_noise(rng, codes.shape, GREY_REGION_VOXELS)
+    own = smooth_noise(rng, codes.shape, GREY_REGION_VOXELS)
+    b0 *= 1 + grey * np.float32(rng.uniform(*GREY_B0_SPREAD)) * np.clip(region, -2, 2)
+    adc *= 1 - grey * np.float32(rng.uniform(*GREY_ADC_SPREAD)) * np.clip((region + own) / 2, -2, 2)
 
 
 def adc_map(rng: np.random.Generator, codes: npt.NDArray[np.uint8], tissue: Relaxation, old: Lesions) -> Field:
