@@ -56,10 +56,7 @@ class GroupMeasures:
 
     def of_all(self, counts: Sequence[PatientCounts]) -> dict[str, float]:
         """``dice_LABEL_GROUP``, the mean of patients who have the label, and ``dice_lesions``, that of both labels."""
-        measures = {
-            f"dice_{row['label']}_{row['group'].lower()}": row["dice_patients"]
-            for row in group_table(counts)
-        }
+        measures = {f"dice_{row['label']}_{row['group'].lower()}": row["dice_patients"] for row in group_table(counts)}
         every = [value for name, value in measures.items() if name.endswith(f"_{ALL}") and value is not None]
         return {
             "dice_lesions": float(np.mean(every)) if every else 0.0,

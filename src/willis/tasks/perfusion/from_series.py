@@ -49,9 +49,10 @@ class Curves:
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """Maps of a series on its own grid, where they hold, and how they were made."""
+    """Maps of a series on its own grid, where they hold, the head before contrast, and how they were made."""
 
     maps: Mapping[str, Volume]
+    baseline: Volume
     brain: Mask
     tissue: Mask
     curves: Curves
@@ -124,7 +125,8 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     }
     mean = np.asarray(curves.mean(axis=0), dtype=np.float64)
     shown = Curves(times, inputs.aif, inputs.vof, mean, count, inputs.scale)
-    return SeriesResult(maps, brain, tissue, shown, tuple(notes), details)
+    before = series.volume(baseline, role="ctp", unit="HU")
+    return SeriesResult(maps, before, brain, tissue, shown, tuple(notes), details)
 
 
 def _checked(series: Series) -> npt.NDArray[np.float64]:

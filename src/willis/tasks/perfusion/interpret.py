@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -260,8 +260,11 @@ def _value(measurements: Mapping[str, Measurement], name: str) -> float | None:
     return None if found is None else found.value
 
 
-def core_parts(prepared: PreparedMaps, reading: Reading) -> list[Lesion]:
-    """Connected parts of the core by falling volume, with their side; thresholds give no probability."""
+def core_parts(prepared: PreparedMaps, reading: Reading, region: Callable[[Mask, str], str]) -> list[Lesion]:
+    """Connected parts of the core by falling volume; ``region`` names each from its mask and its side.
+
+    Thresholds give no probability.
+    """
     if reading.core is None or not reading.core.any():
         return []
     labels, count = label_components(reading.core)
@@ -272,7 +275,7 @@ def core_parts(prepared: PreparedMaps, reading: Reading) -> list[Lesion]:
     return [
         Lesion(
             int(k + 1), float(sizes[k]), (float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
-            "core right" if on_right[k] >= 0.5 else "core left", float("nan"),
+            region(labels == k + 1, "right" if on_right[k] >= 0.5 else "left"), float("nan"),
         )
         for k in range(count)
     ]  # fmt: skip

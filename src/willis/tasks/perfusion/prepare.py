@@ -49,6 +49,8 @@ class PreparedMaps:
         Sentences that a reader must see.
     details
         How they were made, for the provenance.
+    baseline
+        The head before contrast, in HU, of a series; None for maps.
     """
 
     maps: Mapping[str, Volume]
@@ -60,6 +62,7 @@ class PreparedMaps:
     way: str
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Volume | None = None
 
     @property
     def grid(self) -> Grid:
@@ -97,8 +100,9 @@ def _from_series(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     if unused:
         notes.append(f"The maps {', '.join(n.upper() for n in unused)} were given and not read: the series was.")
     return PreparedMaps(
-        result.maps, "ctp", result.brain, result.tissue, midline, result.curves, "series", tuple(notes), result.details
-    )
+        result.maps, "ctp", result.brain, result.tissue, midline, result.curves, "series", tuple(notes), result.details,
+        result.baseline,
+    )  # fmt: skip
 
 
 def _timed(series: Series, options: Mapping[str, Any]) -> Series:

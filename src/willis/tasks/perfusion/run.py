@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from willis.findings import Findings, Mask, Measurement
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
-from willis.tasks.perfusion import beside, figures, interpret
+from willis.tasks.ct_template import Brought
+from willis.tasks.perfusion import beside, figures, interpret, territory
 from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read_by_network
 from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
@@ -68,15 +70,19 @@ def run(
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         reading = interpret.read_maps(prepared, thresholds)
-        measurements = interpret.measure(prepared, reading)
+        brought = territory.find_territories(prepared, reading)
+        places = territory.measure_territories(brought, reading, prepared.grid.voxel_ml)
+        measurements = _brain_last({**interpret.measure(prepared, reading), **places})
         missing = [name for name in NEEDED if name not in prepared.maps]
+        criteria = interpret.criteria(measurements, clinical.nihss, clinical.age)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, reading, network)
     tell(1.0, "done")
-    said = interpret.summarise(measurements, missing, thresholds)
+    where = territory.told_of_territory(brought, reading, prepared.grid.voxel_ml)
+    said = f"{interpret.summarise(measurements, missing, thresholds)} {where}".rstrip()
     if network is not None:
-        measurements = _with_network(measurements, network, prepared)
+        measurements = _brain_last({**measurements, **beside.measure_network(network, prepared.grid)})
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
@@ -88,8 +94,8 @@ def run(
         ],
         maps=[Mask(name, prepared.space, volume) for name, volume in prepared.maps.items() if name in MAPS],
         measurements=measurements,
-        lesions=interpret.core_parts(prepared, reading),
-        tables=_tables(prepared, reading, network, interpret.criteria(measurements, clinical.nihss, clinical.age)),
+        lesions=interpret.core_parts(prepared, reading, partial(territory.region_of, brought)),
+        tables=_tables(prepared, reading, network, brought, criteria),
         figures=pictures,
         provenance={
             **make_provenance(
@@ -108,6 +114,7 @@ def run(
         notes=[
             *prepared.notes,
             *_reading_notes(reading, measurements),
+            *([said_of] if (said_of := territory.note_of_territory(brought)) else []),
             *clinical.notes,
             *([*network.notes, *network.prediction.notes] if network is not None else []),
         ],
@@ -136,23 +143,27 @@ def _read_by_network(
     return read_by_network(prepared, scalars, bundle, settings=settings, min_ml=least, progress=progress), ""
 
 
-def _with_network(
-    measurements: Mapping[str, Measurement], network: NetworkReading, prepared: PreparedMaps
-) -> dict[str, Measurement]:
+def _brain_last(every: Mapping[str, Measurement]) -> dict[str, Measurement]:
     """All measurements, the brain's volume last."""
-    every = {**measurements, **beside.measure_network(network, prepared.grid)}
     return {**{name: m for name, m in every.items() if name != "brain_volume"}, "brain_volume": every["brain_volume"]}
 
 
 def _tables(
-    prepared: PreparedMaps, reading: interpret.Reading, network: NetworkReading | None, criteria: list[dict[str, Any]]
-) -> dict[str, list[dict[str, Any]]]:
+    prepared: PreparedMaps, reading: interpret.Reading, network: NetworkReading | None, brought: Brought,
+    criteria: list[dict[str, Any]],
+) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
     slices = interpret.slice_table(prepared, reading)
+    masks = {"core": reading.core, "penumbra": reading.penumbra}
+    if network is not None:
+        masks |= {"network_core": network.core, "network_penumbra": network.penumbra}
+    rows = territory.territory_table(brought, prepared, masks)
+    placed = {"territories": rows} if rows else {}
     if network is None:
-        return {"criteria": criteria, "slices": slices}
+        return {"criteria": criteria, **placed, "slices": slices}
     return {
         "readings": beside.readings_table(network, reading, prepared.grid),
         "criteria": criteria,
+        **placed,
         "slices": beside.with_network_slices(slices, network, prepared.grid),
     }
 

@@ -37,6 +37,8 @@ SPEC = TaskSpec(
         MeasurementSpec("severe_volume", "ml", "Tissue with Tmax above 10 s."),
         MeasurementSpec("hypoperfusion_intensity_ratio", "1", "Tmax above 10 s over Tmax above 6 s, by volume."),
         MeasurementSpec("left_share", "%", "Share of the hypoperfused tissue on the patient's left."),
+        MeasurementSpec("<territory>_<side>_hypoperfused_volume", "ml", "Hypoperfused tissue of a territory."),
+        MeasurementSpec("<territory>_<side>_core_volume", "ml", "Core in a territory."),
         MeasurementSpec("reference_cbf", "ml/100g/min", "Mean CBF of normally supplied tissue of the other side."),
         MeasurementSpec("low_flow_elsewhere_volume", "ml", "CBF below 30 % without delay: old infarct, for one."),
         MeasurementSpec("long_transit_volume", "ml", "MTT above 145 % of the other side's, where Tmax is missing."),
