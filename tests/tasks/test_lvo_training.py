@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from willis.infer.nnunet import placed_image, placed_labels
 from willis.io.nifti import write_nifti
 from willis.io.tables import read_table
 from willis.learn.recipe import FoldSettings, Recipe
+from willis.models.manifest import make_manifest
 from willis.models.nnunet_plan import NnunetPlan
 from willis.models.store import open_bundle
-from willis.tasks.lvo import dataset, headspace, occlusion, occlusion_cases
+from willis.tasks.lvo import dataset, headspace, occlusion, occlusion_cases, validated
 from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.labelled_scans import FILES, NEGATIVES, POSITIVES
 from willis.tasks.settings import RunSettings
@@ -285,10 +287,8 @@ def test_a_patient_without_ct_is_refused_whatever_is_asked_for(scans):
 
 
 def test_a_bundle_trained_without_vessels_runs_without_them(prepared_head, tmp_path):
-    from dataclasses import replace
-
     fields = {**dataset.manifest_fields({"stage": "occlusion", "missing": "zero"}), "task": "lvo"}
-    manifest = occlusion_cases.make_manifest({**fields, "network": {"name": "mcresnet"}}, "made")
+    manifest = make_manifest({**fields, "network": {"name": "mcresnet"}}, "made")
     image = occlusion.network_input(replace(prepared_head, vessels=None), manifest)
     assert not image[1].any()
     with pytest.raises(BadInputError, match="needs vessels"):
@@ -298,3 +298,39 @@ def test_a_bundle_trained_without_vessels_runs_without_them(prepared_head, tmp_p
 def test_the_stage_must_be_known():
     with pytest.raises(BadInputError, match="stage"):
         dataset.training_cases({"stage": "where"})
+
+
+def judged(logits: list[float], positives: int) -> list[validated.JudgedScan]:
+    return [validated.JudgedScan(f"P{n}", n < positives, logit) for n, logit in enumerate(logits)]
+
+
+def test_patients_left_out_give_a_table_figures_and_a_calibration():
+    fields = {**dataset.manifest_fields({"stage": "occlusion"}), "task": "lvo", "network": {"name": "mcresnet"}}
+    manifest = make_manifest(fields, "made")
+    scans = judged([2.0, 1.0, 0.5, -1.0, -2.0, 0.8, -1.5, -3.0], 4)
+    rows = validated.scan_rows(scans, manifest)
+    assert list(rows[0]) == ["Patient ID", "Ground Truth", "Probability", "Prediction"]
+    assert [row["Prediction"] for row in rows] == [1, 1, 1, 0, 0, 1, 0, 0]
+    figures = {figure.name: figure for figure in validated.scan_figures(scans, manifest, np.random.default_rng(0))}
+    assert figures["sensitivity"].value == figures["specificity"].value == 0.75
+    assert figures["auc"].value == 14 / 16
+    assert figures["auc"].interval[0] < 14 / 16 <= figures["auc"].interval[1]
+    fitted = validated.calibration_of(scans, "FOLDER")
+    assert fitted.origin == "Platt scaling on 8 patients of FOLDER, 4 occluded"
+    tuned = validated.scan_rows(scans, manifest.changed(calibration=fitted))
+    assert np.mean([row["Probability"] for row in tuned]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_vessels_are_scored_each_for_itself_and_segments_counted():
+    truth = vessel_labels(0).data
+    found = np.where(truth == 2, 0, truth)
+    assert validated.vessel_row(found, truth) == {"c7": 1.0, "m1": 0.0, "m2": 1.0, "other": 1.0}
+    absent = validated.vessel_row(np.where(truth == 3, 0, truth), np.where(truth == 3, 0, truth))
+    assert np.isnan(absent["m2"])
+    rows = [validated.vessel_row(found, truth), absent]
+    figures = {f.name: f for f in validated.vessel_figures(rows, np.random.default_rng(0))}
+    assert (figures["dice_m1"].value, figures["dice_m1"].interval) == (0.5, (0.0, 1.0))
+    assert figures["dice_m2"].patients == 1
+    table = validated.confusion(["m1", "m1", "c7"], ["m1", "m1+m2", "c7"])
+    assert table[0] == {"segment": "m1", "m1": 1, "m2": 0, "c7": 0, "c7+m1": 0, "m1+m2": 1}
+    assert sum(sum(v for k, v in row.items() if k != "segment") for row in table) == 3

@@ -17,7 +17,18 @@ BrainMaskOf = Callable[[Volume], Volume]
 
 
 def brain_mask(study: Study, image: Volume, brain_mask_of: BrainMaskOf) -> Volume:
-    """The study's own mask on the image's grid, ``uint8``; without one, what ``brain_mask_of`` finds.
+    """The study's own mask as :func:`own_brain_mask` gives it; without one, what ``brain_mask_of`` finds."""
+    own = own_brain_mask(study, image)
+    return own if own is not None else brain_mask_of(image)
+
+
+def own_brain_mask(study: Study, image: Volume, called: str = "") -> Volume | None:
+    """The study's own mask on the image's grid, ``uint8``; None without one.
+
+    Parameters
+    ----------
+    called
+        What a message calls the image; its role when empty.
 
     Raises
     ------
@@ -27,14 +38,14 @@ def brain_mask(study: Study, image: Volume, brain_mask_of: BrainMaskOf) -> Volum
         When it lies on another grid.
     """
     if "brain" not in study:
-        return brain_mask_of(image)
+        return None
     given = study["brain"]
     if not given.grid.same_as(image.grid):
         turned = reorient(given, image.grid.orientation)
         if not turned.grid.same_as(image.grid):
             raise GeometryError(
-                f"the brain mask {given.grid.shape} does not lie on the grid of the {image.role} {image.grid.shape}. "
-                "Resample it onto that image, or leave it out."
+                f"the brain mask {given.grid.shape} does not lie on the grid of the {called or image.role} "
+                f"{image.grid.shape}. Resample it onto that image, or leave it out."
             )
         given = turned
     if not (given.data > 0).any():

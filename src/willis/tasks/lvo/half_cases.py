@@ -30,7 +30,7 @@ from willis.tasks.lvo.halves import (
     willis_grid,
 )
 from willis.tasks.lvo.spec import OUTPUTS, SHUT, SPEC, VESSELS
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.volume.grid import FloatArray
 from willis.volume.resample import resample_to
 
@@ -114,8 +114,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
     """Halves of phantoms of another seed, and of held-out heads where the recipe names some."""
     phantom = HalfData.parse(data, "[data] of the recipe").phantom
-    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed)
-    return [source.case(index) for index in range(phantom.validation_count)]
+    return held_out_cases(phantom, PhantomSource)
 
 
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:

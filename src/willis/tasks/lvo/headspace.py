@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from willis.errors import BadInputError, GeometryError
+from willis.errors import BadInputError
 from willis.image.affine import AffineFit, register_affine
 from willis.image.ct_brain import ct_brain_mask
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
 from willis.image.mirror import midplane_grid
 from willis.image.morphology import dilate_mm
 from willis.study import Study
+from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.ct_template import LEAST_OVERLAP, SKULL_MM, WINDOW_HU, template
 from willis.volume.grid import Grid, Shape3
-from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -77,7 +77,7 @@ def find_head(study: Study, ct: Volume) -> HeadSpace:
     BadInputError
         When the CT shows no head, or its brain can't be found.
     """
-    given = _given_brain(study, ct)
+    given = own_brain_mask(study, ct, "CT")
     stripped = not (ct.data > WINDOW_HU[1]).any()
     fixed = template("ct")
     if stripped:
@@ -102,21 +102,6 @@ def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
         raise BadInputError(
             f"the {ct.role} shows only {fit.overlap:.0%} of the brain; at least {LEAST_OVERLAP:.0%} is needed."
         )
-
-
-def _given_brain(study: Study, ct: Volume) -> Volume | None:
-    """The user's mask, turned as the CT is."""
-    if "brain" not in study:
-        return None
-    given = study["brain"]
-    if not given.grid.same_as(ct.grid):
-        given = reorient(given, ct.grid.orientation)
-    if not given.grid.same_as(ct.grid):
-        raise GeometryError(
-            f"the brain mask {given.grid.shape} does not lie on the grid of the CT {ct.grid.shape}. Resample it "
-            "onto that image, or leave it out."
-        )
-    return replace(given, role="brain")
 
 
 def _found_brain(ct: Volume, fit: AffineFit) -> Volume:

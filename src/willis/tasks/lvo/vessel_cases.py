@@ -76,6 +76,11 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     return [source.case(index) for index in range(len(source))]
 
 
+def left_out(data: Mapping[str, Any], folds: FoldSettings | None) -> tuple[LabelledImage, ...]:
+    """Files of the fold that is left out."""
+    return _source(data, folds, "validation").images
+
+
 def _source(
     data: Mapping[str, Any], folds: FoldSettings | None, part: Literal["training", "validation"]
 ) -> FolderSource:

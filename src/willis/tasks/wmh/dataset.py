@@ -21,7 +21,7 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.training import WmhCase, training_case
 from willis.settings import Settings
 from willis.tasks.brain.find import find_brain
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.tasks.wmh.prepare import SHAPE, network_channel, prepare
 from willis.tasks.wmh.spec import SPEC
 from willis.volume.resample import resample_to
@@ -135,10 +135,7 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
         return [left_out.case(index) for index in range(len(left_out))]
-    phantom = settings.phantom
-    heads = anatomies_of(phantom, validation=True)
-    source = PhantomSource(heads, phantom.validation_seed, settings.intensity)
-    return [source.case(index) for index in range(phantom.validation_count)]
+    return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings.intensity))
 
 
 def _folder_source(
