@@ -10,10 +10,11 @@ import willis
 from willis.app.cli.main import call
 from willis.errors import BadInputError, GeometryError
 from willis.findings import Measurement
-from willis.io.colormap import jet, paint, with_bar
+from willis.io.colormap import find_bar, jet, paint, with_bar
 from willis.io.derivatives import read_derivatives
 from willis.io.nifti import write_nifti
 from willis.io.nifti_series import write_series
+from willis.io.pictures import read_pictures
 from willis.measure.overlap import dice
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
 from willis.study import Study
@@ -313,11 +314,19 @@ def test_one_volume_given_as_a_series_is_refused(head, tmp_path, capsys):
 
 
 @pytest.mark.real
-def test_the_real_colour_map_is_read_by_its_bar(real_data):
+def test_the_real_colour_map_is_read_by_its_bar(real_data, monkeypatch):
     path = real_data / "ctp_colour" / "ct_perfusion.nii.gz"
+    monkeypatch.setattr(figures, "make", DRAW)
     found = willis.run("perfusion", willis.read_study(mtt=path), range="mtt=0:20")
-    assert "CBF and Tmax are missing" in found.summary
+    assert "CBF and Tmax are missing" in found.summary and "core_volume" not in found.measurements
+    assert any("bar found at rows 68 to 246, columns 5 to 12 (179 colours)" in note for note in found.notes)
+    assert [figure.name for figure in found.figures] == ["maps", "mtt-as-given"]
     volume = maps_of(found)["mtt"]
     inside = np.isfinite(volume.data) & (volume.data > 0)
     assert 1000 < inside.sum() * volume.grid.voxel_ml < 1500
     assert 4 < np.median(volume.data[inside]) < 12
+    pictures, _, _ = read_pictures(path)
+    bar = find_bar(pictures)
+    again = paint(volume.data.transpose(1, 0, 2), (0.0, 20.0), bar.colours, inside.transpose(1, 0, 2))
+    away = np.abs(again.astype(int) - pictures)[inside.transpose(1, 0, 2)]
+    assert np.percentile(away, 99) <= 6, "painted anew by the bar, the values look as the picture did"

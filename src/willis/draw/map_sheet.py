@@ -21,6 +21,7 @@ from willis.draw.slices import bounds_of, choose_slices
 from willis.volume.volume import Volume
 
 BAR_PX = 120
+KEPT = 64  # colours of bars that stay as they are; the others are for outlines and soft edges
 CHART_PX = (1000, 380)
 
 
@@ -66,7 +67,7 @@ def map_sheet(
             picture = crop(values, "axial", index, bounds)
             height, width = picture.shape[0] * size[0], picture.shape[1] * size[1]
             axes.imshow(
-                np.ma.masked_invalid(picture), cmap=_colormap(shown.colours), vmin=shown.limits[0],
+                np.ma.masked_invalid(picture), cmap=colormap_of(shown.colours), vmin=shown.limits[0],
                 vmax=shown.limits[1], extent=(0, width, height, 0), interpolation="nearest", aspect="auto",
             )  # fmt: skip
             axes.set_autoscale_on(False)
@@ -76,9 +77,9 @@ def map_sheet(
                 write(axes, place(position_mm(grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
             if column == 0:
                 write(axes, shown.title, 0.5, 0.98, "center", "top", INK, bold=True)
-        _bar(sheet, row, shown)
+        draw_bar(sheet, row, shown)
     sheet.footer(outlines, (CONVENTION,))
-    return encode_png(sheet.figure)
+    return encode_png(sheet.figure, kept=kept_colours(maps))
 
 
 def curve_chart(curves: Mapping[str, npt.NDArray[np.float64]], times_s: npt.NDArray[np.float64],
@@ -103,17 +104,27 @@ def curve_chart(curves: Mapping[str, npt.NDArray[np.float64]], times_s: npt.NDAr
     return encode_png(figure)
 
 
-def _colormap(colours: str | npt.NDArray[np.uint8]) -> Colormap:
+def kept_colours(maps: Sequence[ColourMap]) -> npt.NDArray[np.uint8]:
+    """(n, 3) colours of the maps' bars, in even steps, that a picture of few colours must not lose."""
+    share = np.linspace(0, 1, KEPT)
+    every = np.concatenate([np.asarray(colormap_of(shown.colours)(share))[:, :3] for shown in maps])
+    found = np.unique(np.rint(255 * every).astype(np.uint8), axis=0)
+    return found[:: -(-len(found) // KEPT)]
+
+
+def colormap_of(colours: str | npt.NDArray[np.uint8]) -> Colormap:
+    """Colours of a map; black where there is no value."""
     found = colormaps[colours] if isinstance(colours, str) else ListedColormap(np.asarray(colours) / 255.0)
     return found.with_extremes(bad="black")
 
 
-def _bar(sheet: Sheet, row: int, shown: ColourMap) -> None:
+def draw_bar(sheet: Sheet, row: int, shown: ColourMap) -> None:
+    """The bar of a map with its values, on the right of a row of panels."""
     top = sheet.top + row * (sheet.panel_h + 6)
     box = (1 - (BAR_PX - 14) / WIDTH_PX, 1 - (top + 0.92 * sheet.panel_h) / sheet.height, 16 / WIDTH_PX,
            0.8 * sheet.panel_h / sheet.height)  # fmt: skip
     axes = sheet.figure.add_axes(box)
-    bar = sheet.figure.colorbar(ScalarMappable(Normalize(*shown.limits), _colormap(shown.colours)), cax=axes)
+    bar = sheet.figure.colorbar(ScalarMappable(Normalize(*shown.limits), colormap_of(shown.colours)), cax=axes)
     bar.ax.tick_params(labelsize=points(14), colors=INK, width=points(1), length=points(4))
     bar.ax.locator_params(nbins=4)
     bar.outline.set_visible(False)

@@ -47,7 +47,7 @@ def read_colour_map(path: Path | str, role: str) -> Volume:
         When it can't be read, is grey, or has no colour bar.
     """
     path = Path(path)
-    pictures, grid, notes = _read(path)
+    pictures, grid, notes = read_pictures(path)
     if (np.ptp(pictures.astype(np.int16), axis=3) >= COLOURED).mean() < 1e-3:
         raise BadInputError(
             f"{path} is a grey picture; a colour-coded {role.upper()} map is needed, or the map's values as NIfTI."
@@ -68,7 +68,7 @@ def read_colour_map(path: Path | str, role: str) -> Volume:
 
 def read_grey(path: Path | str, role: str) -> Volume:
     """Pictures as their mean of red, green and blue, for a map that is only shown."""
-    pictures, grid, notes = _read(Path(path))
+    pictures, grid, notes = read_pictures(Path(path))
     grey = pictures.mean(axis=3, dtype=np.float32).transpose(1, 0, 2)
     return Volume(np.ascontiguousarray(grey), grid, role, "", notes)
 
@@ -80,8 +80,14 @@ def sha256_of_pictures(path: Path) -> str:
     return hashlib.sha256("".join(sha256_of(file) for file in _slices(path)).encode()).hexdigest()
 
 
-def _read(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
-    """(rows, columns, slices, 3) as shown: row 0 anterior, column 0 the patient's right; and their grid, LPS."""
+def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
+    """(rows, columns, slices, 3) as shown, their grid, LPS, and notes; row 0 is anterior, column 0 the patient's right.
+
+    Raises
+    ------
+    BadInputError
+        When one can't be read.
+    """
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
         files = _slices(path) if path.is_dir() else [path]
         pictures = np.stack([_picture(file) for file in files], axis=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,11 @@ from willis.draw.map_sheet import ColourMap, curve_chart, map_sheet
 from willis.draw.mosaic import axial_mosaic
 from willis.draw.palette import BRAIN, LEFT, RIGHT, SERIES
 from willis.draw.panel import Outline
+from willis.draw.recovered_sheet import recovered_sheet
 from willis.findings import Figure
+from willis.io.colormap import find_bar
+from willis.io.pictures import read_pictures
+from willis.study import Source
 from willis.tasks.perfusion.by_network import NetworkReading
 from willis.tasks.perfusion.interpret import Mask, Reading
 from willis.tasks.perfusion.prepare import PreparedMaps
@@ -27,8 +32,16 @@ SHOWN = {  # title, values at the ends of the bar, usual colours
 BESIDE = ("tmax", "cbf")  # shown with the network's outlines
 
 
-def make(prepared: PreparedMaps, reading: Reading, network: NetworkReading | None = None) -> list[Figure]:
-    """Maps with outlines by thresholds and by the network, curves of the input functions, where they were taken."""
+def make(
+    prepared: PreparedMaps,
+    reading: Reading,
+    network: NetworkReading | None = None,
+    sources: Mapping[str, Source] | None = None,
+) -> list[Figure]:
+    """Maps with outlines by thresholds and by the network, curves of the input functions, where they were taken.
+
+    ``sources`` are the study's: colour-coded maps are shown once more as they were given.
+    """
     brain = Volume(prepared.brain.astype(np.uint8), prepared.grid, role="brain")
     by_rule = {
         "core": reading.core,
@@ -52,6 +65,7 @@ def make(prepared: PreparedMaps, reading: Reading, network: NetworkReading | Non
                 _sheet(prepared, {"core": network.core, "penumbra": network.penumbra}, BESIDE),
             )
         )
+    figures += [_as_given(prepared, name, sources[name].path) for name in prepared.bars if sources and name in sources]
     if prepared.curves is not None:
         figures += [_curves(prepared), _vessels(prepared)]
     if "mip" in prepared.maps:
@@ -72,6 +86,22 @@ def _sheet(prepared: PreparedMaps, masks: Mapping[str, Mask | None], names: Sequ
     ]  # fmt: skip
     shown = [ColourMap(prepared.maps[name], *SHOWN[name]) for name in names if name in prepared.maps]
     return map_sheet(shown, Volume(prepared.tissue.astype(np.uint8), prepared.grid), outlines)
+
+
+def _as_given(prepared: PreparedMaps, name: str, path: Path) -> Figure:
+    """A map as it was given above the values read from it, in the bar's own colours."""
+    pictures, _, _ = read_pictures(path)
+    bar = find_bar(pictures)
+    assert bar is not None, "a colour-coded map without a bar is refused before"
+    values = prepared.maps[name]
+    shown = ColourMap(values, SHOWN[name][0], prepared.bars[name], bar.colours)
+    return Figure(
+        f"{name}-as-given",
+        f"{SHOWN[name][0].partition(',')[0]} as it was given, with the colour bar that was found, above the values "
+        "that were read by it.",
+        "quality",
+        recovered_sheet(pictures, (bar.rows, bar.columns), shown, prepared.brain),
+    )
 
 
 def _curves(prepared: PreparedMaps) -> Figure:

@@ -51,6 +51,8 @@ class PreparedMaps:
         How they were made, for the provenance.
     baseline
         The head before contrast, in HU, of a series; None for maps.
+    bars
+        Values at the ends of the bar of each map that came in colours.
     """
 
     maps: Mapping[str, Volume]
@@ -63,6 +65,7 @@ class PreparedMaps:
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     baseline: Volume | None = None
+    bars: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -132,8 +135,19 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
         maps["mip"] = valued["mip"]
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes]
     midline = find_midline(Volume(brain.astype(np.uint8), grid))
-    way = "colours" if any(study[name].unit == BAR_UNIT for name in names) else "maps"
-    return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {})
+    bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
+    way = "colours" if bars else "maps"
+    return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
+
+
+def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
+    """Values at the two ends of a bar, in the map's own unit, from two of its places."""
+    known = np.isfinite(shares.data)
+    first, last = (int(f(np.where(known, shares.data, fill))) for f, fill in ((np.argmin, 2), (np.argmax, -1)))
+    a, b = (float(shares.data.flat[at]) for at in (first, last))
+    low, high = (float(values.data.flat[at]) for at in (first, last))
+    slope = (high - low) / max(b - a, 1e-6)
+    return low - a * slope, low + (1 - a) * slope
 
 
 def _valued(volume: Volume, options: Mapping[str, Any]) -> Volume:

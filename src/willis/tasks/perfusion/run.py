@@ -77,7 +77,7 @@ def run(
         criteria = interpret.criteria(measurements, clinical.nihss, clinical.age)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(prepared, reading, network)
+        pictures = figures.make(prepared, reading, network, study.sources)
     tell(1.0, "done")
     where = territory.told_of_territory(brought, reading, prepared.grid.voxel_ml)
     said = f"{interpret.summarise(measurements, missing, thresholds)} {where}".rstrip()
