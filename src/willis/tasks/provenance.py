@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from willis.models.manifest import Manifest
+from willis.infer.ensemble import Prediction
+from willis.models.bundle import Bundle
 from willis.study import Study
 from willis.tasks.settings import RunSettings
 from willis.tasks.taskspec import TaskSpec
@@ -41,13 +42,14 @@ class Stopwatch:
         )
 
 
-def describe_bundle(manifest: Manifest, digest: str) -> dict[str, Any]:
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """What a result must say of the model that made it."""
+    manifest = bundle.manifest
     return {
         "name": manifest.name,
         "version": manifest.version,
         "title": manifest.title,
-        "sha256": digest,
+        "sha256": bundle.digest,
         "members": len(manifest.members),
         "licence": manifest.licence,
         "intended_use": manifest.intended_use,
@@ -55,6 +57,15 @@ def describe_bundle(manifest: Manifest, digest: str) -> dict[str, Any]:
         "source": manifest.source,
         "peculiarities": list(manifest.peculiarities),
         "threshold": manifest.threshold.model_dump(),
+    }
+
+
+def describe_prediction(prediction: Prediction) -> dict[str, Any]:
+    """What ran a network, and how much memory it was thought to take."""
+    return {
+        "engine": prediction.engine,
+        "precision": prediction.precision,
+        "peak_memory_estimate_gb": prediction.peak_memory_estimate_gb,
     }
 
 
@@ -79,7 +90,7 @@ def make_provenance(
     bundles
         From :func:`describe_bundle`, the task's own first.
     prediction
-        Engine, precision, device and estimated memory of the prediction.
+        From :func:`describe_prediction`; of several predictions, one for each.
     stopwatch
         Seconds of each stage.
     methods

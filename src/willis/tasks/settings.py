@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from willis.errors import BadInputError, invalid_option
 
@@ -13,6 +13,15 @@ Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 Progress = Callable[[float, str], None]
 """Told the fraction of the work that is done, 0 to 1, and in words what is being done now."""
+
+
+class Running(TypedDict):
+    """How a network is run, as keyword arguments of a prediction."""
+
+    engine: EngineName
+    precision: Precision
+    memory_limit_gb: float | None
+    threads: int | None
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,16 @@ class RunSettings:
             raise BadInputError(f"--memory-limit is {self.memory_limit_gb} GB; it must be above 0.")
         if self.threads is not None and self.threads < 1:
             raise BadInputError(f"--threads is {self.threads}; at least 1 is needed.")
+
+    @property
+    def running(self) -> Running:
+        """All but the bundle."""
+        return {
+            "engine": self.engine,
+            "precision": self.precision,
+            "memory_limit_gb": self.memory_limit_gb,
+            "threads": self.threads,
+        }
 
 
 def silent(fraction: float, stage: str) -> None:

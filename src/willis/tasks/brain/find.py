@@ -121,10 +121,7 @@ def _predict_both_ways(bundle: Bundle, x: npt.NDArray[np.float32], settings: Run
         return predict(
             bundle,
             image,
-            engine=settings.engine,
-            precision=settings.precision,
-            memory_limit_gb=settings.memory_limit_gb,
-            threads=settings.threads,
+            **settings.running,
         )
 
     seen = found_in(x)

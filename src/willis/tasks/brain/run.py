@@ -10,7 +10,7 @@ from willis.study import Study
 from willis.tasks.brain import figures
 from willis.tasks.brain.find import Brain, find_brain
 from willis.tasks.brain.spec import SPEC
-from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, silent
 from willis.tasks.taskspec import OptionValue
 
@@ -61,12 +61,8 @@ def run(
             study,
             options=options,
             settings=settings,
-            bundles=[describe_bundle(bundle.manifest, bundle.digest)],
-            prediction={
-                "engine": brain.prediction.engine,
-                "precision": brain.prediction.precision,
-                "peak_memory_estimate_gb": brain.prediction.peak_memory_estimate_gb,
-            },
+            bundles=[describe_bundle(bundle)],
+            prediction=describe_prediction(brain.prediction),
             stopwatch=watch,
             methods=_methods(brain),
         ),

@@ -22,7 +22,7 @@ from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
 from willis.tasks.prepared import Prepared
-from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.volume.resample import resample_to
@@ -61,10 +61,7 @@ def analyse(
         prediction = predict(
             bundle,
             prepared.image,
-            engine=settings.engine,
-            precision=settings.precision,
-            memory_limit_gb=settings.memory_limit_gb,
-            threads=settings.threads,
+            **settings.running,
             progress=part_of(tell, 1 / STEPS, 2 / STEPS, "predicting"),
         )
     with watch.stage("votes"):
@@ -133,12 +130,8 @@ def run(
             study,
             options={**options, "b_value": pair.b},
             settings=settings,
-            bundles=[describe_bundle(bundle.manifest, bundle.digest)],
-            prediction={
-                "engine": prediction.engine,
-                "precision": prediction.precision,
-                "peak_memory_estimate_gb": prediction.peak_memory_estimate_gb,
-            },
+            bundles=[describe_bundle(bundle)],
+            prediction=describe_prediction(prediction),
             stopwatch=watch,
             methods=_methods(study, pair, prepared, bundle),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},

@@ -129,10 +129,7 @@ def read_by_network(
         bundle,
         image,
         mask=inside,
-        engine=settings.engine,
-        precision=settings.precision,
-        memory_limit_gb=settings.memory_limit_gb,
-        threads=settings.threads,
+        **settings.running,
         progress=progress,
     )
     names = bundle.manifest.outputs

@@ -17,7 +17,7 @@ from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read
 from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
-from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.volume.volume import Volume
@@ -103,7 +103,7 @@ def run(
                 study,
                 options=options,
                 settings=settings,
-                bundles=[describe_bundle(network.bundle.manifest, network.bundle.digest)] if network else [],
+                bundles=[describe_bundle(network.bundle)] if network else [],
                 prediction=_prediction(network),
                 stopwatch=watch,
                 methods=_methods(prepared, thresholds, network),
@@ -171,11 +171,7 @@ def _tables(
 def _prediction(network: NetworkReading | None) -> dict[str, Any]:
     if network is None:
         return {}
-    return {
-        "engine": network.prediction.engine,
-        "precision": network.prediction.precision,
-        "peak_memory_estimate_gb": network.prediction.peak_memory_estimate_gb,
-    }
+    return describe_prediction(network.prediction)
 
 
 def _number(value: OptionValue) -> float:

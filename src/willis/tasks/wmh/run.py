@@ -19,7 +19,7 @@ from willis.tasks.brain.find import Brain, find_brain
 from willis.tasks.brain.mask import masks_of
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
 from willis.tasks.prepared import Prepared
-from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
+from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.wmh import figures, interpret
@@ -85,10 +85,7 @@ def run(
             bundle,
             prepared.image,
             mask=prepared.mask,
-            engine=settings.engine,
-            precision=settings.precision,
-            memory_limit_gb=settings.memory_limit_gb,
-            threads=settings.threads,
+            **settings.running,
             progress=part_of(tell, 2 / STEPS, 3 / STEPS, "predicting"),
         )
     tell(3 / STEPS, "measuring")
@@ -124,14 +121,8 @@ def run(
             study,
             options={**options, "threshold": rules.threshold, "min_size": rules.min_mm3},
             settings=settings,
-            bundles=[
-                describe_bundle(b.manifest, b.digest) for b in (bundle, *([brain.bundle] if brain is not None else []))
-            ],
-            prediction={
-                "engine": prediction.engine,
-                "precision": prediction.precision,
-                "peak_memory_estimate_gb": prediction.peak_memory_estimate_gb,
-            },
+            bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
+            prediction=describe_prediction(prediction),
             stopwatch=watch,
             methods=_methods(study, prepared, bundle, rules),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
