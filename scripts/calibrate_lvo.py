@@ -5,7 +5,8 @@
 
 Writes one row a patient and prints figures with 95 % intervals. Of the second stage: sensitivity, specificity and AUC;
 slope and intercept of its logits (Platt 1999) are written into the bundle's manifest, with where they come from. The
-figures are those before: patients that calibrate a bundle measure nothing. Of the first stage: Dice of each vessel.
+figures are those before: patients that calibrate a bundle measure nothing. Of the first stage: Dice of each vessel. Of
+the third: answers against the truth, on the labelled vessels.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
 from willis.io.size_tables import write_csv
 from willis.learn.recipe import FoldSettings, read_recipe
+from willis.measure.decision import share
 from willis.models.bundle import Bundle
 from willis.models.store import amend_bundle, open_bundle
-from willis.tasks.lvo import vessel_cases
+from willis.tasks.lvo import segment_cases, vessel_cases
 from willis.tasks.lvo.dataset import validation_cases
 from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.hounsfield import as_hounsfield
+from willis.tasks.lvo.segment import counted, projected
 from willis.tasks.lvo.validated import (
     Estimate,
     calibration_of,
+    confusion,
     judged_scans,
     scan_figures,
     scan_rows,
@@ -68,6 +72,25 @@ def judge_vessels(bundle: Bundle, data: dict, folds: FoldSettings | None, out: P
     return vessel_figures(rows, np.random.default_rng(SEED))
 
 
+def judge_segment(bundle: Bundle, data: dict, folds: FoldSettings | None, out: Path) -> list[Estimate]:
+    """The third stage, on labelled vessels: the confusion of segments, and the share of right answers."""
+    if folds is None:
+        raise BadInputError("no patient is left out; give --folds as in the training.")
+    source = segment_cases.source_of(data, folds, "validation")
+    truth = [segment for segment, _ in source.told]
+    said = []
+    for files in source.images:
+        ct = as_hounsfield(read_nifti(files.image, "ncct"))
+        counts, _ = counted(projected(ct, read_vessels(files.labels, ct)), bundle, RunSettings())
+        said.append(max(counts, key=lambda name: counts[name]) if any(counts.values()) else "none")
+    rows = confusion(truth, said)
+    write_csv([list(rows[0]), *(list(row.values()) for row in rows)], out / "validation_segments.csv")
+    for row in rows:
+        print("  ".join(f"{value!s:>8}" for value in row.values()))
+    right = share([true == one for true, one in zip(truth, said, strict=True)])
+    return [Estimate("accuracy", right.value, right.interval, right.cases)]
+
+
 def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,7 +103,7 @@ def main() -> None:
     asked = parser.parse_args()
     data = {**read_recipe(asked.recipe).data, "folder": asked.data}
     folds = FoldSettings(count=asked.folds, index=asked.fold) if asked.folds else None
-    judges = {"occlusion": judge_occlusion, "vessels": judge_vessels}
+    judges = {"occlusion": judge_occlusion, "vessels": judge_vessels, "segment": judge_segment}
     if data.get("stage") not in judges:
         raise BadInputError(f"the recipe's stage is {data.get('stage')!r}; judged are {', '.join(judges)}.")
     for figure in judges[data["stage"]](open_bundle(str(asked.bundle), "lvo"), data, folds, asked.output):

@@ -126,6 +126,13 @@ def test_the_length_of_a_tube_is_that_of_its_middle_line():
     assert length_mm(bent, (1.0, 1.0, 1.0)) == pytest.approx(17 + 22, abs=0.7)  # the corner is cut by a diagonal
 
 
+def test_the_length_of_pieces_is_that_of_the_longest_wherever_it_lies():
+    mask = np.zeros((40, 12, 12), bool)
+    mask[2:5, 2, 2] = mask[10:30, 6, 6] = mask[35, 9, 9] = True
+    for turned in (mask, mask[::-1], mask[:, ::-1, ::-1]):
+        assert length_mm(turned, (0.5, 1, 1)) == pytest.approx(19 * 0.5)
+
+
 def dense_head(left_hu: float, right_hu: float) -> tuple[Volume, Volume, np.ndarray]:
     values = np.full(GRID.shape, 30.0)
     labels = np.zeros(GRID.shape, np.uint8)

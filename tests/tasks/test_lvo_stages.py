@@ -58,7 +58,7 @@ def mcresnet(folder, **changes):
 
 def test_an_imported_model_finds_the_vessels_that_its_judge_finds(ct, golden, tmp_path):
     bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / "b", name="made")
-    found = find_vessels(ct, bundle, RunSettings(threads=1))
+    found = find_vessels(ct, bundle, RunSettings(engine="torch", threads=1))
     assert found.grid is ct.grid
     assert np.mean(found.data == golden["3d_fullres_mirrored_labels"]) > 0.995  # c7 and m1 are codes 1 and 2 of both
 

@@ -101,7 +101,9 @@ def toml_of(held: dict) -> str:
     return "".join(f"{name} = {value(one)}\n" for name, one in held.items())
 
 
-@pytest.mark.parametrize("name", ["lvo.toml", "lvo-vessels.toml", "lvo-occlusion.toml", "lvo-occlusion-published.toml"])
+@pytest.mark.parametrize(
+    "name", ["lvo.toml", "lvo-vessels.toml", "lvo-occlusion.toml", "lvo-occlusion-published.toml", "lvo-segment.toml"]
+)
 def test_recipes_of_all_stages_describe_bundles(name):
     recipe = Recipe.parse(tomllib.loads((RECIPES / name).read_text(encoding="utf-8")), name)
     fields = dataset.manifest_fields(recipe.data)
@@ -127,7 +129,7 @@ def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder
     bundle = open_bundle(str(tmp_path / "run" / "bundle"), "lvo")
     assert bundle.manifest.activation == "softmax"
     assert bundle.manifest.network.config["plan"]["patch"] == [4, 16, 16]
-    found = find_vessels(ct_of(9), bundle, RunSettings(threads=1))
+    found = find_vessels(ct_of(9), bundle, RunSettings(engine="torch", threads=1))
     assert found.data.shape == GRID.shape
     assert found.data.max() <= 4
 

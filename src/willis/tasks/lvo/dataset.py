@@ -17,9 +17,10 @@ STAGES = {
     "halves": "willis.tasks.lvo.half_cases",
     "vessels": "willis.tasks.lvo.vessel_cases",
     "occlusion": "willis.tasks.lvo.occlusion_cases",
+    "segment": "willis.tasks.lvo.segment_cases",
 }
 """What ``stage`` of a recipe's ``[data]`` may be: the default network on phantoms, where vessels are, whether one is
-occluded."""
+occluded, and which."""
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:

@@ -38,7 +38,7 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
             f"{bundle.name} finds {', '.join(manifest.outputs[1:])}; vessels are called {', '.join(VESSELS)}."
         )
     engines = [
-        open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
+        open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
         for member in range(len(manifest.members))
     ]
     image = ct.data.astype(np.float32)[None]

@@ -17,6 +17,7 @@ from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.judge import judge
 from willis.tasks.lvo.prepare import PreparedHead, prepare
+from willis.tasks.lvo.segment import find_segment
 from willis.tasks.lvo.spec import SPEC, VESSELS
 from willis.tasks.lvo.vessels import measure_vessels
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
@@ -61,6 +62,7 @@ def run(
     tell(0 / STEPS, "laying the template on the head")
     bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
     finder = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
+    namer = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
     if finder is not None:
@@ -70,6 +72,8 @@ def run(
     tell(2 / STEPS, "judging the occlusion")
     with watch.stage("occlusion"):
         prepared, judged = judge(prepared, bundle, settings)
+        if namer is not None:
+            judged = find_segment(prepared, judged, namer, settings)
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
@@ -104,7 +108,7 @@ def run(
             study,
             options=options,
             settings=settings,
-            bundles=[_described(used) for used in (bundle, finder) if used is not None],
+            bundles=[describe_bundle(used) for used in (bundle, finder, namer) if used is not None],
             prediction=judged.record,
             stopwatch=watch,
             methods=_methods(prepared, least, bundle),
@@ -112,10 +116,6 @@ def run(
         ),
         notes=prepared.notes,
     )
-
-
-def _described(bundle: Bundle) -> dict[str, Any]:
-    return describe_bundle(bundle.manifest, bundle.digest)
 
 
 def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:

@@ -1,7 +1,6 @@
 """What `lvo` reads, offers and gives."""
 
 from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSpec, RoleSpec, TaskSpec
-from willis.tasks.territories import TERRITORIES as TERRITORIES
 
 VESSELS = ("c7", "m1", "m2", "other")
 """Vessel labels, codes 1 to 4: ICA terminus, first and second segment of the middle cerebral artery, the others."""
@@ -35,7 +34,7 @@ SPEC = TaskSpec(
         LabelSpec("m1", "M1", "Both sides."),
         LabelSpec("m2", "M2", "Both sides."),
         LabelSpec("othervessels", "Other vessels", "Both sides."),
-        LabelSpec("clot", "Suspected clot", "Where the network sees a clot; only where an occlusion is suspected."),
+        LabelSpec("clot", "Suspected clot", "Where a clot is seen, or the suspected segment; only if suspected."),
     ),
     measurements=(
         MeasurementSpec("lvo_probability", "1", "Calibrated probability of an occlusion, with the range of all looks."),
@@ -75,6 +74,12 @@ SPEC = TaskSpec(
             "text",
             None,
             "Name or folder of a model that finds the vessels, as willis models import nnunet makes one.",
+        ),
+        OptionSpec(
+            "segment_bundle",
+            "text",
+            None,
+            "Name or folder of a 2D model that names the occluded segment on the vessels' projection.",
         ),
         OptionSpec(
             "territories",

@@ -90,15 +90,27 @@ def _measured(mask: npt.NDArray[np.bool_], ct: Volume) -> VesselSide:
 
 
 def length_mm(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
-    """Longest way through a tube from end to end, along its voxels: its length, for a tube that doesn't fork."""
+    """Longest way through a tube from end to end, along its voxels: its length, for a tube that doesn't fork.
+
+    Of a tube in pieces, that of the longest one.
+    """
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    graph, count = _neighbours(mask[box], spacing_mm)
+    pieces, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+    boxes = enumerate(ndimage.find_objects(pieces), start=1)
+    return max(_end_to_end_mm(pieces[inner] == number, spacing_mm) for number, inner in boxes)
+
+
+def _end_to_end_mm(piece: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
+    """Longest way through one piece: begun where it lies farthest from its middle, so that no order of axes matters."""
+    graph, count = _neighbours(piece, spacing_mm)
     if count < 2:
         return 0.0
-    first = dijkstra(graph, directed=False, indices=0)  # type: ignore[call-overload]
-    reached = np.where(np.isfinite(first), first, -1)
-    far = dijkstra(graph, directed=False, indices=int(reached.argmax()))  # type: ignore[call-overload]
-    return float(far[np.isfinite(far)].max())
+    places = np.argwhere(piece) * np.asarray(spacing_mm)
+    end, longest = int(np.linalg.norm(places - places.mean(axis=0), axis=1).argmax()), 0.0
+    for _ in range(2):
+        way = dijkstra(graph, directed=False, indices=end)  # type: ignore[call-overload]
+        end, longest = int(way.argmax()), max(longest, float(way.max()))
+    return longest
 
 
 def _neighbours(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> tuple[csr_array, int]:

@@ -1,0 +1,154 @@
+"""Cases to train the third stage on: projections of labelled vessels, of patients with an occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from willis.errors import BadInputError
+from willis.image.project import project_labels
+from willis.infer.nnunet import placed_image, placed_labels
+from willis.io.nifti import read_nifti
+from willis.io.tables import read_table
+from willis.learn.case import Case
+from willis.learn.folds import keep
+from willis.learn.nnunet_dataset import LabelledImage, find_images
+from willis.learn.recipe import FoldSettings
+from willis.models.nnunet_plan import NnunetPlan
+from willis.settings import Settings
+from willis.tasks.lvo.hounsfield import as_hounsfield
+from willis.tasks.lvo.segment import Projection, projected
+from willis.tasks.lvo.spec import SEGMENTS, SPEC, VESSELS
+from willis.tasks.lvo.vessels import read_vessels
+from willis.volume.volume import Volume
+
+TRUTH = "truth.tsv"
+NAMES = tuple(name.replace("+", "-") for name in SEGMENTS)
+PATIENT = "participant_id"
+
+
+class SegmentData(Settings):
+    """``[data]`` of a recipe for the third stage.
+
+    Parameters
+    ----------
+    folder
+        BIDS folder as ``willis phantom lvo`` makes it: CTs, vessel labels, and ``truth.tsv`` with ``participant_id``,
+        ``segment`` (m1, m2, c7, c7+m1, m1+m2, none) and ``side`` (left, right, none).
+    plan
+        How projections are given to the network, which the bundle keeps; it must be flat.
+    """
+
+    stage: Literal["segment"] = "segment"
+    folder: str = ""
+    plan: NnunetPlan
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Projections as the network sees them, with the segment and side of each patient's occlusion."""
+
+    images: tuple[LabelledImage, ...]
+    told: tuple[tuple[str, str], ...]
+    plan: NnunetPlan
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def case(self, index: int) -> Case:
+        """Patient ``index``: the vessels of the occluded segment have its class on their side."""
+        files, (segment, side) = self.images[index], self.told[index]
+        ct = as_hounsfield(read_nifti(files.image, "ncct"))
+        seen = projected(ct, read_vessels(files.labels, ct))
+        placed = placed_image(seen.picture[None, :, :, None], seen.spacing_mm, self.plan)
+        target = placed_labels(labels_of(seen, segment, side)[:, :, None], len(SEGMENTS), placed, self.plan)
+        first, second, third = placed.spacing_mm
+        everywhere = np.ones(target.shape[1:], dtype=bool)
+        return Case(placed.data, target, everywhere, files.subject, (first, second, third))
+
+
+def labels_of(seen: Projection, segment: str, side: str) -> npt.NDArray[np.uint8]:
+    """(I, J) class of the occluded segment where its vessels are seen on a side, 0 elsewhere.
+
+    The middle of all vessels tells the sides.
+    """
+    shut = np.isin(seen.vessels.data, [VESSELS.index(name) + 1 for name in segment.split("+")])
+    across = _x_mm(seen.vessels)
+    middle = np.median(across[seen.vessels.data > 0])
+    own = shut & ((across < middle) if side == "left" else (across >= middle))
+    return project_labels(own * np.uint8(SEGMENTS.index(segment) + 1), tuple(range(1, len(SEGMENTS) + 1)))
+
+
+def _x_mm(vessels: Volume) -> npt.NDArray[np.float64]:
+    return vessels.grid.to_mm(np.moveaxis(np.indices(vessels.grid.shape), 0, -1))[..., 0]
+
+
+def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
+    """Patients with an occlusion that ``folds`` leaves in."""
+    return source_of(data, folds, "training")
+
+
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+    """Patients with an occlusion in the fold that is left out."""
+    source = source_of(data, folds, "validation")
+    return [source.case(index) for index in range(len(source))]
+
+
+def source_of(
+    data: Mapping[str, Any], folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    """Patients with an occlusion of one part."""
+    settings = SegmentData.parse(data, "[data] of the recipe")
+    if not settings.folder:
+        raise BadInputError("the third stage is trained on labelled CTs; name their folder with --data.")
+    if not settings.plan.flat:
+        raise BadInputError("the third stage looks at a picture: plan.flat of [data] must be true.")
+    root = Path(settings.folder)
+    told = _told(root / TRUTH)
+    found = find_images(root, "ncct", "vessels")
+    if unknown := [image.subject for image in found if image.subject not in told]:
+        raise BadInputError(f"{root / TRUTH} doesn't list {unknown[0]}; every patient needs a segment and a side.")
+    occluded = [image for image in found if told[image.subject][0] != "none"]
+    if not occluded:
+        raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
+    kept = [occluded[index] for index in keep([image.subject for image in occluded], folds, part)]
+    return FolderSource(tuple(kept), tuple(told[image.subject] for image in kept), settings.plan)
+
+
+def _told(path: Path) -> dict[str, tuple[str, str]]:
+    """Segment and side by patient, ``none`` where nothing is occluded."""
+    rows = read_table(path)
+    if not rows or not {PATIENT, "segment", "side"} <= rows[0].keys():
+        raise BadInputError(f"{path} needs the columns {PATIENT}, segment and side.")
+    told = {str(row[PATIENT]).split("_")[0]: (str(row["segment"]), str(row["side"])) for row in rows}
+    for subject, (segment, side) in told.items():
+        if segment not in (*SEGMENTS, "none") or (segment != "none" and side not in ("left", "right")):
+            raise BadInputError(
+                f"{path} says {segment!r}, {side!r} of {subject}; segments are {', '.join(SEGMENTS)} or none, sides "
+                "left or right."
+            )
+    return told
+
+
+def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle trained on ``[data]`` says of its input and output."""
+    plan = SegmentData.parse(data, "[data] of the recipe").plan
+    return {
+        "name": "lvo-segment",
+        "title": "Occluded segment on the projection of the vessels",
+        "network": {"name": "plainunet", "config": {"plan": plan.model_dump(mode="json")}},
+        "channels": ("projection",),
+        "outputs": ("background", *NAMES),
+        "spacing_mm": plan.spacing_mm,
+        "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
+        "intensity": {"scheme": "none"},
+        "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
+        "licence": "Apache-2.0",
+        "intended_use": SPEC.intended_use,
+        "peculiarities": ("Run as its plan says (network.config.plan); spacing and window here are of its own axes.",),
+    }
