@@ -75,8 +75,14 @@ def configuration(dims: int) -> dict:
     }
 
 
-def model_folder(name: str, dims: int, image: np.ndarray) -> Path:
-    """A trained model folder whose weights are drawn at random, its last biases such that all labels appear."""
+def model_folder(
+    name: str, dims: int, image: np.ndarray, about: dict | None = None, root: Path = HERE, tile: tuple = (8, 24, 28)
+) -> Path:
+    """A trained model folder whose weights are drawn at random, its last biases such that all labels appear.
+
+    Of the configuration ``about``, or the tiny one of the golden files; ``tile`` is the part of the image that says so.
+    """
+    about = about or configuration(dims)
     plans = {
         "dataset_name": "Dataset001_made",
         "plans_name": "nnUNetPlans",
@@ -85,29 +91,29 @@ def model_folder(name: str, dims: int, image: np.ndarray) -> Path:
         "image_reader_writer": "SimpleITKIO",
         "transpose_forward": [0, 1, 2],
         "transpose_backward": [0, 1, 2],
-        "configurations": {name: configuration(dims)},
+        "configurations": {name: about},
         "experiment_planner_used": "ExperimentPlanner",
         "label_manager": "LabelManager",
         "foreground_intensity_properties_per_channel": {"0": CT},
     }
     dataset = {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 1, "file_ending": ".nii.gz"}
-    folder = HERE / f"nnUNetTrainer__nnUNetPlans__{name}"
+    folder = root / f"nnUNetTrainer__nnUNetPlans__{name}"
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plans, indent=1))
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=1))
-    about = configuration(dims)["architecture"]
+    size = about["architecture"]
     torch.manual_seed(dims)
     network = get_network_from_plans(
-        about["network_class_name"], about["arch_kwargs"], about["_kw_requires_import"], 1, len(LABELS),
+        size["network_class_name"], size["arch_kwargs"], size["_kw_requires_import"], 1, len(LABELS),
         deep_supervision=True,
     )  # fmt: skip
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.4)
     scaled = (np.clip(image, CT["percentile_00_5"], CT["percentile_99_5"]) - CT["mean"]) / CT["std"]
-    tile = scaled[:8, :24, :28] if dims == 3 else scaled[5, :24, :28]
+    corner = scaled[: tile[0], : tile[1], : tile[2]] if dims == 3 else scaled[5, : tile[1], : tile[2]]
     network.decoder.deep_supervision = False
     with torch.no_grad():
-        logits = network(torch.from_numpy(tile)[None, None].float())[0].flatten(1)
+        logits = network(torch.from_numpy(corner)[None, None].float())[0].flatten(1)
         network.decoder.seg_layers[-1].bias -= logits.median(dim=1).values
     checkpoint = {
         "network_weights": network.state_dict(),
