@@ -16,6 +16,7 @@ from willis.nets.registry import build_network
 from willis.phantom.patient import Patient
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
 from willis.study import Study
+from willis.tasks import phantoms
 from willis.tasks.perfusion import dataset
 from willis.tasks.perfusion.by_group import GroupMeasures
 from willis.tasks.perfusion.labels import one_hot
@@ -71,6 +72,7 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "make_patient", patient)
     monkeypatch.setattr(dataset, "prepare", prepared_once)
     monkeypatch.setattr(dataset, "anatomies_of", lambda *_, **__: ())
+    monkeypatch.setattr(phantoms, "anatomies_of", lambda *_, **__: ())
 
     def write(variant: str, seed: int = 0) -> Path:
         recipe = read_recipe(ROOT / "recipes" / f"perfusion-{variant}.toml")

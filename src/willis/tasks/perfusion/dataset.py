@@ -21,7 +21,7 @@ from willis.tasks.perfusion.labels import channel_names, classes_of, one_hot, sn
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import SPEC
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -130,9 +130,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
     """Phantoms of another seed, of every group in turn."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
-    phantom = settings.phantom
-    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed, settings, in_turn=True)
-    return [source.case(index) for index in range(phantom.validation_count)]
+    return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings, in_turn=True))
 
 
 def validation_measures() -> GroupMeasures:

@@ -32,6 +32,7 @@ LEAST_BRAIN_ML = 30.0  # of a series of few slices
 LEAST_SPAN_S = 25.0  # of a series that can hold a bolus
 LATE_SHARE = 0.3  # of the artery's peak that tissue may still have at the end
 VESSEL_TIMES = 4.0  # tissue's usual peak, above which a voxel counts as a large vessel; assumed
+ARTERY_TIMES = 2.0  # the tissue's peak, below which what was found is tissue; assumed
 USUAL_HU = (-1100.0, 4200.0)
 
 
@@ -101,6 +102,7 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     if width is None:
         width = choose_width_mm(enhancement[..., :2], tissue, series.grid)
     curves = smooth_within(enhancement, tissue, series.grid, float(width))[tissue]
+    _refuse_tissue_as_artery(inputs, curves)
     notes += _time_notes(curves, inputs, times)
     area = inputs.scale * float(np.trapezoid(inputs.aif.curve, times))
     values = deconvolve(curves, inputs.aif.curve, times, oscillation_limit=float(options["oscillation"]), area=area)
@@ -181,6 +183,15 @@ def _tissue(
     usual = float(np.median(peak[solid])) if solid.any() else 0.0
     vessels = brain & (peak > VESSEL_TIMES * max(usual, 1.0))
     return solid & ~vessels, vessels
+
+
+def _refuse_tissue_as_artery(inputs: Inputs, curves: npt.NDArray[np.float32]) -> None:
+    tissue, artery = float(curves.mean(axis=0).max()), float(inputs.aif.curve.max())
+    if artery < ARTERY_TIMES * tissue:
+        raise BadInputError(
+            f"no artery stands out: the best curve peaks at {artery:.0f} HU, tissue at {tissue:.0f} HU on the mean; an "
+            f"artery's is at least {ARTERY_TIMES:g} times as high. Check that the series shows large arteries."
+        )
 
 
 def _time_notes(curves: npt.NDArray[np.float32], inputs: Inputs, times: npt.NDArray[np.float64]) -> list[str]:

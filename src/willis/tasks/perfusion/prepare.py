@@ -15,6 +15,7 @@ from willis.image.midline import Midline, find_midline
 from willis.io.nifti_series import read_times
 from willis.io.pictures import BAR_UNIT, UNPLACED
 from willis.study import Study
+from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import PLAUSIBLE, in_own_unit
 from willis.tasks.perfusion.spec import MAPS
@@ -96,7 +97,7 @@ def _from_series(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     unused = [name for name in MAPS if name in study]
     if options["times"] is not None:
         series = _timed(series, options)
-    given = _given_brain(study, series.grid)
+    given = _given_brain(study, series.frame(0))
     result = maps_from_series(series, options, given)
     midline = find_midline(series.volume(result.brain.astype(np.uint8)))
     notes = list(result.notes)
@@ -117,6 +118,7 @@ def _timed(series: Series, options: Mapping[str, Any]) -> Series:
 
 def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     names = [name for name in MAPS if name in study]
+    _check_ranges(study, options)
     space = "tmax" if "tmax" in names else names[0]
     grid = study[space].grid
     for name in (*names, *(["mip"] if "mip" in study else [])):
@@ -127,7 +129,7 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
             )
     valued = {name: _valued(study[name], options) for name in (*names, *(["mip"] if "mip" in study else []))}
     grid = valued[space].grid
-    brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, grid))
+    brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
     finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
     tissue = _tissue_of_maps(maps, brain)
@@ -167,6 +169,18 @@ def _valued(volume: Volume, options: Mapping[str, Any]) -> Volume:
     return volume.with_data(values, unit=PLAUSIBLE[volume.role].unit).noted(f"Its bar runs from {low:g} to {high:g}.")
 
 
+def _check_ranges(study: Study, options: Mapping[str, Any]) -> None:
+    """Whether every map that ``range`` calls colour-coded is one."""
+    for name in _ranges(options["range"]):
+        if name not in study:
+            raise BadInputError(f"--range speaks of {name}, but no {name.upper()} map was given.")
+        if study[name].unit != BAR_UNIT:
+            raise BadInputError(
+                f"--range says that the {name.upper()} map is colour-coded, but it is grey or holds values. Give the "
+                "coloured map with its bar, or leave --range out to have its values read."
+            )
+
+
 def _ranges(text: Any) -> dict[str, tuple[float, float]]:
     """``tmax=0:12,cbf=0:60`` as numbers by map."""
     found: dict[str, tuple[float, float]] = {}
@@ -201,15 +215,9 @@ def _placed(volume: Volume, spacing: Any) -> Volume:
     return placed.noted("Slices are taken to rise with their numbers, the patient's right to be on the left.")
 
 
-def _given_brain(study: Study, grid: Grid) -> Mask | None:
-    if "brain" not in study:
-        return None
-    if not study["brain"].grid.same_as(grid):
-        raise GeometryError(
-            f"the brain mask {study['brain'].grid.shape} doesn't lie on the grid of the images {grid.shape}. Resample "
-            "it there, or leave it out."
-        )
-    return np.asarray(study["brain"].data > 0)
+def _given_brain(study: Study, image: Volume) -> Mask | None:
+    own = own_brain_mask(study, image, "images")
+    return None if own is None else np.asarray(own.data > 0)
 
 
 def _finite(volume: Volume) -> Volume:
