@@ -6,11 +6,14 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from willis.errors import BadInputError
+from willis.findings import Findings
 from willis.study import Study
 from willis.tasks.ct_template import template
-from willis.tasks.lvo import interpret
+from willis.tasks.lvo import interpret, run
+from willis.tasks.lvo import prepare as prepare_module
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC
+from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -101,6 +104,57 @@ def test_a_mirrored_scan_swaps_the_sides_and_nothing_else(straight, turned):
     one_map, other_map = straight.difference.absolute, turned.difference.absolute[::-1]
     assert np.mean(np.abs(one_map - other_map) > 0.01) < 1e-4  # a voxel at a limit may fall on either side of it
     assert np.mean(turned.left[::-1] == straight.left) < 1e-4
+
+
+def findings_of(head: PreparedHead, monkeypatch: pytest.MonkeyPatch) -> Findings:
+    """All that a run finds on a prepared head, with the default bundle; pictures left out."""
+    monkeypatch.setattr(run, "prepare", lambda _study, _options: head)
+    monkeypatch.setattr(run.figures, "make", lambda *_: [])
+    settings = RunSettings(engine="torch", threads=1)
+    return run.run(Study({"ncct": head.ct}), SPEC.resolve_options({}), settings=settings)
+
+
+def swapped(words: str) -> str:
+    return words.replace("left", "?").replace("right", "left").replace("?", "right")
+
+
+def test_a_mirrored_scan_swaps_the_sides_of_everything_a_run_gives(straight, turned, monkeypatch):
+    one, other = findings_of(straight, monkeypatch), findings_of(turned, monkeypatch)
+    assert {swapped(name) for name in one.measurements} == set(other.measurements)
+    for name, measured in one.measurements.items():
+        twin = other.measurements[swapped(name)]
+        assert (measured.value is None) == (twin.value is None), name
+        if measured.value is not None:
+            assert twin.value == pytest.approx(measured.value, rel=2e-3, abs=2e-3), name
+    assert one.decision.answer == other.decision.answer
+    assert {mask.label for mask in one.masks} == {mask.label for mask in other.masks}
+    for mask, twin in zip(one.masks, other.masks, strict=True):
+        apart = mask.volume.data != twin.volume.data[::-1]
+        assert np.count_nonzero(apart) <= 2e-3 * max(np.count_nonzero(mask.volume.data), 1000), mask.label
+    one_map, other_map = one.maps[0].volume.data, other.maps[0].volume.data[::-1]
+    assert np.mean(np.abs(one_map - other_map) > 0.01) < 1e-4
+    rows = {(row["territory"], swapped(row["side"])): row for row in other.tables["territories"]}
+    for row in one.tables["territories"]:
+        assert rows[row["territory"], row["side"]]["darker_volume_ml"] == pytest.approx(
+            row["darker_volume_ml"], abs=0.01
+        )
+    for row, twin in zip(one.tables["segments"], other.tables["segments"], strict=True):
+        assert row["side"] == swapped(twin["side"])
+        assert row["share_if_occluded"] == pytest.approx(twin["share_if_occluded"], abs=2e-3)
+
+
+def test_contrast_in_the_vessels_is_named_in_the_findings_and_the_analysis_holds(straight, monkeypatch):
+    courses = np.linspace((-38, 0, -8), (38, 0, -8), 300), np.linspace((0, -30, -20), (0, 40, -10), 300)
+    wanted = np.linalg.inv(motion())
+    places = np.concatenate(courses) @ wanted[:3, :3].T + wanted[:3, 3]
+    at = np.rint((places - GRID.affine[:3, 3]) @ np.linalg.inv(GRID.affine[:3, :3]).T).astype(int)
+    blood = np.zeros(GRID.shape, bool)
+    blood[tuple(at.T)] = True
+    bright = straight.ct.with_data(np.where(ndimage.binary_dilation(blood), 220, straight.ct.data).astype(np.float32))
+    monkeypatch.setattr(prepare_module, "find_head", lambda _study, _ct: straight.head)
+    prepared = prepared_of(bright, brain_mask())
+    assert not any("contrast agent" in note for note in straight.notes)
+    assert any("contrast agent" in note for note in findings_of(prepared, monkeypatch).notes)
 
 
 def test_what_is_no_head_is_refused():
