@@ -7,8 +7,8 @@ Prints for each reading the median Dice of core and penumbra by group, the mean 
 volumes, and the false core of patients without stroke. The network is read with all that the phantom has, and once
 more on its maps alone, without MIP and NIHSS. With ``--keep`` the maps are kept in a folder, so that another bundle can
 be measured on the same patients sooner; tables of parts of the patients (``--first``) are put together by ``--tables``.
-With ``--ways`` each patient is read as series, as scalar maps, and as colour maps painted from them, and the
-differences of core and penumbra in ml are printed.
+With ``--ways`` each patient is read as series, as scalar maps, and as colour maps painted from them, and how far core
+and penumbra lie apart is printed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from willis.measure.agreement import bland_altman
 from willis.measure.overlap import dice
 from willis.models.store import Bundle, open_bundle
 from willis.phantom.anatomy import Anatomy, builtin_anatomy
-from willis.phantom.patient import Patient, make_patient
+from willis.phantom.patient import make_patient
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
 from willis.tasks.perfusion.by_network import read_by_network
@@ -141,18 +141,36 @@ def colour_study(prepared: PreparedMaps) -> Study:
     return Study(volumes)
 
 
-def three_ways(patient: Patient) -> dict[str, Any]:
-    prepared, series = read(patient.study)
+def three_ways(case: Kept) -> dict[str, Any]:
+    """Core and penumbra of a series, of its maps as values, and of its maps as pictures with a bar."""
+    prepared = case.prepared
+    found = read_maps(prepared, THRESHOLDS)
+    series = {"core": found.core, "penumbra": found.penumbra}
     scalar = Study({name: _outside_nan(prepared, name) for name in MAPS})
     _, maps = read(scalar)
     ranges = ",".join(f"{name}={low:g}:{high:g}" for name, (low, high) in RANGES.items())
     _, colours = read(colour_study(prepared), range=ranges)
     ml = prepared.grid.voxel_ml
-    row = {k: patient.row[k] for k in ("participant_id", "group", "site")}
+    row = {k: case.row[k] for k in ("participant_id", "group", "site")}
     for name in ("core", "penumbra"):
-        row |= {f"{name}_{way}_ml": float(found[name].sum()) * ml
-                for way, found in (("series", series), ("maps", maps), ("colours", colours))}  # fmt: skip
+        row |= {f"{name}_{way}_ml": float(masks[name].sum()) * ml
+                for way, masks in (("series", series), ("maps", maps), ("colours", colours))}  # fmt: skip
+        row |= {f"{name}_{way}_dice": dice(masks[name], series[name])
+                for way, masks in (("maps", maps), ("colours", colours))}  # fmt: skip
     return row
+
+
+def told_of_ways(rows: list[dict[str, Any]]) -> None:
+    """How far maps and pictures lead away from what the series gave."""
+    for name in ("core", "penumbra"):
+        series = np.array([row[f"{name}_series_ml"] for row in rows])
+        for way in ("maps", "colours"):
+            away = np.array([row[f"{name}_{way}_ml"] for row in rows]) - series
+            shared = np.array([row[f"{name}_{way}_dice"] for row in rows])
+            print(
+                f"{name} by {way} against the series: largest difference {np.abs(away).max():.1f} ml (of "
+                f"{series[np.abs(away).argmax()]:.1f}), mean {away.mean():+.2f} ml, lowest Dice {shared.min():.3f}"
+            )
 
 
 def _outside_nan(prepared: PreparedMaps, name: str) -> Volume:
@@ -238,12 +256,12 @@ def main() -> None:
         if arguments.json:
             arguments.json.write_text(json.dumps(figures_of(held), indent=2))
         return
-    bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle else None
+    bundle = open_bundle(arguments.bundle, "perfusion") if arguments.bundle and not arguments.ways else None
     rows = []
     heads = [builtin_anatomy()]
     for index in range(arguments.first, arguments.first + arguments.count):
         if arguments.ways:
-            rows.append(three_ways(make_patient("perfusion", arguments.seed, index, heads, side=SIDE, group="lvo")))
+            rows.append(three_ways(case_of(arguments.seed, index, arguments.keep, heads)))
         else:
             try:
                 rows.append(analysed(case_of(arguments.seed, index, arguments.keep, heads), bundle))
@@ -252,7 +270,9 @@ def main() -> None:
         print(" ".join(f"{v:.1f}" if isinstance(v, float) else str(v) for v in rows[-1].values()), flush=True)
     if arguments.table:
         write_table(rows, arguments.table)
-    if not arguments.ways:
+    if arguments.ways:
+        told_of_ways(rows)
+    else:
         told(rows)
 
 

@@ -160,6 +160,8 @@ def test_scalar_maps_read_as_the_series(findings):
     again = run_task("perfusion", scalar_study(findings))
     for name in ("core_volume", "penumbra_volume"):
         assert again.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.02)
+    for label in ("core", "penumbra"):
+        assert dice(mask_of(again, label), mask_of(findings, label)) > 0.98
 
 
 @pytest.mark.parametrize(
@@ -212,6 +214,10 @@ def test_colour_maps_read_nearly_as_the_series(findings, tmp_path):
     again = willis.run("perfusion", willis.read_study(**paths), range=ranges)
     for name in ("core_volume", "penumbra_volume"):
         assert again.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.1)
+    for label in ("core", "penumbra"):
+        finer = np.repeat(np.repeat(mask_of(findings, label), 3, 0), 3, 1)
+        shown = mask_of(again, label)[: finer.shape[0], : finer.shape[1]]
+        assert dice(shown, finer) > 0.88 and not mask_of(again, label)[finer.shape[0] :].any()
     assert any("bar found at rows" in note for note in again.notes)
 
 
