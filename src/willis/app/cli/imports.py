@@ -9,7 +9,18 @@ from cyclopts import App, Parameter
 
 from willis.models.bundle import Bundle
 
-Switch = Parameter(negative=())
+Output = Annotated[
+    Path | None,
+    Parameter(
+        name=("--output", "-o"),
+        help="Folder of the bundle; else in your own store, where it is found by name.",
+    ),
+]
+Replace = Annotated[bool, Parameter(negative=(), help="Take the place of a bundle of this name.")]
+Half = Annotated[
+    bool,
+    Parameter(negative=(), help="Store kernels as float16: half the size, probabilities differ a little."),
+]
 
 imports = App(name="import", help="Turn foreign weights into a bundle, once, apart from any run.")
 
@@ -18,12 +29,12 @@ imports = App(name="import", help="Turn foreign weights into a bundle, once, apa
 def shiva(
     folder: Path,
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    output: Output = None,
     modalities: str | None = None,
     info: Path | None = None,
     intensity: Literal["p99", "p99-capped"] = "p99",
-    half: Annotated[bool, Switch] = False,
-    replace: Annotated[bool, Switch] = False,
+    half: Half = False,
+    replace: Replace = False,
 ) -> None:
     """Import the published SHIVA models of white matter hyperintensities (H5 files).
 
@@ -33,18 +44,12 @@ def shiva(
     ----------
     folder
         Holds the .h5 files of one model, here or below.
-    output
-        Folder of the bundle; else in your own store, where --bundle finds it by name.
     modalities
         Images in order, as t1,flair, where neither the JSON nor the file names tell.
     info
         The model_info*.json to go by, when there are several.
     intensity
         p99: as the models' README says; p99-capped: as the authors' pipeline SHiVAi does.
-    half
-        Store kernels as float16: half the size, probabilities differ a little.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.shiva import import_shiva
 
@@ -58,8 +63,8 @@ def onnx(
     manifest: Path,
     graphs: Annotated[list[Path], Parameter(consume_multiple=True)],
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
-    replace: Annotated[bool, Switch] = False,
+    output: Output = None,
+    replace: Replace = False,
 ) -> None:
     """Import ONNX graphs of a foreign network, one for each member.
 
@@ -69,10 +74,6 @@ def onnx(
         JSON with the fields of a bundle.json but members and files; network.name is "onnx".
     graphs
         The .onnx files, in order.
-    output
-        Folder of the bundle; else in your own store, where --bundle finds it by name.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.onnx_graphs import import_onnx
 
@@ -84,12 +85,12 @@ def nnunet(
     folder: Path,
     *,
     name: str,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    output: Output = None,
     task: str = "lvo",
     licence: str = "unknown",
     folds: str | None = None,
     checkpoint: str = "checkpoint_final.pth",
-    replace: Annotated[bool, Switch] = False,
+    replace: Replace = False,
 ) -> None:
     """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
 
@@ -101,8 +102,6 @@ def nnunet(
         TRAINER__PLANS__CONFIGURATION.
     name
         Of the bundle: what --vessel-bundle takes.
-    output
-        Folder of the bundle; else in your own store, where it is found by name.
     task
         That it belongs to.
     licence
@@ -111,8 +110,6 @@ def nnunet(
         As 0,1,2; all that are there, when left out.
     checkpoint
         Name of the weights' file in each fold.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.nnunet import import_nnunet
 
@@ -128,10 +125,10 @@ def nnunet(
 def mcresnet(
     file: Path,
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    output: Output = None,
     name: str = "mcresnet",
     licence: str = "unknown",
-    replace: Annotated[bool, Switch] = False,
+    replace: Replace = False,
 ) -> None:
     """Import a checkpoint of McResNet (.pth), the published network of large vessel occlusion.
 
@@ -141,14 +138,10 @@ def mcresnet(
     ----------
     file
         A state_dict, with or without module. before its names.
-    output
-        Folder of the bundle; else in your own store, where --bundle finds it by name.
     name
         Of the bundle.
     licence
         Of the weights.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.mcresnet import import_mcresnet
 
@@ -159,8 +152,8 @@ def mcresnet(
 def fvv(
     folder: Path,
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
-    replace: Annotated[bool, Switch] = False,
+    output: Output = None,
+    replace: Replace = False,
 ) -> None:
     """Import the published FVV models of DWI-FLAIR mismatch: ten ONNX graphs or ten PyTorch checkpoints.
 
@@ -170,10 +163,6 @@ def fvv(
     ----------
     folder
         Holds model1.onnx to model10.onnx, or as many .pth.
-    output
-        Folder of the bundle; else in your own store, where --bundle finds it by name.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.fvv import import_fvv
 
@@ -184,9 +173,9 @@ def fvv(
 def perfusion(
     file: Path,
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
-    half: Annotated[bool, Switch] = False,
-    replace: Annotated[bool, Switch] = False,
+    output: Output = None,
+    half: Half = False,
+    replace: Replace = False,
 ) -> None:
     """Import a multi-input perfusion network that Keras saved as a whole model (H5). Nothing in it is executed.
 
@@ -194,12 +183,6 @@ def perfusion(
     ----------
     file
         The .h5 file; encoders' layers are named block1_conv1_cbf and so on.
-    output
-        Folder of the bundle; else in your own store.
-    half
-        Store kernels as float16: half the size, probabilities differ a little.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.perfusion import import_perfusion
 
@@ -210,9 +193,9 @@ def perfusion(
 def raxnet(
     folder: Path,
     *,
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
-    half: Annotated[bool, Switch] = False,
-    replace: Annotated[bool, Switch] = False,
+    output: Output = None,
+    half: Half = False,
+    replace: Replace = False,
 ) -> None:
     """Import the published RAX-NET weights of chronic stroke: axial.h5, sagittal.h5 and coronal.h5.
 
@@ -222,12 +205,6 @@ def raxnet(
     ----------
     folder
         Holds the files.
-    output
-        Folder of the bundle; else in your own store, where --bundle finds it by name.
-    half
-        Store kernels as float16: half the size, probabilities differ a little.
-    replace
-        Take the place of a bundle of this name.
     """
     from willis.models.importers.raxnet import import_raxnet
 
