@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,16 +10,21 @@ import numpy as np
 import pytest
 
 from willis.app.cli.main import call
+from willis.errors import BadInputError
+from willis.io.tables import write_table
 from willis.learn.case import Case
 from willis.learn.recipe import read_recipe
 from willis.models.store import open_bundle
 from willis.nets.registry import build_network
+from willis.phantom.dataset import write_patient
+from willis.phantom.kinds import get_kind
 from willis.phantom.patient import Patient
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
 from willis.study import Study
 from willis.tasks import phantoms
 from willis.tasks.perfusion import dataset
 from willis.tasks.perfusion.by_group import GroupMeasures
+from willis.tasks.perfusion.labelled import find_patients
 from willis.tasks.perfusion.labels import one_hot
 from willis.tasks.perfusion.prepare import prepare
 from willis.volume.grid import Grid
@@ -121,6 +127,47 @@ def test_f_and_u_train_resume_and_write_the_table_over_groups(tiny, variant, tmp
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [1, 2]
     assert {"dice_lesions", "dice_core_lvo", "dice_penumbra_all"} <= set(rows[-2])
+
+
+def folder_of(place, groups, **columns):
+    """Patients as ``willis phantom perfusion`` writes them."""
+    people = []
+    for index, group in enumerate(groups):
+        made = patient("perfusion", 0, index, (), side=64, group=group)
+        made = replace(made, study=replace(made.study, subject=f"{index + 1:02d}"))
+        write_patient(made, get_kind("perfusion"), place)
+        people.append({"participant_id": f"sub-{index + 1:02d}", "group": group, "nihss": 7 + index, "sex": "F",
+                       **{name: values[index] for name, values in columns.items()}})  # fmt: skip
+    write_table(people, place / "participants.tsv")
+    return place
+
+
+def test_a_folder_of_labelled_patients_is_trained_on_and_the_fold_left_out_is_in_the_table(tiny, tmp_path):
+    data = folder_of(tmp_path / "data", ["lvo", "none"])
+    run = tmp_path / "run"
+    flags = ["--data", str(data), "--folds", "2", "--fold", "0", "--steps", "1"]
+    assert call(["train", str(tiny("U-PMs-N")), "-o", str(run), *flags]) == 0
+    rows = table(run / "validation-patients.tsv")
+    assert len({row["patient"] for row in rows}) == 1
+    left_out = rows[0]["patient"]
+    assert {row["group"] for row in rows} == {"LVO" if left_out == "sub-01" else "without stroke"}
+
+
+def test_labelled_patients_are_found_with_their_tables_and_refused_without_masks(tmp_path):
+    data = folder_of(tmp_path / "data", ["lvo", "non-lvo"], age=["70", "n/a"])
+    first, second = find_patients(data)
+    assert (first.group, first.scalars) == ("lvo", {"nihss": 7.0, "age": 70.0, "sex": 1.0})
+    assert (second.group, second.scalars) == ("non-lvo", {"nihss": 8.0, "sex": 1.0})
+    study, masks = first.read()
+    assert study.scalars["nihss"] == 7 and study.series["ctp"].frames == 30
+    assert masks["core"].data.sum() > 0 and not (masks["core"].data & masks["penumbra"].data).any()
+    next((data / "derivatives").rglob("sub-02*label-core*")).unlink()
+    with pytest.raises(BadInputError, match=r"sub-02_space-ctp_label-core_mask.nii.gz is absent"):
+        find_patients(data)
+    with pytest.raises(BadInputError, match="group 'stroke'; allowed are lvo, non-lvo, none"):
+        find_patients(folder_of(tmp_path / "other", ["lvo"], group=["stroke"]))
+    with pytest.raises(BadInputError, match="a BIDS folder is expected"):
+        find_patients(tmp_path)
 
 
 def test_g_goes_through_its_stages_each_from_the_last_ones_weights(tiny, tmp_path):

@@ -62,7 +62,7 @@ def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str,
         stem = image.name[: -len(image.name.split("_")[-1])]
         images = {role: path for role in roles if (path := _sibling(image.parent, stem, SUFFIX[role])) is not None}
         prefix = "_".join(part for part in named.groups() if part)
-        mask = _mask(folder, f"{prefix}_space-{space}_label-{label}_mask")
+        mask = find_mask(folder, f"{prefix}_space-{space}_label-{label}_mask")
         found.append(LabelledStudy(named.group(1), named.group(2), images, mask))
     if not found:
         raise BadInputError(f"{folder} holds no sub-*/anat/*_{SUFFIX[required]}.nii.gz; a BIDS folder is expected.")
@@ -73,7 +73,14 @@ def _sibling(folder: Path, stem: str, suffix: str) -> Path | None:
     return next(iter(sorted(folder.glob(f"{stem}{suffix}.nii*"))), None)
 
 
-def _mask(folder: Path, name: str) -> Path:
+def find_mask(folder: Path, name: str) -> Path:
+    """The one mask of that name, less its ending, below ``derivatives``.
+
+    Raises
+    ------
+    BadInputError
+        When it is absent or there more than once.
+    """
     paths = sorted((folder / "derivatives").rglob(f"{name}.nii*"))
     if len(paths) == 1:
         return paths[0]

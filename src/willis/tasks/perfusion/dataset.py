@@ -1,22 +1,27 @@
-"""Cases to train the perfusion network on: phantoms, through the same ``prepare`` as a patient's series."""
+"""Cases to train the perfusion network on: phantoms or a folder of labelled patients, prepared as a patient is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from willis.errors import BadInputError
 from willis.learn.case import Case, CaseSource
+from willis.learn.folds import keep
 from willis.learn.recipe import FoldSettings
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.patient import Patient, make_patient
+from willis.phantom.patient import make_patient
 from willis.phantom.perfusion_scene import GROUPS
 from willis.settings import Settings
+from willis.study import Study
 from willis.tasks.perfusion.by_group import GroupMeasures
+from willis.tasks.perfusion.labelled import LabelledPatient, find_patients
 from willis.tasks.perfusion.labels import channel_names, classes_of, one_hot, snapped
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import prepare
@@ -36,6 +41,8 @@ class PerfusionData(Settings):
 
     Parameters
     ----------
+    folder
+        BIDS folder of labelled patients, see :func:`willis.tasks.perfusion.labelled.find_patients`. Empty: phantoms.
     maps
         In the order of the network's encoders.
     scalars
@@ -56,6 +63,7 @@ class PerfusionData(Settings):
         Which heads, which seed.
     """
 
+    folder: str = ""
     maps: tuple[MapName, ...] = ("cbf", "cbv", "ttp", "tmax")
     scalars: tuple[ScalarName, ...] = ()
     classes: Literal[2, 3, 4] = 4
@@ -88,31 +96,69 @@ class PhantomSource:
         group = GROUPS[index % len(GROUPS)] if self.in_turn else None
         patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side, group=group)
         rng = np.random.default_rng([self.seed, index, DRAWS])
-        return prepared_case(patient, self.settings, f"{index:06d}", rng)
+        who = Labelled(patient.study, patient.truth, f"{index:06d}", str(patient.row["group"]))
+        return prepared_case(who, self.settings, rng)
 
 
-def prepared_case(patient: Patient, settings: PerfusionData, subject: str, rng: np.random.Generator) -> Case:
-    """A phantom's series through the same maps as a patient's, with its truth as classes."""
+@dataclass(frozen=True)
+class FolderSource:
+    """Labelled patients of a folder."""
+
+    patients: tuple[LabelledPatient, ...]
+    settings: PerfusionData
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def case(self, index: int) -> Case:
+        """Patient ``index`` as the network sees it."""
+        patient = self.patients[index]
+        study, masks = patient.read()
+        rng = np.random.default_rng([self.settings.phantom.seed, index, DRAWS])
+        return prepared_case(Labelled(study, masks, patient.subject, patient.group), self.settings, rng)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A study with masks on the grid of its maps: core, penumbra, and brain where it is known."""
+
+    study: Study
+    masks: Mapping[str, Volume]
+    subject: str
+    group: str
+
+
+def prepared_case(who: Labelled, settings: PerfusionData, rng: np.random.Generator) -> Case:
+    """A patient's series or maps as the network sees them, with the truth as classes.
+
+    Raises
+    ------
+    BadInputError
+        When a painted map's scalar is unknown: only networks of values know what is missing.
+    """
     widths = (None, *settings.smoothing_mm)
-    prepared = prepare(patient.study, SPEC.resolve_options({"smoothing": widths[int(rng.integers(len(widths)))]}))
+    prepared = prepare(who.study, SPEC.resolve_options({"smoothing": widths[int(rng.integers(len(widths)))]}))
     grid = slice_grid(prepared.grid, settings.size, settings.field_mm)
-    scalars: dict[str, float | None] = {name: patient.study.scalars[name] for name in settings.scalars}
+    scalars: dict[str, float | None] = {name: who.study.scalars.get(name) for name in settings.scalars}
     if settings.coding == "values":
         kept = {name: rng.random() >= settings.missing_share for name in ("mip", *settings.scalars)}
         maps = [name if kept.get(name, True) else ABSENT for name in settings.maps]
         known = {name: value if kept[name] else None for name, value in scalars.items()}
         image = value_image(prepared, maps, known, grid)
     else:
-        image = network_image(prepared, settings.maps, [patient.study.scalars[n] for n in settings.scalars], grid)
+        unknown = [name for name, value in scalars.items() if value is None]
+        if unknown:
+            raise BadInputError(f"{who.subject} has no {unknown[0]}, which the recipe's [data] scalars ask for.")
+        image = network_image(prepared, settings.maps, [value or 0.0 for value in scalars.values()], grid)
     picture = np.zeros(prepared.grid.shape, dtype=np.uint8)
-    for name, value in (("brain", 85), ("penumbra", 170), ("core", 255)):
-        picture[patient.truth[name].data > 0] = value
+    picture[who.masks["brain"].data > 0 if "brain" in who.masks else prepared.brain] = 85
+    for name, value in (("penumbra", 170), ("core", 255)):
+        picture[who.masks[name].data > 0] = value
     on_slices = resample_to(Volume(picture, prepared.grid), grid, "nearest").data
     shown = _slices_of(on_slices > 0)
     target = one_hot(snapped(on_slices[..., shown], settings.classes), settings.classes)
     everywhere = np.ones(target.shape[1:], dtype=bool)
-    group = str(patient.row["group"])
-    return Case(image[..., shown], target, everywhere, subject, grid.spacing_mm, group)
+    return Case(image[..., shown], target, everywhere, who.subject, grid.spacing_mm, who.group)
 
 
 def _slices_of(brain: npt.NDArray[np.bool_]) -> slice:
@@ -122,15 +168,28 @@ def _slices_of(brain: npt.NDArray[np.bool_]) -> slice:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
-    """The source that a recipe's ``[data]`` names."""
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        return _folder_source(settings, folds, "training")
     return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings)
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Phantoms of another seed, of every group in turn."""
+    """The fold left out, or phantoms of another seed, of every group in turn."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        left_out = _folder_source(settings, folds, "validation")
+        return [left_out.case(index) for index in range(len(left_out))]
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings, in_turn=True))
+
+
+def _folder_source(
+    settings: PerfusionData, folds: FoldSettings | None, part: Literal["training", "validation"]
+) -> FolderSource:
+    patients = find_patients(Path(settings.folder))
+    kept = keep([patient.subject for patient in patients], folds, part)
+    return FolderSource(tuple(patients[index] for index in kept), settings)
 
 
 def validation_measures() -> GroupMeasures:
