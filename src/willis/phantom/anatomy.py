@@ -51,6 +51,11 @@ class Anatomy:
         return np.array([_mean_index(brain, axis) for axis in range(3)])
 
     @cached_property
+    def brain_ml(self) -> float:
+        """Volume of the brain, its fluid included."""
+        return float(np.count_nonzero(lookup(BRAIN)[self.codes])) * SPACING_MM**3 / 1000
+
+    @cached_property
     def ventricle_distance(self) -> Codes:
         """(I, J, K) distance to the lateral and third ventricles in steps of 0.1 mm, at most 25.5 mm."""
         inside = lookup((Tissue.LATERAL_VENTRICLE, Tissue.INFERIOR_HORN, Tissue.THIRD_VENTRICLE, Tissue.CHOROID_PLEXUS))

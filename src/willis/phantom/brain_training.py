@@ -27,7 +27,7 @@ from willis.phantom.contrast import (
 )
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.ellipsoids import paint_ellipsoid
-from willis.phantom.head import Head, draw_head, draw_pose
+from willis.phantom.head import Head, Size, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, Tissue, lookup
 
 BRAIN_SHAPE = (128, 128, 128)
@@ -35,6 +35,7 @@ SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
+SIZES = Size(1.05, 0.08, 0.8, 1.3)  # of people, and of heads that were normalised to a template, which are larger
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class BrainCase:
 def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainCase:
     """One image of random contrast, whole head or stripped, of any field of view, with lesions of all kinds."""
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    pose = draw_pose(rng, rotation_deg=16.0, shift_mm=22.0)
+    pose = draw_pose(rng, rotation_deg=16.0, shift_mm=22.0, size=SIZES)
     contrast = str(rng.choice(CONTRASTS, p=CONTRAST_SHARES))
     head = draw_head(rng, anatomy, pose, BRAIN_SHAPE, SPACING_MM, distances=False)
     codes = head.codes

@@ -16,7 +16,7 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic import LESION_TISSUES, draw_chronic
 from willis.phantom.contrast import draw_person, loosened, random_palette, t1_palette
 from willis.phantom.deform import Field
-from willis.phantom.head import draw_head, draw_pose
+from willis.phantom.head import Size, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
 from willis.phantom.painting import TRUTH_FRACTION, paint
 from willis.phantom.patient import Patient
@@ -30,7 +30,8 @@ from willis.study import Study
 from willis.volume.volume import Volume
 
 STANDARD_SHAPE = (197, 233, 189)
-MIDDLE_MM = (0.0, 0.0, 12.0)  # how far the brain's centre lies below the middle of the standard grid
+MIDDLE_MM = (0.0, -3.0, -11.0)  # of the template's brain, from the middle of the standard grid
+TEMPLATE_BRAIN_ML = 1718.0  # brains on the standard grid have been laid on it
 LESION_FREE_SHARE = 0.08  # of training heads
 GIVEN_SHAPE_SHARE = 0.5  # of training heads with a lesion, where shapes are given
 
@@ -113,7 +114,8 @@ def chronic_case(
         Every head has a lesion of one of the shapes.
     """
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    pose = draw_pose(rng, rotation_deg=3.0, middle_mm=MIDDLE_MM)
+    as_template = (TEMPLATE_BRAIN_ML / anatomy.brain_ml) ** (1 / 3)
+    pose = draw_pose(rng, rotation_deg=3.0, middle_mm=MIDDLE_MM, size=Size(as_template, 0.02, 0.8, 1.4))
     head = draw_head(rng, anatomy, pose, STANDARD_SHAPE, 1.0, distances=True)
     assert head.ventricle_mm is not None and head.cortex_mm is not None and head.midline_mm is not None
     scene = LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm)

@@ -61,16 +61,29 @@ class Head:
     pose: Pose
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large heads are drawn: mean and spread of the factor on the anatomy's lengths, and its limits."""
+
+    mean: float
+    spread: float
+    least: float
+    most: float
+
+
+OF_PEOPLE = Size(0.97, 0.04, 0.85, 1.1)
+
+
 def draw_pose(
     rng: np.random.Generator,
     *,
     rotation_deg: float = 8.0,
     shift_mm: float = 3.0,
     middle_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    size: Size = OF_PEOPLE,
 ) -> Pose:
     """Draw a head's pose, size, deformation and atrophy; the brain's centre lies about ``middle_mm`` off the grid's."""
-    size = rng.normal(0.97, 0.04)
-    scales = np.clip(size * (1 + rng.normal(0, 0.03, 3)), 0.85, 1.1)
+    scales = np.clip(rng.normal(size.mean, size.spread) * (1 + rng.normal(0, 0.03, 3)), size.least, size.most)
     angles = np.deg2rad(rng.uniform(-1, 1, 3) * rotation_deg * np.array([1.4, 0.5, 0.6]))
     return Pose(
         bool(rng.random() < 0.5),
