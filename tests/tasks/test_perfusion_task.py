@@ -20,9 +20,9 @@ from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, ti
 from willis.study import Study
 from willis.tasks.perfusion import figures
 from willis.tasks.perfusion import run as task
-from willis.tasks.perfusion.interpret import criteria
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
+from willis.tasks.perfusion.trials import criteria
 from willis.tasks.registry import run_task
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient

@@ -14,6 +14,7 @@ from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.perfusion.spec import SEVERE_TMAX_S
+from willis.tasks.perfusion.trials import value_of
 from willis.volume.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -212,54 +213,6 @@ def side_of(measurements: Mapping[str, Measurement]) -> str:
     return "left" if part >= ONE_SIDED else "right" if part <= 1 - ONE_SIDED else "both sides"
 
 
-def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
-    """The imaging and clinical figures of two trials, each stated as met, not met or unknown.
-
-    They describe whom the trials took in. They are no advice for or against any treatment.
-    """
-    core, gap = _value(measurements, "core_volume"), _value(measurements, "penumbra_volume")
-    late = _value(measurements, "hypoperfused_volume")
-    ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
-    rows = [
-        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70),
-        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8),
-        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15),
-        _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
-        _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
-    ]  # fmt: skip
-    for group, words, old, least, low, high in (
-        ("DAWN group A", "age at least 80, NIHSS at least 10, core below 21 ml", True, 10, 0.0, 21.0),
-        ("DAWN group B", "age below 80, NIHSS at least 10, core below 31 ml", False, 10, 0.0, 31.0),
-        ("DAWN group C", "age below 80, NIHSS at least 20, core 31 to below 51 ml", False, 20, 31.0, 51.0),
-    ):
-        parts = [
-            None if age is None else (age >= 80) == old,
-            None if nihss is None else nihss >= least,
-            None if core is None else low <= core < high,
-        ]
-        met = False if False in parts else None if None in parts else True
-        rows.append(_row(group, "age, NIHSS and core", None, "", words, met))
-    return rows
-
-
-def _row(trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None) -> dict[str, Any]:
-    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{value:.3g} {unit}".strip()
-    if figure == "age, NIHSS and core":
-        found = "see above"
-    return {
-        "trial": trial,
-        "figure": figure,
-        "found": found,
-        "criterion": wanted,
-        "met": "unknown" if met is None else "met" if met else "not met",
-    }
-
-
-def _value(measurements: Mapping[str, Measurement], name: str) -> float | None:
-    found = measurements.get(name)
-    return None if found is None else found.value
-
-
 def core_parts(prepared: PreparedMaps, reading: Reading, region: Callable[[Mask, str], str]) -> list[Lesion]:
     """Connected parts of the core by falling volume; ``region`` names each from its mask and its side.
 
@@ -298,11 +251,11 @@ def slice_table(prepared: PreparedMaps, reading: Reading) -> list[dict[str, Any]
 
 def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], thresholds: Thresholds) -> str:
     """The finding in words."""
-    late, core = _value(measurements, "hypoperfused_volume"), _value(measurements, "core_volume")
-    penumbra = _value(measurements, "penumbra_volume")
+    late, core = value_of(measurements, "hypoperfused_volume"), value_of(measurements, "core_volume")
+    penumbra = value_of(measurements, "penumbra_volume")
     lacking = f" {_lacking(missing)}" if missing else ""
     if late is None:
-        longer = _value(measurements, "long_transit_volume")
+        longer = value_of(measurements, "long_transit_volume")
         part = "" if longer is None else f" MTT is longer than 145 % of the other side's in {longer:.1f} ml."
         return f"Core and penumbra can't be told.{lacking}{part}"
     if late == 0:
@@ -312,7 +265,7 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
     if core is None or penumbra is None:
         words = f"{late:.1f} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
         return f"{words}; the core can't be told.{lacking}"
-    ratio = _value(measurements, "mismatch_ratio")
+    ratio = value_of(measurements, "mismatch_ratio")
     words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
     return f"Core {core:.1f} ml and penumbra {penumbra:.1f} ml by thresholds{where}; {words}.{lacking}"
 

@@ -17,6 +17,7 @@ from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read
 from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
+from willis.tasks.perfusion.trials import criteria as criteria_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
@@ -74,7 +75,7 @@ def run(
         places = territory.measure_territories(brought, reading, prepared.grid.voxel_ml)
         measurements = _brain_last({**interpret.measure(prepared, reading), **places})
         missing = [name for name in NEEDED if name not in prepared.maps]
-        criteria = interpret.criteria(measurements, clinical.nihss, clinical.age)
+        criteria = criteria_of(measurements, clinical.nihss, clinical.age)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, reading, network, study.sources)

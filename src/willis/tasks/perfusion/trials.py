@@ -1,0 +1,59 @@
+"""Whom two trials took in, by imaging and clinical figures: met, not met or unknown, and never advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from willis.findings import Measurement
+
+
+def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
+    """The imaging and clinical figures of two trials, each stated as met, not met or unknown.
+
+    They describe whom the trials took in. They are no advice for or against any treatment.
+    """
+    core, gap = value_of(measurements, "core_volume"), value_of(measurements, "penumbra_volume")
+    late = value_of(measurements, "hypoperfused_volume")
+    ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
+    rows = [
+        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70),
+        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8),
+        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15),
+        _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
+        _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
+    ]  # fmt: skip
+    for group, words, old, least, low, high in (
+        ("DAWN group A", "age at least 80, NIHSS at least 10, core below 21 ml", True, 10, 0.0, 21.0),
+        ("DAWN group B", "age below 80, NIHSS at least 10, core below 31 ml", False, 10, 0.0, 31.0),
+        ("DAWN group C", "age below 80, NIHSS at least 20, core 31 to below 51 ml", False, 20, 31.0, 51.0),
+    ):
+        parts = [
+            None if age is None else (age >= 80) == old,
+            None if nihss is None else nihss >= least,
+            None if core is None else low <= core < high,
+        ]
+        met = False if False in parts else None if None in parts else True
+        rows.append(_row(group, "age, NIHSS and core", None, "", words, met))
+    return rows
+
+
+def _row(trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None) -> dict[str, Any]:
+    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{value:.3g} {unit}".strip()
+    if figure == "age, NIHSS and core":
+        found = "see above"
+    return {
+        "trial": trial,
+        "figure": figure,
+        "found": found,
+        "criterion": wanted,
+        "met": "unknown" if met is None else "met" if met else "not met",
+    }
+
+
+def value_of(measurements: Mapping[str, Measurement], name: str) -> float | None:
+    """A measurement's value; None where it wasn't made or isn't defined."""
+    found = measurements.get(name)
+    return None if found is None else found.value
