@@ -18,7 +18,7 @@ from willis.phantom.training import BrainCase, training_case
 from willis.settings import Settings
 from willis.tasks.brain.prepare import SHAPE, SPACING_MM, network_input
 from willis.tasks.brain.spec import PARTS, SPEC
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 
 SIDE_REACH_VOXELS = 4.0  # how far the side of sided tissue reaches into the fluid and midline tissue between
 
@@ -79,8 +79,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
     """Phantoms that training never sees: of another seed, and of held-out heads where the recipe names some."""
     phantom = BrainData.parse(data, "[data] of the recipe").phantom
-    source = PhantomSource(anatomies_of(phantom, validation=True), phantom.validation_seed)
-    return [source.case(index) for index in range(phantom.validation_count)]
+    return held_out_cases(phantom, PhantomSource)
 
 
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from willis.tasks.brain.find import find_brain
 from willis.tasks.chronic.prepare import network_images, prepare
 from willis.tasks.chronic.space import SHAPE
 from willis.tasks.chronic.spec import SPEC
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.volume.plane import PLANES, Plane
 from willis.volume.resample import resample_to
 
@@ -191,7 +191,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
         source = _folder_source(settings, folds, "training")
         _refuse_lesion_free(source)
         return replace(source, plan=_plan(settings, source.images)) if settings.tables else source
-    return _phantoms(settings, validation=False)
+    return PhantomSource(anatomies_of(settings.phantom), _shapes(settings), settings.phantom.seed, settings)
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
@@ -200,15 +200,11 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
         return [left_out.case(index) for index in range(len(left_out))]
-    source = _phantoms(settings, validation=True)
-    return [source.case(index) for index in range(settings.phantom.validation_count)]
+    return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
 
 
-def _phantoms(settings: ChronicData, *, validation: bool) -> PhantomSource:
-    phantom = settings.phantom
-    shapes = find_traced(Path(settings.shapes)) if settings.shapes else ()
-    seed = phantom.validation_seed if validation else phantom.seed
-    return PhantomSource(anatomies_of(phantom, validation=validation), shapes, seed, settings)
+def _shapes(settings: ChronicData) -> tuple[Path, ...]:
+    return find_traced(Path(settings.shapes)) if settings.shapes else ()
 
 
 def _folder_source(

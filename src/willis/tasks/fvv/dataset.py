@@ -27,7 +27,7 @@ from willis.tasks.fvv.folder import LabelledDwi, find_labelled_dwi
 from willis.tasks.fvv.prepare import pair_of, prepare
 from willis.tasks.fvv.published_measures import PublishedMeasures
 from willis.tasks.fvv.spec import SPEC
-from willis.tasks.phantoms import PhantomSettings, anatomies_of
+from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.tasks.prepared import Prepared
 from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
@@ -178,10 +178,9 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
         return [left_out.case(index) for index in range(len(left_out))]
-    phantom = settings.phantom
-    heads = anatomies_of(phantom, validation=True)
-    source = PhantomSource(heads, phantom.validation_seed, settings.manifest, settings.traced)
-    return [source.case(index) for index in range(phantom.validation_count)]
+    return held_out_cases(
+        settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings.manifest, settings.traced)
+    )
 
 
 def validation_measures() -> PublishedMeasures:
