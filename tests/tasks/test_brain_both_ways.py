@@ -27,7 +27,7 @@ def one_sided(monkeypatch):
 
 
 def both_ways(bundle, x):
-    return find._predict_both_ways(bundle, x, RunSettings()).probability
+    return find.predict_both_ways(bundle, x, RunSettings()).probability
 
 
 def test_a_mirrored_head_gives_the_mirrored_parts(one_sided):

@@ -98,7 +98,7 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     settings = settings or RunSettings()
     bundle = bundle or open_bundle(str(SPEC.default_bundle), "brain")
     x, grid = prepare(image)
-    prediction = _predict_both_ways(bundle, x, settings)
+    prediction = predict_both_ways(bundle, x, settings)
     probability = prediction.probability.copy()
     threshold = bundle.manifest.threshold.value
     where = bundle.manifest.outputs.index("brain")
@@ -114,15 +114,11 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     return replace(brain, extracted=extracted_region(image, brain.mask_on(image.grid)))
 
 
-def _predict_both_ways(bundle: Bundle, x: npt.NDArray[np.float32], settings: RunSettings) -> Prediction:
+def predict_both_ways(bundle: Bundle, x: npt.NDArray[np.float32], settings: RunSettings) -> Prediction:
     """Mean of what is found in the head (1, I, J, K) and in its mirror image: neither side is favoured."""
 
     def found_in(image: npt.NDArray[np.float32]) -> Prediction:
-        return predict(
-            bundle,
-            image,
-            **settings.running,
-        )
+        return predict(bundle, image, **settings.running)
 
     seen = found_in(x)
     mirrored = found_in(np.ascontiguousarray(x[:, ::-1])).probability[:, ::-1].copy()
