@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from willis.errors import BundleError
+from willis.infer.ensemble import Prediction
 from willis.models.manifest import make_manifest
 from willis.models.store import open_bundle
 from willis.study import Study
@@ -159,6 +160,22 @@ def test_cropped_slices_hold_the_whole_brain_of_the_template() -> None:
         case = sliced_case(average.t1.data, average.brain.data, average.brain.data > 0, data, plane, "x")
         assert case.image.shape[1:3] == (192, 192)
         assert case.target.sum() == average.brain.data.sum()
+
+
+def test_a_lesion_is_told_by_its_artery_s_territory(monkeypatch: pytest.MonkeyPatch) -> None:
+    average = template()
+    study = Study({"t1": average.t1, "brain": average.brain})
+    at = average.t1.grid.to_mm(np.moveaxis(np.indices(average.t1.grid.shape), 0, -1))
+    ball = (np.linalg.norm(at - (-48.0, -12.0, 22.0), axis=-1) < 12).astype(np.float32)[None]
+    seen = Prediction(ball, (ball.astype(np.float16),) * 3, 0 * ball, "made up", "float32", 0.1, 0.0)
+    monkeypatch.setattr("willis.tasks.chronic.run.predict_planes", lambda *_args, **_named: seen)
+    monkeypatch.setattr("willis.tasks.chronic.run.figures.make", lambda *_args: [])
+    found = run(study, OPTIONS, settings=RunSettings())
+    rows = {(row["side"], row["territory"]): row for row in found.tables["territories"]}
+    assert rows["left", "MCA"]["lesion_share_percent"] > 80
+    assert rows["right", "MCA"]["lesion_volume_ml"] == 0
+    assert sum(row["lesion_volume_ml"] for row in rows.values()) <= found.measurements["lesion_volume"].value + 1e-6
+    assert "lies in the left MCA territory" in found.summary
 
 
 @pytest.mark.slow

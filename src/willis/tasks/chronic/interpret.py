@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.findings import Lesion, Measurement
+from willis.tasks.territories import Place
 from willis.volume.grid import Grid
 from willis.volume.plane import Plane, slice_axis
 
@@ -94,8 +95,10 @@ def measure(
     return {row.name: row for row in rows}
 
 
-def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]) -> str:
-    """The finding in words."""
+def summarise(
+    lesions: Sequence[Lesion], measurements: Mapping[str, Measurement], territory: tuple[Place, float] | None
+) -> str:
+    """The finding in words; ``territory`` is the one that holds most, and its share of what lies in any."""
     if not lesions:
         return "No chronic stroke lesion was found."
     total, share = measurements["lesion_volume"], measurements["lesion_brain_share"]
@@ -105,6 +108,7 @@ def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]
     return (
         f"{total.value:.1f} ml of chronic stroke lesion{spread} in {count}, {share.value:.1f} % of the brain. "
         f"The largest has {largest.volume_ml:.1f} ml, {largest.region}."
+        + ("" if territory is None else f" {100 * territory[1]:.0f} % lies in the {territory[0]} territory.")
     )
 
 

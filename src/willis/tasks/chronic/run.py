@@ -25,14 +25,17 @@ from willis.tasks.chronic.prepare import PreparedPlanes, prepare
 from willis.tasks.chronic.space import region_masks, template
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
+from willis.tasks.ct_template import read_territories
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
+from willis.tasks.territories import Codes, largest, share_table, sided, volumes_ml
 from willis.volume.plane import Plane
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 STEPS = 5
+TERRITORY_NOTE = "Arterial territories are those of an average brain; their borders vary between people."
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class _OnT1:
     count: int
     planes: dict[Plane, npt.NDArray[np.bool_]]
     regions: dict[str, npt.NDArray[np.bool_]]
+    territories: Codes
 
 
 def run(
@@ -103,6 +107,10 @@ def run(
             lesions, fused, found.regions["left"], found.planes, grid, prepared.brain.volume_ml
         )
         tables = {"planes": interpret.plane_table(found.planes, fused, grid)}
+        if lesions:
+            inside = prepared.brain.data > 0
+            tables["territories"] = share_table(found.territories, inside, {"lesion": fused}, grid.voxel_ml)
+        territory = largest(volumes_ml(found.territories, fused, grid.voxel_ml))
         if reference is not None:
             tables["fusion"] = interpret.fusion_table(found.planes, fused, reference, grid.orientation)
     tell(4 / STEPS, "drawing")
@@ -113,7 +121,7 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(lesions, measurements),
+        summary=interpret.summarise(lesions, measurements, territory),
         masks=masks,
         probabilities=[Mask("lesion", "t1", found.probability)],
         measurements=measurements,
@@ -131,7 +139,12 @@ def run(
             methods=_methods(study, prepared, bundle, rules, str(options["fusion"])),
             registrations={} if prepared.fit is None else {"t1": _fit(prepared)},
         ),
-        notes=[*prepared.notes, *(brain.notes if brain is not None else ()), *prediction.notes],
+        notes=[
+            *prepared.notes,
+            *(brain.notes if brain is not None else ()),
+            *prediction.notes,
+            *([TERRITORY_NOTE] if lesions else []),
+        ],
     )
 
 
@@ -169,13 +182,15 @@ def _on_t1(
     level = 0.5 if fusion == "majority" else rules.threshold
     joined = ClusterRules(level, rules.min_mm3, rules.connectivity, rules.max_outside_brain)
     labels, count = find_lesions(fused, inside, grid, joined)
-    codes = resample_to(template().tissue, grid, "nearest", world_transform=way).data
+    regions = region_masks(resample_to(template().tissue, grid, "nearest", world_transform=way).data)
+    territories = resample_to(read_territories(None), grid, "nearest", world_transform=way).data
     return _OnT1(
         Volume(fused, grid, role="lesion", unit="1"),
         labels,
         count,
         {plane: p >= rules.threshold for plane, p in alone.items()},
-        region_masks(codes),
+        regions,
+        sided(territories, ~regions["left"]),
     )
 
 
