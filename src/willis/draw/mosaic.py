@@ -28,8 +28,9 @@ def axial_mosaic(
 ) -> bytes:
     """PNG of axial slices from the lowest to the highest, with outlines, in radiological convention.
 
-    Half of the slices are spread evenly over the brain, half go where the outlined area is. Every panel carries R, L
-    and the height of its slice in mm; panels keep true proportions, with a scale bar below.
+    Half of the slices are spread evenly over the brain, half go where the outlined area is. Every panel carries R and L,
+    and the height of its slice in mm unless it is the only one, as of a projection; panels keep true proportions, with
+    a scale bar below.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def axial_mosaic(
         draw_slice(axes, crop(scan.data, "axial", index, bounds), size, window)
         draw_edges(axes, [Edge(crop(m, "axial", index, bounds), o.colour, o.dashed) for m, o in edges], size)
         letter_sides(axes, "axial")
-        write(axes, place(position_mm(scan.grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
+        if scan.grid.shape[2] > 1:
+            write(axes, place(position_mm(scan.grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
     sheet.footer(outlines)
     return encode_png(sheet.figure)
 
