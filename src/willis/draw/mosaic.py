@@ -28,9 +28,9 @@ def axial_mosaic(
 ) -> bytes:
     """PNG of axial slices from the lowest to the highest, with outlines, in radiological convention.
 
-    Half of the slices are spread evenly over the brain, half go where the outlined area is. Every panel carries R and L,
-    and the height of its slice in mm unless it is the only one, as of a projection; panels keep true proportions, with
-    a scale bar below.
+    Half of the slices are spread evenly over the brain, half go where the outlined area is. Every panel carries R, L
+    and, unless it is the only one (a projection), the height of its slice in mm; panels keep true proportions, with a
+    scale bar below.
 
     Parameters
     ----------
