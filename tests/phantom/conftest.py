@@ -40,6 +40,12 @@ def toy_labels() -> np.ndarray:
     return labels
 
 
+@pytest.fixture
+def toy_map() -> np.ndarray:
+    """Its FreeSurfer codes."""
+    return toy_labels()
+
+
 @pytest.fixture(scope="session")
 def toy_anatomy() -> Anatomy:
     return anatomy_from_labels(toy_labels(), Grid(SHAPE, np.eye(4)), "toy")

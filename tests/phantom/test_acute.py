@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from willis.phantom.acute import PATTERNS, Acute, draw_acute
 from willis.phantom.anatomy import Anatomy
+from willis.phantom.diffusion import vary_grey
 from willis.phantom.epi import Epi, draw_epi
 from willis.phantom.fvv_training import dwi_case
 from willis.phantom.infarct_signal import draw_water, flair_ratio, spin_echo_ratio
@@ -32,6 +33,19 @@ def test_infarcts_lie_in_parenchyma_and_are_younger_than_the_onset(toy_anatomy: 
 
 def test_no_infarct_when_none_is_asked_for(toy_anatomy: Anatomy) -> None:
     assert not draw_acute(np.random.default_rng(0), toy_anatomy.codes, 1.0, pattern="none").fraction.any()
+
+
+def test_cortex_is_brighter_in_some_regions_than_in_others(toy_anatomy: Anatomy) -> None:
+    codes = toy_anatomy.codes
+    b0, adc = np.ones((2, *codes.shape), dtype=np.float32)
+    vary_grey(np.random.default_rng(0), codes, b0, adc)
+    cortex = lookup((Tissue.CORTEX,))[codes]
+    assert (b0[~cortex] == 1).all()
+    assert (adc[~cortex] == 1).all()
+    for image in (b0, adc):
+        assert image[cortex].std() > 0.01
+        near = cortex[1:] & cortex[:-1]
+        assert np.abs(image[1:] - image[:-1])[near].mean() < 0.5 * image[cortex].std()  # by region, not by voxel
 
 
 def test_territories_are_sided_and_cover_the_parenchyma(toy_anatomy: Anatomy) -> None:

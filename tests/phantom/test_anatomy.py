@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError
-from willis.phantom.anatomy import Anatomy, builtin_anatomy, read_anatomies
+from willis.phantom.anatomy import Anatomy, anatomy_from_labels, builtin_anatomy, read_anatomies
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDED, Tissue, lookup, side_swap
+from willis.volume.grid import Grid
 
 
 def test_orientation_is_undone(toy_anatomy: Anatomy, toy_folder: Path) -> None:
@@ -50,6 +51,16 @@ def test_fluid_between_folds_belongs_to_the_brain(toy_anatomy: Anatomy) -> None:
     brain = lookup(BRAIN)[codes]
     labelled = lookup(tuple(t for t in BRAIN if t != Tissue.CSF))[codes]
     assert (brain & ~labelled).sum() < 0.05 * labelled.sum()  # the toy's surface is smooth
+
+
+@pytest.mark.parametrize(("wide_mm", "inside"), [(16, True), (40, False)])
+def test_a_wide_cleft_is_brain_and_a_gap_is_not(toy_map: np.ndarray, wide_mm: int, inside: bool) -> None:
+    cleft = np.zeros(toy_map.shape, dtype=bool)
+    cleft[75 - wide_mm // 2 : 75 + wide_mm // 2, 60:110, 130:] = True
+    toy_map[cleft & np.isin(toy_map, (2, 3, 41, 42))] = 24
+    found = anatomy_from_labels(toy_map, Grid(toy_map.shape, np.eye(4)), "cleft")
+    at = np.rint(found.grid.to_index((75.0, 85.0, 138.0))).astype(int)
+    assert found.codes[tuple(at)] == (Tissue.CSF if inside else Tissue.OUTER_CSF)
 
 
 def test_midline_is_where_both_sides_meet(toy_anatomy: Anatomy) -> None:

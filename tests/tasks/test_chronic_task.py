@@ -9,6 +9,8 @@ from willis.errors import BundleError
 from willis.infer.ensemble import Prediction
 from willis.models.manifest import make_manifest
 from willis.models.store import open_bundle
+from willis.phantom.anatomy import builtin_anatomy
+from willis.phantom.chronic_patient import TEMPLATE_BRAIN_ML, chronic_case
 from willis.study import Study
 from willis.tasks.chronic import interpret
 from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
@@ -82,6 +84,15 @@ def test_the_template_is_a_brain_in_mni_space() -> None:
     assert np.abs(high - (70, 74, 80)).max() < 12
     left = region_masks(average.tissue.data)["left"]
     assert average.t1.grid.to_mm(np.argwhere(left & (average.brain.data > 0)))[:, 0].mean() < -15
+
+
+def test_a_training_head_lies_as_a_scan_laid_on_the_template() -> None:
+    average = template().brain
+    made = chronic_case(np.random.default_rng(3), [builtin_anatomy()])
+    wanted, found = (np.argwhere(mask > 0) for mask in (average.data, made.brain))
+    assert len(found) == pytest.approx(len(wanted), rel=0.15)
+    assert np.abs(found.mean(axis=0) - wanted.mean(axis=0)).max() < 6  # mm
+    assert average.volume_ml == pytest.approx(TEMPLATE_BRAIN_ML, rel=0.01)
 
 
 def _patient(turn_deg: float, spacing: float = 2.0) -> tuple[Study, Grid]:

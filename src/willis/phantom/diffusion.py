@@ -67,7 +67,7 @@ def draw_scene(
     b0 = paint(rng, codes, b0_palette, old)
     b0 *= 1 + f * (spin_echo_ratio(water.t2, te) - 1)
     adc = adc_map(rng, codes, tissue, old)
-    _vary_grey(rng, codes, b0, adc)
+    vary_grey(rng, codes, b0, adc)
     adc *= 1 + f * (water.adc - 1)
     timing = {"tr_ms": flair.parameters["tr"], "te_ms": flair.parameters["te"], "ti_ms": flair.parameters["ti"]}
     brighter = flair_ratio(water.t2, **timing)
@@ -90,7 +90,7 @@ def draw_scene(
     )
 
 
-def _vary_grey(rng: np.random.Generator, codes: npt.NDArray[np.uint8], b0: Field, adc: Field) -> None:
+def vary_grey(rng: np.random.Generator, codes: npt.NDArray[np.uint8], b0: Field, adc: Field) -> None:
     """Let cortex be brighter in some regions than in others, as insula and cingulum are; both are changed."""
     grey = lookup(GREY)[codes]
     region = smooth_noise(rng, codes.shape, GREY_REGION_VOXELS)

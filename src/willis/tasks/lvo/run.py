@@ -61,19 +61,19 @@ def run(
     watch = Stopwatch()
     tell(0 / STEPS, "laying the template on the head")
     bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
-    finder = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
-    namer = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
+    vessel_bundle = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
+    segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
-    if finder is not None:
+    if vessel_bundle is not None:
         tell(1 / STEPS, "finding the vessels")
         with watch.stage("vessels"):
-            prepared = replace(prepared, vessels=find_vessels(prepared.ct, finder, settings))
+            prepared = replace(prepared, vessels=find_vessels(prepared.ct, vessel_bundle, settings))
     tell(2 / STEPS, "judging the occlusion")
     with watch.stage("occlusion"):
         prepared, judged = judge(prepared, bundle, settings)
-        if namer is not None:
-            judged = find_segment(prepared, judged, namer, settings)
+        if segment_bundle is not None:
+            judged = find_segment(prepared, judged, segment_bundle, settings)
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ def run(
             study,
             options=options,
             settings=settings,
-            bundles=[describe_bundle(used) for used in (bundle, finder, namer) if used is not None],
+            bundles=[describe_bundle(used) for used in (bundle, vessel_bundle, segment_bundle) if used is not None],
             prediction=judged.record,
             stopwatch=watch,
             methods=_methods(prepared, least, bundle),

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.image.project import project_labels
-from willis.infer.nnunet import placed_image, placed_labels
 from willis.io.nifti import read_nifti
 from willis.io.tables import read_table
 from willis.learn.case import Case
@@ -22,8 +21,9 @@ from willis.learn.recipe import FoldSettings
 from willis.models.nnunet_plan import NnunetPlan
 from willis.settings import Settings
 from willis.tasks.lvo.hounsfield import as_hounsfield
+from willis.tasks.lvo.plan_cases import planned_case, planned_fields
 from willis.tasks.lvo.segment import Projection, projected
-from willis.tasks.lvo.spec import SEGMENTS, SPEC, VESSELS
+from willis.tasks.lvo.spec import SEGMENTS, VESSELS
 from willis.tasks.lvo.vessels import read_vessels
 from willis.volume.volume import Volume
 
@@ -65,11 +65,8 @@ class FolderSource:
         files, (segment, side) = self.images[index], self.told[index]
         ct = as_hounsfield(read_nifti(files.image, "ncct"))
         seen = projected(ct, read_vessels(files.labels, ct))
-        placed = placed_image(seen.picture[None, :, :, None], seen.spacing_mm, self.plan)
-        target = placed_labels(labels_of(seen, segment, side)[:, :, None], len(SEGMENTS), placed, self.plan)
-        first, second, third = placed.spacing_mm
-        everywhere = np.ones(target.shape[1:], dtype=bool)
-        return Case(placed.data, target, everywhere, files.subject, (first, second, third))
+        labels = labels_of(seen, segment, side)[:, :, None]
+        return planned_case(seen.picture[:, :, None], labels, seen.spacing_mm, self.plan, SEGMENTS, files.subject)
 
 
 def labels_of(seen: Projection, segment: str, side: str) -> npt.NDArray[np.uint8]:
@@ -138,17 +135,5 @@ def _told(path: Path) -> dict[str, tuple[str, str]]:
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     plan = SegmentData.parse(data, "[data] of the recipe").plan
-    return {
-        "name": "lvo-segment",
-        "title": "Occluded segment on the projection of the vessels",
-        "network": {"name": "plainunet", "config": {"plan": plan.model_dump(mode="json")}},
-        "channels": ("projection",),
-        "outputs": ("background", *NAMES),
-        "spacing_mm": plan.spacing_mm,
-        "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
-        "intensity": {"scheme": "none"},
-        "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
-        "licence": "Apache-2.0",
-        "intended_use": SPEC.intended_use,
-        "peculiarities": ("Run as its plan says (network.config.plan); spacing and window here are of its own axes.",),
-    }
+    title = "Occluded segment on the projection of the vessels"
+    return planned_fields(plan, name="lvo-segment", title=title, channel="projection", names=NAMES)

@@ -18,6 +18,7 @@ from willis.models.bundle import Bundle
 from willis.models.manifest import Calibration, Manifest
 from willis.tasks.lvo.look import calibrated
 from willis.tasks.lvo.spec import SEGMENTS, VESSELS
+from willis.tasks.validation import scan_logit
 
 if TYPE_CHECKING:
     from willis.infer.protocol import Engine
@@ -54,7 +55,7 @@ def judged_scans(bundle: Bundle, cases: Sequence[Case], threads: int | None = No
         JudgedScan(
             case.subject,
             bool(case.target.any()),
-            float(np.mean([np.asarray(engine(case.image[None])).reshape(-1)[0] for engine in engines])),
+            float(np.mean([scan_logit(engine, case) for engine in engines])),
         )
         for case in cases
     ]

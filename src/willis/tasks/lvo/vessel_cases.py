@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from willis.errors import BadInputError
-from willis.infer.nnunet import placed_image, placed_labels
 from willis.io.nifti import read_nifti
 from willis.learn.case import Case
 from willis.learn.folds import keep
@@ -19,7 +16,8 @@ from willis.learn.recipe import FoldSettings
 from willis.models.nnunet_plan import NnunetPlan
 from willis.settings import Settings
 from willis.tasks.lvo.hounsfield import as_hounsfield
-from willis.tasks.lvo.spec import SPEC, VESSELS
+from willis.tasks.lvo.plan_cases import planned_case, planned_fields
+from willis.tasks.lvo.spec import VESSELS
 from willis.tasks.lvo.vessels import read_vessels
 
 
@@ -55,11 +53,7 @@ class FolderSource:
         files = self.images[index]
         ct = as_hounsfield(read_nifti(files.image, "ncct"))
         labels = read_vessels(files.labels, ct)
-        placed = placed_image(ct.data[None], ct.grid.spacing_mm, self.plan)
-        target = placed_labels(labels.data, len(VESSELS), placed, self.plan)
-        first, second, third = placed.spacing_mm
-        everywhere = np.ones(target.shape[1:], dtype=bool)
-        return Case(placed.data, target, everywhere, files.subject, (first, second, third))
+        return planned_case(ct.data, labels.data, ct.grid.spacing_mm, self.plan, VESSELS, files.subject)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
@@ -96,17 +90,4 @@ def _source(
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     plan = VesselData.parse(data, "[data] of the recipe").plan
-    return {
-        "name": "lvo-vessels",
-        "title": "Vessels on non-contrast CT",
-        "network": {"name": "plainunet", "config": {"plan": plan.model_dump(mode="json")}},
-        "channels": ("ncct",),
-        "outputs": ("background", *VESSELS),
-        "spacing_mm": plan.spacing_mm,
-        "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
-        "intensity": {"scheme": "none"},
-        "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
-        "licence": "Apache-2.0",
-        "intended_use": SPEC.intended_use,
-        "peculiarities": ("Run as its plan says (network.config.plan); spacing and window here are of its own axes.",),
-    }
+    return planned_fields(plan, name="lvo-vessels", title="Vessels on non-contrast CT", channel="ncct", names=VESSELS)
