@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, get_args
 
 from willis.errors import BadInputError, MissingExtraError, invalid_option
 from willis.infer.precision import PrecisionChoice, choose_precision
-from willis.infer.protocol import Engine, EngineChoice, EngineName, is_onnx
+from willis.infer.protocol import Engine, EngineChoice, EngineName, is_int8, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
 
 
-def choose_engine(asked: EngineChoice, *, onnx_bundle: bool = False) -> EngineName:
+def choose_engine(asked: EngineChoice, *, onnx_bundle: bool = False, int8: bool = False) -> EngineName:
     """Settle which engine runs a bundle: OpenVINO when it is installed, else torch; ONNX Runtime for ONNX files.
+
+    ONNX files in 8-bit integers are OpenVINO's, when it is installed: ONNX Runtime multiplies those of 3D slowly.
 
     Raises
     ------
@@ -26,7 +28,9 @@ def choose_engine(asked: EngineChoice, *, onnx_bundle: bool = False) -> EngineNa
     if asked not in get_args(EngineChoice):
         raise invalid_option("engine", asked, get_args(EngineChoice))
     if asked == "auto":
-        return "onnx" if onnx_bundle else "openvino" if find_spec("openvino") else "torch"
+        if onnx_bundle and not (int8 and find_spec("openvino")):
+            return "onnx"
+        return "openvino" if find_spec("openvino") else "torch"
     if asked == "torch" and onnx_bundle:
         raise BadInputError("this bundle holds ONNX files, which torch doesn't run; use --engine onnx or openvino.")
     if asked == "onnx" and not onnx_bundle:
@@ -55,7 +59,7 @@ def open_engine(
     member
         Index into ``bundle.manifest.members``.
     engine
-        ``auto`` is OpenVINO when installed, else torch; ONNX Runtime for ONNX bundles.
+        ``auto`` is OpenVINO when installed, else torch; ONNX Runtime for ONNX bundles in float32.
     precision
         See :func:`willis.infer.precision.choose_precision`. Torch and ONNX Runtime run ``auto`` in float32.
     threads
@@ -68,7 +72,7 @@ def open_engine(
     MissingExtraError
         When the engine isn't installed.
     """
-    chosen = choose_engine(engine, onnx_bundle=is_onnx(bundle))
+    chosen = choose_engine(engine, onnx_bundle=is_onnx(bundle), int8=is_int8(bundle))
     measured = [m for m in bundle.manifest.precision if m.engine == chosen]
     settled = choose_precision(precision, measured)
     if chosen == "torch":

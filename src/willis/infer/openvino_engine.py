@@ -22,7 +22,7 @@ from willis.errors import BadInputError, WillisError
 from willis.infer.graph_memory import COMPILED_BYTES, graph_bytes, weight_values
 from willis.infer.memory import BYTES_FLOAT16, BYTES_FLOAT32
 from willis.infer.precision import Precision
-from willis.infer.protocol import Float32, is_onnx
+from willis.infer.protocol import INT8, Float32, is_int8, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "WILLIS_CACHE"
 NETWORK_FILE = "network.xml"
 BAD_INPUT = 2  # exit code of the conversion when the network can't take the shape
+HALVES = ("float16", "bfloat16")
 HINTS = {"float32": ov.Type.f32, "float16": ov.Type.f16, "bfloat16": ov.Type.bf16}
 
 
@@ -129,12 +130,15 @@ class OpenVinoEngine:
             foreign.reshape(list(shape))
             return foreign
 
-        return cls(model, precision=precision, threads=threads)
+        engine = cls(model, precision=precision, threads=threads)
+        if is_int8(bundle):
+            engine.precision = INT8
+        return engine
 
     def needed_bytes(self, shape: tuple[int, ...]) -> int:
         """The weights as stored and as packed, the plugin, and the peak of the maps that are alive together."""
         model = self._model(shape)
-        value = BYTES_FLOAT32 if self.precision == "float32" else BYTES_FLOAT16
+        value = BYTES_FLOAT16 if self.precision in HALVES else BYTES_FLOAT32
         weights = weight_values(model)
         return weights * (BYTES_FLOAT32 + value) + COMPILED_BYTES + graph_bytes(model, value)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 EngineChoice = Literal["auto", "torch", "openvino", "onnx"]
 EngineName = Literal["torch", "openvino", "onnx"]
 Float32 = npt.NDArray[np.float32]
+INT8 = "int8"
 
 
 class Engine(Protocol):
@@ -23,7 +24,7 @@ class Engine(Protocol):
     name
         ``torch``, ``openvino`` or ``onnx``.
     precision
-        ``float32``, ``float16`` or ``bfloat16``: of the products inside; input and output are float32.
+        ``float32``, ``float16``, ``bfloat16`` or ``int8``: of the products inside; input and output are float32.
     """
 
     name: str
@@ -45,3 +46,8 @@ class Engine(Protocol):
 def is_onnx(bundle: Bundle) -> bool:
     """Whether the bundle's members are ONNX files rather than weights for a network of willis."""
     return bundle.manifest.network.name == "onnx"
+
+
+def is_int8(bundle: Bundle) -> bool:
+    """Whether the bundle's convolutions run in 8-bit integers (:mod:`willis.infer.int8`)."""
+    return is_onnx(bundle) and bundle.manifest.network.config.get("numbers") == INT8

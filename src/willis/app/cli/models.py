@@ -138,6 +138,49 @@ def export(
     print(f"Licence: {bundle.manifest.licence}")
 
 
+@app.command
+def quantise(
+    name: str,
+    *,
+    recipe: Path,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    data: Path | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    count: int = 4,
+    shape: tuple[int, int, int] | None = None,
+) -> None:
+    """Make a model of a trained one that runs in 8-bit integers; it is kept only if it finds the same.
+
+    Parameters
+    ----------
+    name
+        Name or folder of the model.
+    recipe
+        The recipe that it was trained by: training cases set the ranges, cases left out compare the masks.
+    output
+        Folder that is made if the Dice of every output with float32 is at least 0.99.
+    data
+        Folder of labelled patients, instead of the recipe's.
+    folds, fold
+        Of the patients, fold FOLD of so many is left out.
+    count
+        Training cases that set the ranges.
+    shape
+        Voxels along each axis that the network is given; else those of the model's window or grid.
+    """
+    from willis.app.cli.train import with_flags
+    from willis.learn.recipe import read_recipe
+    from willis.tasks.quantisation import quantise as make
+
+    chosen = with_flags(read_recipe(recipe), data, folds=folds, fold=fold)
+    found = make(open_bundle(name), chosen, output, count=count, shape=shape)
+    for label, value in found.dice.items():
+        print(f"Dice of {label} with float32, {found.cases} cases: {value:.4f}")
+    print(f"CPU time of a window: {found.seconds:.3f} s in float32, {found.seconds_int8:.3f} s in int8")
+    print(f"Written: {output}")
+
+
 def _readable(shelf: Shelf) -> Bundle:
     if shelf.manifest is None:
         raise BundleError(shelf.problem or f"{shelf.folder} can't be read.")

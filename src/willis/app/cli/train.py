@@ -68,7 +68,7 @@ def train(
     from willis.learn.trainer import train as run
     from willis.tasks.training import bundle_from, cases_and_validation
 
-    chosen = _with_flags(read_recipe(recipe), data, steps, seed, folds, fold)
+    chosen = with_flags(read_recipe(recipe), data, steps=steps, seed=seed, folds=folds, fold=fold)
     cases, validate = cases_and_validation(chosen, output)
     weights = _weights_of(start, chosen.task) if imagenet is None else _imagenet(imagenet, start, chosen)
     if weights is None and not resume and chosen.network.name == "vgg_fusion":
@@ -104,9 +104,22 @@ def train(
         print(f"Bundle: {bundle_from(chosen, result, output / 'bundle', recipe.name, command).folder}")
 
 
-def _with_flags(
-    recipe: Recipe, data: Path | None, steps: int | None, seed: int | None, folds: int | None, fold: int | None
+def with_flags(
+    recipe: Recipe,
+    data: Path | None,
+    *,
+    steps: int | None = None,
+    seed: int | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
 ) -> Recipe:
+    """A recipe with what the command line says in its place; None leaves the recipe's own.
+
+    Raises
+    ------
+    BadInputError
+        When a fold is asked for without their number.
+    """
     from willis.errors import BadInputError
 
     if data is not None:
