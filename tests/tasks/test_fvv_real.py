@@ -22,7 +22,6 @@ def found(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Findings
         return willis.run("fvv", willis.read_study(b1000=f"{start}_dwi.nii.gz", adc=f"{start}_adc.nii.gz"))
 
 
-@pytest.mark.xfail(reason="the default bundle is below this bar; its card says by how much")
 def test_the_infarct_is_found_where_the_rater_saw_it(found: Findings, real_data: Path) -> None:
     truth = read_nifti(real_data / f"{CASE}_msk.nii.gz", allow_empty=True)
     lesion = next(mask.volume for mask in found.masks if mask.label == "lesion")
