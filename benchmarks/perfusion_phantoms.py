@@ -110,10 +110,12 @@ def _keep(case: Kept, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     p = case.prepared
     maps = {f"map_{name}": volume.data.astype(np.float32) for name, volume in p.maps.items()}
+    whole = path.with_suffix(".part.npz")  # a run that is stopped leaves no half of a file
     np.savez_compressed(
-        path, **maps, brain=p.brain, tissue=p.tissue, core=case.core, penumbra=case.penumbra, affine=p.grid.affine,
+        whole, **maps, brain=p.brain, tissue=p.tissue, core=case.core, penumbra=case.penumbra, affine=p.grid.affine,
         normal=p.midline.normal, offset=p.midline.offset_mm, row=json.dumps(case.row),
     )  # fmt: skip
+    whole.rename(path)
 
 
 def _opened(path: Path) -> Kept:
