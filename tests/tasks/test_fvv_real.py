@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import willis
 from willis.findings import Findings
+from willis.image.components import component_sizes, label_components
 from willis.io.nifti import read_nifti
 from willis.measure.overlap import dice
 
@@ -27,3 +29,7 @@ def test_the_infarct_is_found_where_the_rater_saw_it(found: Findings, real_data:
     lesion = next(mask.volume for mask in found.masks if mask.label == "lesion")
     assert lesion.grid.same_as(truth.grid)
     assert dice(lesion.data, truth.data) >= 0.55
+    labels, count = label_components(truth.data > 0)
+    large = np.flatnonzero(component_sizes(labels, count) * truth.grid.voxel_ml > 0.2) + 1
+    assert len(large) == 3
+    assert all((lesion.data[labels == index] > 0).any() for index in large)
