@@ -1,11 +1,13 @@
 """Fit what the default LVO network tells of a whole half, on phantoms, and put it into the trained bundle.
 
-    .venv/bin/python scripts/fit_lvo_judge.py measure runs/lvo/bundle judge-0.npz --anatomies HEADS --first 0 --count 400
-    .venv/bin/python scripts/fit_lvo_judge.py join runs/lvo/bundle judge-*.npz -o runs/lvo/joined
+    .venv/bin/python scripts/fit_lvo_judge.py level runs/lvo/bundle -o runs/lvo/level --anatomies HEADS
+    .venv/bin/python scripts/fit_lvo_judge.py measure runs/lvo/level judge-0.npz --anatomies HEADS --first 0 --count 400
+    .venv/bin/python scripts/fit_lvo_judge.py join runs/lvo/level judge-*.npz -o runs/lvo/joined
 
-`measure` makes phantoms, runs the network's maps on them and keeps their measures, in parts that may run side by side.
-`join` fits a logistic function of them for each answer, its ridge chosen by cross-validation over persons, and writes
-the bundle.
+`level` sets the bias of each map of a vessel and of clot so that a probability of 0.5 gives the best mean Dice on
+phantoms. `measure` makes others, runs the network's maps on them and keeps their measures, in parts that may run side
+by side. `join` fits a logistic function of them for each answer, its ridge chosen by cross-validation over persons, and
+writes the bundle.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from willis.learn.case import Case
 from willis.measure.calibration import fit_calibration, reliability
 from willis.measure.decision import auc, sensitivity, specificity
+from willis.measure.overlap import dice
 from willis.models.bundle import Bundle
 from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
@@ -34,9 +38,12 @@ from willis.tasks.lvo.spec import OUTPUTS, SHUT
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 
 SEED = 62
+LEVEL_SEED = 63
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
 RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 5
+SHIFTS = np.arange(-2.0, 4.1, 0.25)
+ZERO = int(np.argmin(np.abs(SHIFTS)))
 THRESHOLDS = np.arange(0.2, 0.81, 0.05)
 PECULIARITIES = (
     "It has never been measured on patients: a probability is calibrated for phantoms, half of them occluded.",
@@ -47,22 +54,61 @@ PECULIARITIES = (
 Floats = npt.NDArray[np.float64]
 
 
+def level(bundle: Bundle, out: Path, count: int, anatomies: str) -> None:
+    """Write the bundle with its maps' biases set on so many phantoms."""
+    source = phantoms(anatomies, LEVEL_SEED)
+    network = trained(bundle)
+    names = OUTPUTS[: OUTPUTS.index("clot") + 1]
+    scores: list[list[list[float]]] = [[] for _ in names]
+    for number in range(2 * count):
+        case = source.case(number)
+        logits = maps_of(network, case)[0].numpy()
+        for k, found in enumerate(scores):
+            truth = case.target[k] > 0
+            if truth.any():
+                found.append([dice(logits[k] > -shift, truth) or 0.0 for shift in SHIFTS])
+    with torch.no_grad():
+        for k, (name, found) in enumerate(zip(names, scores, strict=True)):
+            means = np.mean(found, axis=0)
+            best = int(np.argmax(means))
+            print(
+                f"{name}: shift {SHIFTS[best]:+.2f}, mean Dice {means[best]:.3f} ({means[ZERO]:.3f} without) on "
+                f"{len(found)} halves"
+            )
+            network.maps.head.bias[k] += SHIFTS[best]
+    command = (
+        f"{bundle.manifest.model_dump()['training']['command']}; python scripts/fit_lvo_judge.py level BUNDLE -o BUNDLE"
+    )
+    write(bundle, network, out, command)
+
+
 def measure(bundle: Bundle, out: Path, first: int, count: int, anatomies: str) -> None:
     """Measures and labels of the halves of so many phantoms; the file is written anew now and then."""
-    source = PhantomSource(anatomies_of(PhantomSettings(anatomies=anatomies, held_out=HELD_OUT)), SEED)
+    source = phantoms(anatomies, SEED)
     network = trained(bundle)
     told = [OUTPUTS.index("occluded"), *(OUTPUTS.index(f"{name}-shut") for name in SHUT)]
     found, labels, persons = [], [], []
     for number in range(2 * first, 2 * (first + count)):
         case = source.case(number)
-        image = torch.from_numpy(np.array(case.image[None], dtype=np.float32))
-        with torch.inference_mode():
-            found.append(measures(image, network.maps(image).sigmoid(), network.config.cell)[0].numpy())
+        image = torch.from_numpy(np.asarray(case.image[None], dtype=np.float32))
+        found.append(measures(image, maps_of(network, case).sigmoid(), network.config.cell)[0].numpy())
         labels.append([case.target[k, 0, 0, 0] for k in told])
         persons.append(number // 2)
         if len(found) % 50 == 0:
             np.savez(out, measures=found, labels=labels, persons=persons)
     np.savez(out, measures=found, labels=labels, persons=persons)
+
+
+def phantoms(anatomies: str, seed: int) -> PhantomSource:
+    """Phantoms of the heads that may be trained on."""
+    return PhantomSource(anatomies_of(PhantomSettings(anatomies=anatomies, held_out=HELD_OUT)), seed)
+
+
+def maps_of(network: HalfNet, case: Case) -> torch.Tensor:
+    """(1, L, 56, 56, 56) logits of a half."""
+    with torch.inference_mode():
+        found: torch.Tensor = network.maps(torch.from_numpy(np.asarray(case.image[None], dtype=np.float32)))
+    return found
 
 
 def trained(bundle: Bundle) -> HalfNet:
@@ -144,13 +190,19 @@ def join(bundle: Bundle, files: list[Path], out: Path) -> None:
     with torch.no_grad():
         network.told.weight.copy_(torch.from_numpy(np.stack(weights)))
         network.told.bias.copy_(torch.tensor(biases))
-    told = bundle.manifest.model_dump(mode="json")
-    made = told["training"]
     count = len(np.unique(persons))
-    made["command"] += f"; python scripts/fit_lvo_judge.py measure BUNDLE PART --anatomies HEADS (persons 0 to {count - 1})"
-    made["command"] += "; python scripts/fit_lvo_judge.py join BUNDLE PARTS -o BUNDLE"
-    made["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    manifest = make_manifest({**told, **fields, "peculiarities": PECULIARITIES}, "the fitted bundle")
+    command = bundle.manifest.model_dump()["training"]["command"]
+    command += f"; python scripts/fit_lvo_judge.py measure BUNDLE PARTS --anatomies HEADS (persons 0 to {count - 1})"
+    command += "; python scripts/fit_lvo_judge.py join BUNDLE PARTS -o BUNDLE"
+    write(bundle, network, out, command, **fields, peculiarities=PECULIARITIES)
+
+
+def write(bundle: Bundle, network: HalfNet, out: Path, command: str, **fields: Any) -> None:
+    """A bundle's manifest with other weights, made by a command today."""
+    told = bundle.manifest.model_dump(mode="json")
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
+    told["training"] |= {"command": command, "date": date}
+    manifest = make_manifest({**told, **fields}, "the fitted bundle")
     print(write_bundle(out, manifest, [network.state_dict()], half=True, replace=True).folder)
 
 
@@ -158,8 +210,13 @@ def main() -> None:
     """Read the command line and do it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = parser.add_subparsers(dest="step", required=True)
+    levelling = steps.add_parser("level")
+    levelling.add_argument("bundle", help="as willis train wrote it")
+    levelling.add_argument("-o", "--output", type=Path, required=True)
+    levelling.add_argument("--count", type=int, default=60)
+    levelling.add_argument("--anatomies", required=True)
     measuring = steps.add_parser("measure")
-    measuring.add_argument("bundle", help="as willis train wrote it")
+    measuring.add_argument("bundle", help="levelled")
     measuring.add_argument("out", type=Path)
     measuring.add_argument("--first", type=int, default=0)
     measuring.add_argument("--count", type=int, default=400)
@@ -171,7 +228,9 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     bundle = open_bundle(asked.bundle, "lvo")
-    if asked.step == "measure":
+    if asked.step == "level":
+        level(bundle, asked.output, asked.count, asked.anatomies)
+    elif asked.step == "measure":
         measure(bundle, asked.out, asked.first, asked.count, asked.anatomies)
     else:
         join(bundle, asked.files, asked.output)
