@@ -18,7 +18,7 @@ from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
 GRID = Grid((90, 60, 24), np.array([[2.0, 0, 0, -89], [0, 2.0, 0, -62], [0, 0, 4.0, -48], [0, 0, 0, 1.0]]))
-CONFIG: dict[str, int] = {}
+CONFIG = {"filters": [4, 8]}
 MIRROR = np.diag([-1.0, 1, 1, 1])
 
 
@@ -155,4 +155,4 @@ def test_truth_lies_by_the_priors_and_only_the_clots_side_is_occluded(source):
                 if len(at) > 5:
                     near.append(np.linalg.norm(at.mean(axis=0) - np.argwhere(prior()[k] > 0.3).mean(axis=0)))
     assert sides >= 2
-    assert np.median(near) < 3.5  # voxels of 1.75 mm: fits err, and heads differ
+    assert np.median(near) < 4.9  # voxels of 1.25 mm: fits err, and heads differ

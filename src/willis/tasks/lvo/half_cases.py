@@ -86,7 +86,7 @@ def fit_error(rng: np.random.Generator) -> FloatArray:
 
 
 def targets(phantom: VesselCase, matrix: FloatArray) -> npt.NDArray[np.uint8]:
-    """(2, L, 72, 40, 40) masks of ``spec.OUTPUTS`` for the left and the right half.
+    """(2, L, 100, 56, 56) masks of ``spec.OUTPUTS`` for the left and the right half.
 
     Vessels, clot and ischaemia are where they are; that a side has an occlusion, and of which segment, is said by all
     its voxels alike.

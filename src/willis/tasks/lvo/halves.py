@@ -18,9 +18,9 @@ from willis.volume.volume import Volume
 Float = npt.NDArray[np.float32]
 Side = Literal["left", "right"]
 
-SPACING_MM = 1.75
-SHAPE: Shape3 = (72, 40, 40)  # both halves; its first axis lies about x = 0
-HALF = 40  # voxels of a half along the first axis: a little of the other one too
+SPACING_MM = 1.25
+SHAPE: Shape3 = (100, 56, 56)  # both halves; its first axis lies about x = 0
+HALF = 56  # voxels of a half along the first axis: a little of the other one too
 OWN = SHAPE[0] // 2  # of them lie on its own side
 MIDDLE_MM = (0.0, -2.0, -1.0)
 SHOWN_HU = (-20.0, 100.0)  # fat to dense clot; calcium, bone and air beyond
@@ -45,20 +45,20 @@ def corners_mm() -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 
 def scaled_part(ct: Volume, matrix: FloatArray) -> Float:
-    """(72, 40, 40) of a CT in HU, 0 to 1, laid by a map from mm of MNI space to mm of the CT."""
+    """(100, 56, 56) of a CT in HU, 0 to 1, laid by a map from mm of MNI space to mm of the CT."""
     there = resample_to(ct, willis_grid(), world_transform=matrix, antialias=True, fill=AIR_HU).data
     low, high = SHOWN_HU
     return np.asarray((np.clip(there, low, high) - low) / (high - low), dtype=np.float32)
 
 
 def half(both: npt.NDArray[Any], side: Side) -> npt.NDArray[Any]:
-    """(..., 40, 40, 40) of (..., 72, 40, 40), from its outer border to a little beyond the middle."""
+    """(..., 56, 56, 56) of (..., 100, 56, 56), from its outer border to a little beyond the middle."""
     turned = both if side == "left" else both[..., ::-1, :, :]
     return np.ascontiguousarray(turned[..., :HALF, :, :])
 
 
 def network_input(both: Float, side: Side) -> Float:
-    """(7, 40, 40, 40) :data:`CHANNELS` of a half."""
+    """(7, 56, 56, 56) :data:`CHANNELS` of a half."""
     other: Side = "right" if side == "left" else "left"
     own, mirrored = half(both, side), half(both, other)
     sigma = SMOOTHING_MM / SPACING_MM
@@ -68,7 +68,7 @@ def network_input(both: Float, side: Side) -> Float:
 
 @cache
 def prior() -> Float:
-    """(4, 40, 40, 40) where the vessels of a left half usually run, 0 to 1, by the courses that phantoms have."""
+    """(4, 56, 56, 56) where the vessels of a left half usually run, 0 to 1, by the courses that phantoms have."""
     into = np.asarray(np.linalg.inv(willis_grid().affine), dtype=np.float64)
     arteries, _ = arteries_at(np.random.default_rng(0), into)
     shares = labelled([replace(a, radii_mm=a.radii_mm / SPACING_MM) for a in arteries if not a.right], SHAPE)
@@ -77,5 +77,5 @@ def prior() -> Float:
 
 
 def joined(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(..., 72, 40, 40) from what was found of each half, of which each side keeps its own."""
+    """(..., 100, 56, 56) from what was found of each half, of which each side keeps its own."""
     return np.concatenate([left[..., :OWN, :, :], right[..., OWN - 1 :: -1, :, :]], axis=-3)

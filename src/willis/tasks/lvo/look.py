@@ -24,7 +24,7 @@ Float = npt.NDArray[np.float32]
 SIDES: tuple[Side, Side] = ("left", "right")
 VIEWS_MM = ((0.0, 0.0), (2.0, 2.0), (-2.0, -2.0))  # forward and up, by which a fit may be off
 FOUND = 0.5  # probability from which a voxel belongs to a vessel or a clot
-BORDER_VOXELS = 4  # of a half, where a network sees less and so says less
+BORDER_VOXELS = 6  # of a half, where a network sees less and so says less
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Seen:
     Parameters
     ----------
     maps
-        (5, 72, 40, 40) probabilities of the four vessels and of clot, on :func:`willis.tasks.lvo.halves.willis_grid`.
+        (5, 100, 56, 56) probabilities of the four vessels and of clot, on :func:`willis.tasks.lvo.halves.willis_grid`.
     looks
         For each member and each place of the grid, both sides.
     matrix
@@ -90,7 +90,7 @@ def look(ct: Volume, matrix: FloatArray, bundle: Bundle, settings: RunSettings) 
 
 
 def _of_both(engine: Engine, part: Float) -> dict[Side, Float]:
-    """(10, 40, 40, 40) logits of each half."""
+    """(10, 56, 56, 56) logits of each half."""
     return {side: np.asarray(engine(network_input(part, side)[None])[0], np.float32) for side in SIDES}
 
 
