@@ -1,8 +1,8 @@
 """One half of a head against the other: a U-Net for the maps, and a logistic model of measures of the half.
 
-The U-Net gives vessels, clot and ischaemia at each voxel. Measures of the whole half, some of its values and some of its
-maps (:func:`measures`), tell that the half is occluded, and where. Linear in its weights, that part can be fitted to the
-optimum in seconds; its gradient doesn't reach the U-Net.
+The U-Net gives vessels, clot and ischaemia at each voxel. Measures of the whole half, some of its values and some of
+its maps (:func:`measures`), tell that the half is occluded, and where. Linear in its weights, that part can be fitted
+to the optimum in seconds; its gradient doesn't reach the U-Net.
 
 State-dict layout: ``maps.*`` as :mod:`willis.nets.unet3d` has it; ``told.weight`` (told, F), ``told.bias``; ``mean``,
 ``scale`` (F,) of the measures.
