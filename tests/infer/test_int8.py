@@ -95,3 +95,12 @@ def test_images_are_needed_and_onnx_is_refused(bundle, tmp_path):
     int8_bundle(bundle, tmp_path / "out", images(0.2, 0.8), images(0.25, 0.75))
     with pytest.raises(BadInputError, match="holds ONNX graphs already"):
         int8_bundle(open_bundle(tmp_path / "out"), tmp_path / "again", images(0, 1), images(0, 1))
+
+
+def test_the_shipped_one_says_that_it_finds_the_same():
+    shipped = open_bundle("fvv-int8", "fvv")
+    assert is_int8(shipped)
+    shipped.verify()
+    told = {m.figure: m.value for m in shipped.manifest.measured}
+    assert all(told[f"Dice of {name} with that of float32"] >= 0.99 for name in ("brain", "lesion", "flairvisible"))
+    assert shipped.manifest.threshold == open_bundle("fvv", "fvv").manifest.threshold
