@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, get_args
 
 from willis.errors import BadInputError, MissingExtraError, invalid_option
-from willis.infer.precision import PrecisionChoice, choose_precision
-from willis.infer.protocol import Engine, EngineChoice, EngineName, is_int8, is_onnx
+from willis.infer.precision import Precision, PrecisionChoice, choose_precision
+from willis.infer.protocol import INT8, Engine, EngineChoice, EngineName, is_int8, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -61,7 +61,8 @@ def open_engine(
     engine
         ``auto`` is OpenVINO when installed, else torch; ONNX Runtime for ONNX bundles in float32.
     precision
-        See :func:`willis.infer.precision.choose_precision`. Torch and ONNX Runtime run ``auto`` in float32.
+        See :func:`willis.infer.precision.choose_precision`. Torch and ONNX Runtime run ``auto`` in float32; a bundle in
+        8-bit integers takes no other.
     threads
         Processor threads; None for all that the process may use.
 
@@ -72,17 +73,27 @@ def open_engine(
     MissingExtraError
         When the engine isn't installed.
     """
-    chosen = choose_engine(engine, onnx_bundle=is_onnx(bundle), int8=is_int8(bundle))
+    rounded = is_int8(bundle)
+    chosen = choose_engine(engine, onnx_bundle=is_onnx(bundle), int8=rounded)
     measured = [m for m in bundle.manifest.precision if m.engine == chosen]
     settled = choose_precision(precision, measured)
-    if chosen == "torch":
+    if rounded and settled != "float32":
+        raise BadInputError(f"{bundle.name} runs in int8; {settled} was asked for. Leave --precision out.")
+    opened = _of_kind(chosen, bundle, member, settled, threads)
+    if rounded:
+        opened.precision = INT8
+    return opened
+
+
+def _of_kind(kind: EngineName, bundle: Bundle, member: int, precision: Precision, threads: int | None) -> Engine:
+    if kind == "torch":
         from willis.infer.torch_engine import TorchEngine
 
-        return TorchEngine.of_member(bundle, member, precision=settled, threads=threads)
-    if chosen == "openvino":
+        return TorchEngine.of_member(bundle, member, precision=precision, threads=threads)
+    if kind == "openvino":
         from willis.infer.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine.of_member(bundle, member, precision=settled, threads=threads)
+        return OpenVinoEngine.of_member(bundle, member, precision=precision, threads=threads)
     from willis.infer.onnx_engine import OnnxEngine
 
-    return OnnxEngine.of_member(bundle, member, precision=settled, threads=threads)
+    return OnnxEngine.of_member(bundle, member, precision=precision, threads=threads)

@@ -8,7 +8,7 @@ import numpy as np
 
 from willis.errors import BadInputError
 from willis.infer.precision import Precision
-from willis.infer.protocol import INT8, Float32, is_int8
+from willis.infer.protocol import Float32
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -41,10 +41,7 @@ class OnnxEngine:
         """
         if precision != "float32":
             raise BadInputError(f"ONNX Runtime runs in float32 here; {precision} was asked for. Use openvino.")
-        engine = cls(bundle.member_bytes(member), threads=threads)
-        if is_int8(bundle):
-            engine.precision = INT8
-        return engine
+        return cls(bundle.member_bytes(member), threads=threads)
 
     def needed_bytes(self, shape: tuple[int, ...]) -> int:
         """The weights and the peak of the maps that are alive together, by the shapes that ONNX infers."""

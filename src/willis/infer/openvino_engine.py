@@ -22,7 +22,7 @@ from willis.errors import BadInputError, WillisError
 from willis.infer.graph_memory import COMPILED_BYTES, graph_bytes, weight_values
 from willis.infer.memory import BYTES_FLOAT16, BYTES_FLOAT32
 from willis.infer.precision import Precision
-from willis.infer.protocol import INT8, Float32, is_int8, is_onnx
+from willis.infer.protocol import Float32, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -130,10 +130,7 @@ class OpenVinoEngine:
             foreign.reshape(list(shape))
             return foreign
 
-        engine = cls(model, precision=precision, threads=threads)
-        if is_int8(bundle):
-            engine.precision = INT8
-        return engine
+        return cls(model, precision=precision, threads=threads)
 
     def needed_bytes(self, shape: tuple[int, ...]) -> int:
         """The weights as stored and as packed, the plugin, and the peak of the maps that are alive together."""

@@ -16,7 +16,7 @@ from isal import isal_zlib
 from willis.errors import BadInputError
 from willis.io.nifti_file import SINGLE_FILE_OFFSET, SINGLE_FILE_SUFFIXES, open_nifti, voxel_array
 from willis.io.nifti_geometry import NO_SHEAR_DEG, read_grid, shear_deg, straightened
-from willis.io.nifti_values import refuse_constant, scaled_values, without_nonfinite
+from willis.io.nifti_values import in_c_order, refuse_constant, scaled_values, without_nonfinite
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -149,15 +149,7 @@ def _pieces(header: bytes, data: npt.NDArray[Any]) -> Iterator[bytes]:
     yield header
     depth = max(1, SLAB_BYTES * data.shape[2] // max(1, data.nbytes))
     for first in range(0, data.shape[2], depth):
-        yield _in_fortran_order(data[:, :, first : first + depth])
-
-
-def _in_fortran_order(slab: npt.NDArray[Any]) -> bytes:
-    """As ``tobytes(order="F")``, but plane by plane, as the cache holds a plane: in a quarter of the time."""
-    turned = np.empty(slab.shape[::-1], slab.dtype)
-    for j in range(slab.shape[1]):
-        turned[:, j, :] = np.ascontiguousarray(slab[:, j, :]).T
-    return turned.tobytes()
+        yield in_c_order(data[:, :, first : first + depth].T, data.dtype).tobytes()
 
 
 def packed(pieces: Iterator[bytes]) -> Iterator[bytes]:
