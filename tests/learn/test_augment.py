@@ -13,6 +13,8 @@ EVERYTHING = {
     "flip_axes": [0, 1, 2],
     **dict.fromkeys(["affine", "gamma", "contrast", "brightness", "noise", "blur", "bias", "channel_dropout"], 1.0),
     "shear": 0.1,
+    "translate": 0.1,
+    "offset": 1.0,
 }
 
 
@@ -35,9 +37,9 @@ def test_no_change_is_the_identity() -> None:
 
 def test_the_same_parameters_give_the_same_patch_and_can_be_written_down() -> None:
     image, labels = ball((40, 40, 40))
-    params = make_params(settings(**EVERYTHING), 2, np.random.default_rng(3))
-    again = make_params(settings(**EVERYTHING), 2, np.random.default_rng(3))
-    assert params == again != make_params(settings(**EVERYTHING), 2, np.random.default_rng(4))
+    params = make_params(settings(**EVERYTHING), 2, (16, 16, 16), np.random.default_rng(3))
+    again = make_params(settings(**EVERYTHING), 2, (16, 16, 16), np.random.default_rng(3))
+    assert params == again != make_params(settings(**EVERYTHING), 2, (16, 16, 16), np.random.default_rng(4))
     assert json.loads(json.dumps(params.to_json()))["noise_seed"] == params.noise_seed
     first, second = (apply(p, image.clone(), labels, (16, 16, 16)) for p in (params, again))
     assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1])
@@ -71,10 +73,23 @@ def test_affine_is_scipy_s() -> None:
     assert (moved[0].numpy() != nearest).mean() < 0.002
 
 
+def test_a_shift_is_scipy_s() -> None:
+    image, labels = ball((31, 29, 27))
+    shift, patch = (1.5, -2.25, 0.75), (15, 17, 13)
+    got, _ = apply(Params(affine=((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)), shift=shift), image, labels, patch)
+    offset = (np.array(image.shape[1:]) - np.array(patch)) / 2 + np.array(shift)
+    theirs = ndimage.affine_transform(image[0].numpy(), np.eye(3), offset, output_shape=patch, order=1)
+    assert np.abs(got[0].numpy() - theirs).max() < 1e-4
+    drawn = make_params(settings(affine=1.0, translate=0.25), 1, (16, 40, 8), np.random.default_rng(1)).shift
+    assert all(0 < abs(s) <= n / 4 for s, n in zip(drawn, (16, 40, 8), strict=True))
+
+
 def test_source_shape_reaches_every_corner() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
-        params = make_params(settings(affine=1.0, rotation_deg=30, shear=0.2, scale=(0.7, 1.3)), 1, rng)
+        params = make_params(
+            settings(affine=1.0, rotation_deg=30, shear=0.2, scale=(0.7, 1.3), translate=0.1), 1, (12, 16, 10), rng
+        )
         patch = (12, 16, 10)
         shape = source_shape(params, patch)
         got, _ = apply(params, torch.ones(1, *shape), torch.ones(1, *shape, dtype=torch.uint8), patch)
@@ -112,6 +127,21 @@ def test_intensity_changes_by_their_definitions() -> None:
 
 def test_only_allowed_channels_are_dropped_and_never_the_only_one() -> None:
     rng = np.random.default_rng(0)
-    drops = {make_params(settings(channel_dropout=0.5, droppable=[0, 2]), 3, rng).dropped for _ in range(100)}
+    drops = {
+        make_params(settings(channel_dropout=0.5, droppable=[0, 2]), 3, (8, 8, 8), rng).dropped for _ in range(100)
+    }
     assert drops == {None, 0, 2}
-    assert make_params(settings(channel_dropout=1.0), 1, rng).dropped is None
+    assert make_params(settings(channel_dropout=1.0), 1, (8, 8, 8), rng).dropped is None
+
+
+def test_signed_intensities_keep_their_order_and_their_low_end() -> None:
+    """z-scored images are half below zero: contrast scales about the mean, gamma bends between the ends."""
+    image = torch.randn(1, 8, 9, 10, generator=torch.Generator().manual_seed(3))
+    labels = torch.zeros(1, 8, 9, 10, dtype=torch.uint8)
+    scaled, _ = apply(Params(contrast=(1.5,)), image, labels, (8, 9, 10))
+    assert torch.allclose(scaled, (image - image.mean()) * 1.5 + image.mean(), atol=1e-5)
+    raised, _ = apply(Params(contrast=(0.9,), contrast_about="min", offset=(0.15,)), image, labels, (8, 9, 10))
+    assert torch.allclose(raised, (image - image.min()) * 0.9 + image.min() + 0.15, atol=1e-5)
+    bent, _ = apply(Params(gamma=(2.0,)), image, labels, (8, 9, 10), keep_zero=False)
+    low, high = image.min(), image.max()
+    assert torch.allclose(bent, ((image - low) / (high - low)) ** 2 * (high - low) + low, atol=1e-5)

@@ -33,6 +33,23 @@ def test_without_folds_all_is_training() -> None:
     assert keep(["a", "b"], None, "validation") == []
 
 
+def test_a_validation_share_leaves_the_fold_for_a_test() -> None:
+    """As FVV was published: ten folds, a fifth of the other patients validates, the fold is seen by neither."""
+    subjects = [f"{n:02d}" for n in range(50)] * 2
+    unseen: list[str] = []
+    for index in range(10):
+        folds = FoldSettings(count=10, index=index, seed=2000, validation_share=0.2)
+        training, validation = ({subjects[i] for i in keep(subjects, folds, p)} for p in ("training", "validation"))
+        assert (len(training), len(validation)) == (36, 9)
+        assert not training & validation
+        fold = fold_of_subjects(subjects, 10, 2000)
+        left_out = {subject for subject, place in fold.items() if place == index}
+        assert not left_out & (training | validation)
+        unseen += left_out
+        assert keep(subjects, folds, "validation") == [i for i, s in enumerate(subjects) if s in validation]
+    assert sorted(unseen) == sorted(set(subjects))
+
+
 def test_too_few_patients() -> None:
     with pytest.raises(BadInputError, match="2 patients can't be shared out into 3 folds"):
         fold_of_subjects(["a", "b", "a"], 3, 0)

@@ -3,6 +3,7 @@ import torch
 from monai.losses import DiceLoss, FocalLoss, TverskyLoss
 from torch.nn import functional
 
+from willis.errors import BadInputError
 from willis.learn.losses import Loss, binary_voxel_loss, softmax_voxel_loss, tversky_loss
 from willis.learn.recipe import LossSettings
 
@@ -87,6 +88,34 @@ def test_a_mask_is_the_same_as_cutting_out() -> None:
         masked = loss_of({"name": name}, masked=True)(logits, target, mask)[0]
         cut = loss_of({"name": name})(logits[inner], target[inner], mask[inner])[0]
         assert torch.isclose(masked, cut, atol=1e-6), name
+
+
+def test_an_output_judged_inside_another_is_the_same_as_cutting_out() -> None:
+    logits, target, mask = pair()
+    target[:, 0] = 0
+    target[:, 0, 1:4, 2:5, 0:6] = 1
+    inner = (slice(None), slice(1, 2), slice(1, 4), slice(2, 5), slice(0, 6))
+    for name in ("dice", "bce", "focal", "tversky", "squared_dice"):
+        both = loss_of({"name": name}, inside=[-1, 0], labels=[2.0, 3.0])(logits, target, mask)[0]
+        whole = loss_of({"name": name})(logits[:, :1], target[:, :1], mask)[0]
+        cut = loss_of({"name": name})(logits[inner], target[inner], mask[inner[0], :, *inner[2:]])[0]
+        assert torch.isclose(both, (2 * whole + 3 * cut) / 5, atol=1e-6), name
+
+
+def test_inside_names_outputs() -> None:
+    logits, target, mask = pair()
+    with pytest.raises(BadInputError, match="inside holds a number for each output, from -1 to 1"):
+        loss_of({"name": "bce"}, inside=[-1, 2])
+    with pytest.raises(BadInputError, match=r"loss.inside holds 3 numbers and the network has 2 outputs"):
+        loss_of({"name": "bce"}, inside=[-1, 0, 0])(logits, target, mask)
+
+
+def test_smoothed_targets_are_soft() -> None:
+    """As segmentation_models_pytorch's SoftBCEWithLogitsLoss: (1 - y) s + y (1 - s)."""
+    logits, target, mask = pair()
+    ours = loss_of({"name": "bce", "smoothing": 0.01})(logits, target, mask)[0]
+    soft = (1 - target.float()) * 0.01 + target.float() * 0.99
+    assert torch.isclose(ours, functional.binary_cross_entropy_with_logits(logits, soft), atol=1e-6)
 
 
 def test_empty_target() -> None:

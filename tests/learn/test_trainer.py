@@ -78,6 +78,31 @@ def test_killed_between_checkpoints_gives_the_same_bits(tmp_path: Path, sources:
     assert same(whole.members[0], resumed.members[0])
 
 
+def test_statistics_are_refreshed_before_validation_and_weights_are_not(tmp_path: Path, sources: ModuleType) -> None:
+    """Refreshing changes running means and variances alone, and a resumed run still gives the same bits."""
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def validate(network: torch.nn.Module) -> dict[str, float]:
+        assert not network.training
+        seen.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
+        return {"dice": float(len(seen))}
+
+    for refresh in (0, 3):
+        train(recipe(steps=1, ema=0, validate_every=1, refresh_batches=refresh), sources.Balls(),
+              out=tmp_path / f"{refresh}", validate=validate)  # fmt: skip
+    plain, fresh = seen
+    changed = {name for name in plain if not torch.equal(plain[name], fresh[name])}
+    assert changed == {name for name in plain if name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    asked = recipe(ema=0, validate_every=2, refresh_batches=2)
+    whole = train(asked, sources.Balls(), out=tmp_path / "whole", validate=validate)
+    done: list[int] = []
+    train(asked, sources.Balls(), out=tmp_path / "cut", validate=validate, progress=lambda s, _n, _v: done.append(s),
+          stop=lambda: done[-1] == 5)  # fmt: skip
+    assert same(
+        whole.members[0], train(asked, sources.Balls(), out=tmp_path / "cut", validate=validate, resume=True).members[0]
+    )
+
+
 def test_a_run_is_not_overwritten(tmp_path: Path, sources: ModuleType) -> None:
     train(recipe(steps=1), sources.Balls(), out=tmp_path)
     with pytest.raises(BadInputError, match="already holds a run"):

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from willis.errors import BadInputError
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.brain_training import CONTRASTS, draw_palette
+from willis.phantom.brain_training import CONTRASTS, FLUID_MM, SPACING_MM, draw_palette, outlined
 from willis.phantom.contrast import random_pair
-from willis.phantom.labels import RIGHT_REGION, Region
+from willis.phantom.labels import BRAIN, RIGHT_REGION, Region, Tissue, lookup
 from willis.phantom.training import BrainCase, WmhCase, training_case
 
 
@@ -91,6 +92,36 @@ def test_brain_case_is_what_it_says(brain_cases: list[BrainCase]) -> None:
             assert np.mean(np.abs(far) > 0.2 * np.abs(case.image[case.brain > 0]).mean()) < 0.12
     assert len({case.contrast for case in brain_cases}) > 2
     assert {case.stripped for case in brain_cases} == {True, False}
+
+
+def test_outline_takes_in_the_fluid_over_the_gyri() -> None:
+    """A slab of brain under 4 mm and under 16 mm of fluid, with dura beside it: fluid up to the reach, never dura."""
+    codes = np.full((30, 30, 30), int(Tissue.AIR), dtype=np.uint8)
+    codes[:, :, 5:15] = Tissue.CORTEX
+    codes[:15, :, 15:17] = Tissue.OUTER_CSF
+    codes[15:, :, 15:23] = Tissue.OUTER_CSF
+    codes[:15, :, 17] = Tissue.DURA
+    brain = outlined(codes)
+    reach = 15 + round(FLUID_MM / SPACING_MM)
+    assert brain[:15].sum() == 15 * 30 * 12
+    assert brain[15:, :, :reach].sum() == 15 * 30 * (reach - 5)
+    assert not brain[15:, :, reach:].any()
+
+
+def test_fluid_that_was_cut_away_is_not_asked_for(brain_cases: list[BrainCase]) -> None:
+    """In an extracted image the truth holds the brain, and fluid over it only where the image still shows something."""
+    for case in brain_cases:
+        fluid = (case.brain > 0) & ~lookup(BRAIN)[case.codes]
+        assert not (fluid & ~lookup((Tissue.OUTER_CSF,))[case.codes]).any()
+        assert fluid.any() or case.stripped
+        beside = ndimage.binary_dilation(lookup(BRAIN)[case.codes], iterations=round(FLUID_MM / SPACING_MM))
+        assert not (fluid & ~ndimage.binary_dilation(beside)).any()
+    shares = {True: [], False: []}  # type: dict[bool, list[float]]
+    for case in brain_cases:
+        asked = outlined(case.codes)
+        shares[case.stripped].append(float((case.brain[asked] > 0).mean()))
+    assert min(shares[False]) == 1
+    assert min(shares[True]) < 1
 
 
 def test_unknown_kind_is_refused(toy_anatomy: Anatomy) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,12 @@ class Params:
     ----------
     flips
         Axes that are mirrored.
-    affine
-        (3, 3) rows, index of the output patch to index of the input patch, both from their centres, voxels.
-    gamma, contrast, brightness, noise_std, blur_voxels
-        One value for each channel; 1, 1, 1, 0, 0 change nothing.
+    affine, shift
+        (3, 3) rows and 3 voxels: index of the output patch to index of the input patch, both from their centres.
+    gamma, contrast, brightness, offset, noise_std, blur_voxels
+        One value for each channel; 1, 1, 1, 0, 0, 0 change nothing.
+    contrast_about
+        ``mean`` or ``min`` of the channel.
     noise_seed
         Of the noise.
     bias
@@ -40,9 +42,12 @@ class Params:
 
     flips: tuple[int, ...] = ()
     affine: tuple[tuple[float, ...], ...] | None = None
+    shift: tuple[float, ...] = ()
     gamma: tuple[float, ...] = ()
     contrast: tuple[float, ...] = ()
+    contrast_about: Literal["mean", "min"] = "mean"
     brightness: tuple[float, ...] = ()
+    offset: tuple[float, ...] = ()
     noise_std: tuple[float, ...] = ()
     noise_seed: int = 0
     blur_voxels: tuple[float, ...] = ()
@@ -51,11 +56,14 @@ class Params:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those that change nothing."""
-        return {name: value for name, value in asdict(self).items() if value not in (None, (), 0)}
+        plain = {name: value for name, value in asdict(self).items() if value not in (None, (), 0)}
+        if not self.contrast:
+            plain.pop("contrast_about")
+        return plain
 
 
-def make_params(settings: AugmentationSettings, channels: int, rng: np.random.Generator) -> Params:
-    """Draw the parameters for one patch of ``channels`` channels."""
+def make_params(settings: AugmentationSettings, channels: int, patch: Shape3, rng: np.random.Generator) -> Params:
+    """Draw the parameters for one patch of ``channels`` channels and that shape."""
 
     def happens(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -76,11 +84,12 @@ def make_params(settings: AugmentationSettings, channels: int, rng: np.random.Ge
     if happens(settings.channel_dropout) and channels > 1:
         droppable = settings.droppable or tuple(range(channels))
         dropped = int(droppable[int(rng.integers(len(droppable)))])
-    return Params(
+    drawn = Params(
         flips=flips,
         affine=affine,
         gamma=gamma,
         contrast=each(*settings.contrast_range) if happens(settings.contrast) else (),
+        contrast_about=settings.contrast_about,
         brightness=each(*settings.brightness_range) if happens(settings.brightness) else (),
         noise_std=each(0.0, settings.noise_std) if happens(settings.noise) else (),
         noise_seed=int(rng.integers(2**31)),
@@ -88,13 +97,19 @@ def make_params(settings: AugmentationSettings, channels: int, rng: np.random.Ge
         bias=bias,
         dropped=dropped,
     )
+    if settings.offset and happens(settings.offset):
+        drawn = replace(drawn, offset=each(*settings.offset_range))
+    if settings.translate and affine is not None:
+        parts = rng.uniform(-settings.translate, settings.translate, 3) * np.array(patch)
+        drawn = replace(drawn, shift=tuple(float(v) for v in parts))
+    return drawn
 
 
 def source_shape(params: Params, patch: Shape3) -> Shape3:
     """Voxels to cut out of the case so that the affine's corners have something to read."""
     if params.affine is None:
         return patch
-    reach = np.abs(np.array(params.affine)) @ (np.array(patch) / 2)
+    reach = np.abs(np.array(params.affine)) @ (np.array(patch) / 2) + np.abs(np.array(params.shift or (0, 0, 0)))
     i, j, k = (max(p, 2 * math.ceil(r) + 1) for p, r in zip(patch, reach, strict=True))
     return i, j, k
 
@@ -117,7 +132,7 @@ def apply(
         Voxels that are 0 in all channels stay 0.
     """
     if params.affine is not None:
-        image, labels = _resample(params.affine, image, labels, patch)
+        image, labels = _resample(params.affine, params.shift or (0.0, 0.0, 0.0), image, labels, patch)
     if params.flips:
         axes = [axis + 1 for axis in params.flips]
         image, labels = image.flip(axes), labels.flip(axes)
@@ -137,13 +152,19 @@ def _intensity(params: Params, image: Tensor) -> Tensor:
     for channel, sigma in enumerate(params.blur_voxels):
         image[channel] = _blurred(image[channel], sigma)
     for channel, factor in enumerate(params.contrast):
+        low = image[channel].min()
         mean = image[channel].sum() / (image[channel] != 0).sum().clamp_min(1)
-        image[channel] = ((image[channel] - mean) * factor + mean).clamp_min_(0)
+        fixed = mean if params.contrast_about == "mean" else low
+        scaled = (image[channel] - fixed) * factor + fixed
+        image[channel] = scaled.clamp_min_(0) if low >= 0 else scaled
     for channel, factor in enumerate(params.brightness):
         image[channel] *= factor
+    for channel, value in enumerate(params.offset):
+        image[channel] += value
     for channel, power in enumerate(params.gamma):
-        top = image[channel].max().clamp_min(1e-6)
-        image[channel] = (image[channel].clamp_min(0) / top) ** power * top
+        low = image[channel].min().clamp_max(0)
+        span = (image[channel].max() - low).clamp_min(1e-6)
+        image[channel] = ((image[channel] - low) / span) ** power * span + low
     if params.noise_std:
         generator = torch.Generator().manual_seed(params.noise_seed)
         std = torch.tensor(params.noise_std).view(-1, 1, 1, 1)
@@ -181,14 +202,15 @@ def _draw_affine(settings: AugmentationSettings, rng: np.random.Generator) -> tu
 
 
 def _resample(
-    affine: tuple[tuple[float, ...], ...], image: Tensor, labels: Tensor, patch: Shape3
+    affine: tuple[tuple[float, ...], ...], shift: tuple[float, ...], image: Tensor, labels: Tensor, patch: Shape3
 ) -> tuple[Tensor, Tensor]:
-    """Pull a patch through the affine about the centres of both arrays; grid_sample wants x, y, z = k, j, i."""
+    """Pull a patch through affine and shift about the centres of both arrays; grid_sample wants x, y, z = k, j, i."""
     matrix = np.array(affine)
     have = np.array(image.shape[1:], dtype=np.float64)
     scaled = np.diag(2 / have) @ matrix @ np.diag(np.array(patch) / 2)
     theta = torch.zeros(1, 3, 4)
     theta[0, :, :3] = torch.from_numpy(scaled[::-1, ::-1].copy())
+    theta[0, :, 3] = torch.from_numpy((2 * np.array(shift) / have)[::-1].copy())
     grid = functional.affine_grid(theta, [1, 1, *patch], align_corners=False)
     moved = functional.grid_sample(image[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
     kept = functional.grid_sample(labels[None].float(), grid, mode="nearest", padding_mode="zeros", align_corners=False)

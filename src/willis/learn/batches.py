@@ -40,16 +40,18 @@ class Batch:
         return Batch(self.image[piece], self.target[piece], self.mask[piece], self.drawn[piece])
 
 
-def make_batch(recipe: Recipe, pool: CasePool, step: int, samples: Sequence[int]) -> Batch:
-    """Cut and augment the patches with the given numbers (0 … batch − 1) of a step."""
-    made = [_sample(recipe, pool, step, number) for number in samples]
+def make_batch(recipe: Recipe, pool: CasePool, step: int, samples: Sequence[int], *, other: int = 0) -> Batch:
+    """Cut and augment the patches with the given numbers (0 … batch − 1) of a step; ``other`` > 0: different ones."""
+    made = [_sample(recipe, pool, step, number, (other,) if other else ()) for number in samples]
     images, labels, drawn = zip(*made, strict=True)
     stacked = torch.stack(labels)
     return Batch(torch.stack(images), stacked[:, :-1], stacked[:, -1:], tuple(drawn))
 
 
-def _sample(recipe: Recipe, pool: CasePool, step: int, number: int) -> tuple[Tensor, Tensor, dict[str, Any]]:
-    rng = np.random.default_rng((recipe.training.seed, step, number))
+def _sample(
+    recipe: Recipe, pool: CasePool, step: int, number: int, other: tuple[int, ...]
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    rng = np.random.default_rng((recipe.training.seed, step, number, *other))
     patch: Shape3 = recipe.sampling.patch
     planned = pool.planned(step, number)
     if planned is not None:
@@ -60,7 +62,7 @@ def _sample(recipe: Recipe, pool: CasePool, step: int, number: int) -> tuple[Ten
         index = int(rng.integers(indices.start, indices.stop))
         case = pool.get(index)
         centre = draw_centre(case, patch, recipe.sampling.foreground_share, rng)
-    params = make_params(recipe.augmentation, case.image.shape[0], rng)
+    params = make_params(recipe.augmentation, case.image.shape[0], patch, rng)
     shape = source_shape(params, patch)
     inner = place(centre, patch, _spatial(case.mask.shape))
     start = tuple(a - (s - p) // 2 for a, s, p in zip(inner, shape, patch, strict=True))

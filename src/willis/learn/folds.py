@@ -31,14 +31,30 @@ def fold_of_subjects(subjects: Sequence[str], count: int, seed: int) -> dict[str
 def keep(subjects: Sequence[str], folds: FoldSettings | None, part: Literal["training", "validation"]) -> list[int]:
     """Indices of the cases of one part: the fold that is left out is for validation. Without folds: all are training.
 
+    Where the folds have a ``validation_share``, that share of the other patients is for validation instead, and the
+    fold that is left out belongs to neither part.
+
     Parameters
     ----------
     subjects
         Patient of each case.
     folds
         The recipe's ``[folds]``.
+
+    Raises
+    ------
+    BadInputError
+        When there are fewer patients than folds.
     """
     if folds is None:
         return list(range(len(subjects))) if part == "training" else []
     fold = fold_of_subjects(subjects, folds.count, folds.seed)
-    return [i for i, subject in enumerate(subjects) if (fold[subject] == folds.index) == (part == "validation")]
+    left_out = {subject for subject, place in fold.items() if place == folds.index}
+    if not folds.validation_share:
+        return [i for i, subject in enumerate(subjects) if (subject in left_out) == (part == "validation")]
+    others = sorted(set(fold) - left_out)
+    order = np.random.default_rng((folds.seed, folds.index)).permutation(len(others))
+    count = max(round(folds.validation_share * len(others)), 1)
+    flagged = {others[int(index)] for index in order[:count]}
+    wanted = flagged if part == "validation" else set(others) - flagged
+    return [i for i, subject in enumerate(subjects) if subject in wanted]

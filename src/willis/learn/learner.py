@@ -130,15 +130,25 @@ class Learner:
             self._average.update(self.network, step)
         return {**self.world.mean(sums), "gradient": float(norm), "rate": rate}
 
-    def _backward(self, batch: Batch) -> dict[str, float]:
+    @torch.no_grad()
+    def refresh(self, batch: Batch) -> None:
+        """Let batch-norm statistics of the network that counts follow its weights by a batch; nothing is learned."""
+        self._forward(self.result.train(), batch)
+
+    def _forward(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits, target and mask, all (N, …, I, J, K)."""
         image = batch.image.to(self.device, memory_format=torch.channels_last_3d, non_blocking=True)
         target, mask = batch.target.to(self.device), batch.mask.to(self.device)
         half = self.recipe.training.precision == "bfloat16"
-        stacks = bool(getattr(self.network, "takes_stacks", False))
+        stacks = bool(getattr(network, "takes_stacks", False))
         if stacks:
             image, target, mask = middle_of_stacks(image, target, mask)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            logits = self.network(image).unsqueeze(4) if stacks else self.network(image)
+            logits = network(image).unsqueeze(4) if stacks else network(image)
+        return logits, target, mask
+
+    def _backward(self, batch: Batch) -> dict[str, float]:
+        logits, target, mask = self._forward(self.network, batch)
         if bool(getattr(self.network, "one_answer", False)):
             logits = logits[:, :, None, None, None]
             target, mask = label_of_scans(target, mask)

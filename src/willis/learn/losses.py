@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from willis.errors import BadInputError
 from willis.learn.recipe import LossSettings, LossTerm
 
 OVERLAP = ("dice", "tversky", "focal_tversky", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual")
@@ -117,10 +118,18 @@ def focal_factor(log_probability: Tensor, gamma: float) -> Tensor:
     return (-torch.expm1(log_probability)).clamp_min(1e-7).pow(gamma)
 
 
-def binary_voxel_loss(logits: Tensor, target: Tensor, *, gamma: float = 0.0, positive_weight: float = 1.0) -> Tensor:
-    """Cross-entropy of independent sigmoid outputs at each voxel, focal when γ > 0; shape of the logits."""
+def binary_voxel_loss(
+    logits: Tensor, target: Tensor, *, gamma: float = 0.0, positive_weight: float = 1.0, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of independent sigmoid outputs at each voxel, focal when γ > 0; shape of the logits.
+
+    ``smoothing`` s makes targets of 0 and 1 into s and 1 − s.
+    """
     loss = functional.binary_cross_entropy_with_logits(
-        logits, target, reduction="none", pos_weight=logits.new_tensor(positive_weight)
+        logits,
+        (1 - 2 * smoothing) * target + smoothing,
+        reduction="none",
+        pos_weight=logits.new_tensor(positive_weight),
     )
     if gamma == 0:
         return loss
@@ -161,6 +170,11 @@ class Loss:
         """
         logits, target = logits.float(), target.float()
         weight = mask.float() if self.settings.masked else None
+        if self.settings.inside:
+            around = torch.stack(
+                [target[:, n] if n >= 0 else torch.ones_like(target[:, 0]) for n in self._inside(target)]
+            )
+            weight = around.transpose(0, 1) * (1 if weight is None else weight)
         total = logits.new_zeros(())
         terms: dict[str, float] = {}
         for term in self.settings.terms:
@@ -177,11 +191,21 @@ class Loss:
         if self.settings.activation == "softmax":
             voxels = softmax_voxel_loss(logits, target, gamma=gamma) * logits.shape[1]
         else:
-            voxels = binary_voxel_loss(logits, target, gamma=gamma, positive_weight=term.positive_weight)
+            voxels = binary_voxel_loss(
+                logits, target, gamma=gamma, positive_weight=term.positive_weight, smoothing=term.smoothing
+            )
         if weight is None:
             return self._over_labels(voxels.mean((0, 2, 3, 4)))
         mean = (voxels * weight).sum((2, 3, 4)) / weight.sum((2, 3, 4)).clamp_min(1.0)
         return self._over_labels(mean.mean(0))
+
+    def _inside(self, target: Tensor) -> tuple[int, ...]:
+        if len(self.settings.inside) != target.shape[1]:
+            raise BadInputError(
+                f"loss.inside holds {len(self.settings.inside)} numbers and the network has {target.shape[1]} outputs; "
+                "give one for each."
+            )
+        return self.settings.inside
 
     def _overlap(self, term: LossTerm, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """(N, L) or less of an overlap loss, see :func:`tversky_loss`."""

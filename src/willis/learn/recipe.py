@@ -23,11 +23,23 @@ class NetworkSettings(Settings):
 
 
 class FoldSettings(Settings):
-    """``[folds]``: train on all folds but one; patients are shared out by a seed."""
+    """``[folds]``: train on all folds but one; patients are shared out by a seed.
+
+    Parameters
+    ----------
+    count, index
+        Folds, and the one that is left out.
+    seed
+        Of the order in which patients are shared out.
+    validation_share
+        Of the other folds' patients, for validation; the fold that is left out is then seen by nothing in training and
+        remains for a test. 0: that fold itself is for validation.
+    """
 
     count: int = Field(5, ge=2)
     index: int = Field(0, ge=0)
     seed: int = 0
+    validation_share: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> FoldSettings:
@@ -67,14 +79,17 @@ class AugmentationSettings(Settings):
     ----------
     flip_axes, flip
         Axes that may be mirrored (0, 1, 2), each with probability ``flip``.
-    affine, rotation_deg, scale, shear
-        Probability; largest rotation about each axis; range of the factor of each axis; largest shear.
+    affine, rotation_deg, scale, shear, translate
+        Probability; largest rotation about each axis; range of the factor of each axis; largest shear; largest shift as
+        a part of the patch.
     gamma, gamma_range
-        x → m·(x/m)^g with m the patch's largest value.
-    contrast, contrast_range
-        x → mean + c·(x − mean).
+        x → m·(x/m)^g with m the patch's largest value; of values below 0 too, between the least and the largest.
+    contrast, contrast_range, contrast_about
+        x → v + c·(x − v), v the ``mean`` or the least value (``min``) of the patch.
     brightness, brightness_range
         x → b·x.
+    offset, offset_range
+        x → x + o.
     noise, noise_std
         Gaussian noise, largest standard deviation.
     blur, blur_voxels
@@ -95,12 +110,16 @@ class AugmentationSettings(Settings):
     rotation_deg: float = Field(10.0, ge=0, le=180)
     scale: Range = (0.9, 1.1)
     shear: float = Field(0.0, ge=0, le=0.5)
+    translate: float = Field(0.0, ge=0, le=0.5)
     gamma: float = Field(0.0, ge=0, le=1)
     gamma_range: Range = (0.7, 1.4)
     contrast: float = Field(0.0, ge=0, le=1)
     contrast_range: Range = (0.8, 1.25)
+    contrast_about: Literal["mean", "min"] = "mean"
     brightness: float = Field(0.0, ge=0, le=1)
     brightness_range: Range = (0.85, 1.15)
+    offset: float = Field(0.0, ge=0, le=1)
+    offset_range: tuple[float, float] = (-0.15, 0.15)
     noise: float = Field(0.0, ge=0, le=1)
     noise_std: float = Field(0.05, ge=0)
     blur: float = Field(0.0, ge=0, le=1)
@@ -130,6 +149,8 @@ class LossTerm(Settings):
         Added to numerator and denominator of the overlap losses.
     positive_weight
         Factor of the loss of positive voxels, ``bce`` only.
+    smoothing
+        ``bce`` only: targets 0 and 1 become s and 1 − s.
     per_batch
         Overlap over the whole batch instead of each sample.
     pooled
@@ -145,6 +166,7 @@ class LossTerm(Settings):
     gamma: float = Field(2.0, ge=0)
     smooth: float = Field(1e-5, ge=0)
     positive_weight: float = Field(1.0, gt=0)
+    smoothing: float = Field(0.0, ge=0, lt=0.5)
     per_batch: bool = False
     pooled: bool = False
 
@@ -152,16 +174,22 @@ class LossTerm(Settings):
 class LossSettings(Settings):
     """``[loss]``: a weighted sum of terms over sigmoid or softmax outputs.
 
-    ``labels`` weighs the outputs (empty: alike); ``masked`` counts only voxels in the case's mask.
+    ``labels`` weighs the outputs (empty: alike); ``masked`` counts only voxels in the case's mask; ``inside`` names for
+    each output the one within whose truth alone its voxels count, by number, −1 for all of them (empty: all).
     """
 
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     terms: tuple[LossTerm, ...] = (LossTerm(name="dice"), LossTerm(name="bce"))  # type: ignore[call-arg]
     labels: tuple[float, ...] = ()
     masked: bool = False
+    inside: tuple[int, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> LossSettings:
+        if any(not -1 <= output < len(self.inside) for output in self.inside):
+            raise ValueError(f"inside holds a number for each output, from -1 to {len(self.inside) - 1}")
+        if self.inside and self.activation == "softmax":
+            raise ValueError("inside is for sigmoid outputs, each of which is judged by itself")
         right, wrong = ("bce", "ce") if self.activation == "sigmoid" else ("ce", "bce")
         if any(term.name == wrong for term in self.terms):
             raise ValueError(f"a {self.activation} output has no {wrong!r} loss; use {right!r}")
@@ -230,6 +258,9 @@ class TrainingSettings(Settings):
         ``bfloat16`` runs the network under autocast; weights and loss stay float32.
     device
         ``auto`` takes a GPU when there is one.
+    refresh_batches
+        Batches that go through the network before each validation, without learning, so that its batch-norm statistics
+        are those of the weights it has come to; 0: none.
     clip
         Largest norm of the gradient; 0: no limit.
     clip_value
@@ -256,6 +287,7 @@ class TrainingSettings(Settings):
     seed: int = Field(0, ge=0)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    refresh_batches: int = Field(0, ge=0)
     clip: float = Field(1.0, ge=0)
     clip_value: float = Field(0.0, ge=0)
     ema: float = Field(0.99, ge=0, lt=1)

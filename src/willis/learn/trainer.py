@@ -163,6 +163,9 @@ class _Run:
     def _validate(self) -> None:
         if self.validate is None:
             return
+        for other in range(1, self.recipe.training.refresh_batches + 1):
+            samples = self.world.share(self.recipe.training.batch)
+            self.learner.refresh(make_batch(self.recipe, self.pool, self.state.step - 1, samples, other=other))
         figures: dict[str, float] = {}
         if self.world.leads:
             start = time.perf_counter()

@@ -35,6 +35,7 @@ SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
+FLUID_MM = 8.0  # over the gyri: where the Dice of deepbet's masks of phantoms is highest (docs/decisions/0023)
 SIZES = Size(1.05, 0.08, 0.8, 1.3)  # of people, and of heads that were normalised to a template, which are larger
 
 
@@ -62,23 +63,33 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
     _add_lesions(rng, image, head, palette)
     if contrast in ("b0", "b1000", "adc"):
         image, codes = distort(rng, image, codes)
-    brain = lookup(BRAIN)[codes]
+    brain = outlined(codes)
     outside = float(palette["air"]) if contrast == "ct" else 0.0
     stripped = bool(rng.random() < STRIPPED_SHARE)
     if not stripped:
         _deface(rng, image, brain, outside)
     image = scan(rng, image, contrast)
     if stripped:
-        image = strip(rng, image, brain, outside)
+        tissue = lookup(BRAIN)[codes]
+        kept = stripped_to(rng, tissue if rng.random() < 0.5 else brain)
+        image = strip(rng, image, kept, outside)
+        brain &= kept | tissue
     codes = _crop(rng, image, codes, outside)
     return BrainCase(
         image,
-        lookup(BRAIN)[codes].astype(np.uint8),
+        (brain & (codes > 0)).astype(np.uint8),
         codes,
         contrast,
         stripped,
         {"anatomy": head.anatomy, **pose.record(), **palette.parameters},
     )
+
+
+def outlined(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """The brain and the fluid over its gyri, as skull strippers outline it, from tissue codes on the 2 mm grid."""
+    tissue = lookup(BRAIN)[codes]
+    near = ndimage.distance_transform_edt(~tissue) * SPACING_MM <= FLUID_MM
+    return np.asarray(tissue | (near & lookup((Tissue.OUTER_CSF,))[codes]))
 
 
 def draw_palette(rng: np.random.Generator, contrast: str) -> Palette:
@@ -178,16 +189,20 @@ def scan(rng: np.random.Generator, image: Field, contrast: str) -> Field:
     return acquire(rng, image, acquisition, SPACING_MM, 1.0)
 
 
-def strip(rng: np.random.Generator, image: Field, brain: npt.NDArray[np.bool_], outside: float) -> Field:
-    """Blank what lies outside a tight, generous or ragged edge of the brain."""
+def stripped_to(rng: np.random.Generator, brain: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """What a skull stripper keeps: a tight, generous or ragged edge of the brain."""
     soft = ndimage.gaussian_filter(brain.astype(np.float32), 1.0)
     level = float(rng.uniform(0.12, 0.6))
-    ragged = soft + float(rng.choice([0.0, 0.1, 0.25])) * smooth_noise(rng, image.shape, 4)
-    keep = (ragged > level) & (soft > 0.05)
+    ragged = soft + float(rng.choice([0.0, 0.1, 0.25])) * smooth_noise(rng, brain.shape, 4)
+    return np.asarray((ragged > level) & (soft > 0.05))
+
+
+def strip(rng: np.random.Generator, image: Field, kept: npt.NDArray[np.bool_], outside: float) -> Field:
+    """Blank what a skull stripper doesn't keep, at times with faint noise."""
     blank = np.full(image.shape, outside if rng.random() < 0.5 else 0.0, dtype=np.float32)
     if rng.random() < 0.15:
         blank += np.abs(rng.normal(0, 0.01, image.shape)).astype(np.float32)
-    return np.where(keep, image, blank)
+    return np.where(kept, image, blank)
 
 
 def _deface(rng: np.random.Generator, image: Field, brain: npt.NDArray[np.bool_], outside: float) -> None:
