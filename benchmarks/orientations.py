@@ -1,11 +1,14 @@
-"""A real scan in all 48 orientations of its voxel axes: what a task finds must not depend on how the file lies.
+"""A real scan in all 48 orientations of its voxel axes, or on other grids: what is found must not depend on them.
 
     .venv/bin/python benchmarks/orientations.py wmh --t1 T1 --flair FLAIR
     .venv/bin/python benchmarks/orientations.py fvv --b1000 DWI --adc ADC
     .venv/bin/python benchmarks/orientations.py chronic --t1 T1
+    .venv/bin/python benchmarks/orientations.py fvv --b1000 DWI --adc ADC --in-plane 112 128 192 256 320
 
-Prints, for each orientation, the volume found and the Dice of the mask turned back with that of the scan as it was
-given; then the worst of both. Exit code 1 when a volume differs by more than 0.5 % or a Dice is below 0.99.
+Prints, for each orientation, the task's main volume and the Dice of the mask turned back with that of the scan as it
+was given; then the worst of both. Exit code 1 when a volume differs by more than 0.5 % or a Dice is below 0.99. With
+``--in-plane`` the first two axes are resampled to so many voxels of the same field of view instead, and volumes alone
+are compared, with 2 % allowed.
 """
 
 from __future__ import annotations
@@ -15,17 +18,23 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import willis
 from willis.findings import Findings
 from willis.measure.overlap import dice
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
+from willis.volume.grid import Grid
 from willis.volume.orient import ORIENTATIONS, reorient
+from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 LESIONS = {"wmh": "wmh", "fvv": "lesion", "chronic": "lesion"}
+VOLUMES = {"wmh": "wmh_volume", "fvv": "flair_visibility_volume", "chronic": "lesion_volume"}
 INPUTS = ("t1", "flair", "b0", "b1000", "adc")
 MOST_CHANGE = 0.005
+MOST_CHANGE_IN_PLANE = 0.02
 LEAST_DICE = 0.99
 
 
@@ -42,25 +51,50 @@ def main() -> None:
     for name in INPUTS:
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take one in so many of the 48")
+    parser.add_argument("--in-plane", type=int, nargs="+", help="voxels along the first two axes")
     asked = parser.parse_args()
     study = willis.read_study(**{name: path for name in INPUTS if (path := getattr(asked, name)) is not None})
     role = "flair" if asked.task == "wmh" else next(iter(study.volumes))
 
-    def found(images: dict[str, Volume]) -> Volume:
-        return lesion_of(run_task(asked.task, replace(study, volumes=images), settings=RunSettings()), asked.task, role)
+    def found(images: dict[str, Volume]) -> tuple[Volume, float]:
+        findings = run_task(asked.task, replace(study, volumes=images), settings=RunSettings())
+        volume_ml = findings.measurements[VOLUMES[asked.task]].value
+        return lesion_of(findings, asked.task, role), float(volume_ml or 0)
 
-    given = found(dict(study.volumes))
-    print(f"as given: {given.volume_ml:.3f} ml on {given.grid.orientation}", flush=True)
+    given, given_ml = found(dict(study.volumes))
+    print(
+        f"as given: {VOLUMES[asked.task]} {given_ml:.3f} ml on {given.grid.orientation} {given.grid.shape}", flush=True
+    )
     changes, scores = [], []
-    for code in ORIENTATIONS[:: asked.every]:
-        turned = found({name: reorient(image, code) for name, image in study.volumes.items()})
-        change = turned.volume_ml / given.volume_ml - 1 if given.volume_ml else turned.volume_ml
-        score = dice(reorient(turned, given.grid.orientation).data, given.data)
-        print(f"{code}: {turned.volume_ml:.3f} ml ({change:+.4%}), Dice {score:.5f}", flush=True)
-        changes.append(abs(change))
+
+    def compared(name: str, images: dict[str, Volume]) -> None:
+        mask, volume_ml = found(images)
+        changes.append(abs(volume_ml / given_ml - 1 if given_ml else volume_ml))
+        if asked.in_plane:
+            print(f"{name}: {volume_ml:.3f} ml ({changes[-1]:.4%} off)", flush=True)
+            return
+        score = dice(reorient(mask, given.grid.orientation).data, given.data)
         scores.append(1.0 if score is None else score)
+        print(f"{name}: {volume_ml:.3f} ml ({changes[-1]:.4%} off), Dice {scores[-1]:.5f}", flush=True)
+
+    if asked.in_plane:
+        for size in asked.in_plane:
+            compared(str(size), {name: in_plane(image, size) for name, image in study.volumes.items()})
+        print(f"{len(changes)} sizes: volume differs by at most {max(changes):.4%}")
+        sys.exit(int(max(changes) > MOST_CHANGE_IN_PLANE))
+    for code in ORIENTATIONS[:: asked.every]:
+        compared(code, {name: reorient(image, code) for name, image in study.volumes.items()})
     print(f"{len(scores)} orientations: volume differs by at most {max(changes):.4%}, least Dice {min(scores):.5f}")
     sys.exit(int(max(changes) > MOST_CHANGE or min(scores) < LEAST_DICE))
+
+
+def in_plane(image: Volume, size: int) -> Volume:
+    """The image with ``size`` voxels along its first two axes, over the same field of view."""
+    shape = (size, size, image.grid.shape[2])
+    factor = np.array(image.grid.shape) / np.array(shape)
+    affine = image.grid.affine @ np.diag([*factor, 1.0])
+    affine[:3, 3] = image.grid.to_mm((factor - 1) / 2)
+    return resample_to(image, Grid(shape, affine), "spline", antialias=True)
 
 
 if __name__ == "__main__":

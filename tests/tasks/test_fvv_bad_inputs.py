@@ -93,6 +93,26 @@ def bvals_without_b1000(folder: Path, made: dict[str, np.ndarray]) -> Files:
     return series(folder, made, "0 500 2000\n")
 
 
+def bval_out_of_range(folder: Path, made: dict[str, np.ndarray]) -> Files:
+    (folder / "b1000.bval").write_text("2000\n")
+    return pair(folder, made["b0"], made["b1000"])
+
+
+def flair_by_its_sidecar(folder: Path, made: dict[str, np.ndarray]) -> Files:
+    (folder / "b1000.json").write_text('{"InversionTime": 2.5}')
+    return {
+        "--b1000": save(folder / "b1000.nii.gz", made["flair"]),
+        "--adc": save(folder / "adc.nii.gz", made["adc"]),
+    }
+
+
+def contradicting_adc(folder: Path, made: dict[str, np.ndarray]) -> Files:
+    return {
+        **pair(folder, made["b0"], made["b1000"]),
+        "--adc": save(folder / "adc.nii.gz", 2.5 * made["adc"]),
+    }
+
+
 def pair(folder: Path, b0: np.ndarray, b1000: np.ndarray) -> Files:
     return {"--b0": save(folder / "b0.nii.gz", b0), "--b1000": save(folder / "b1000.nii.gz", b1000)}
 
@@ -111,6 +131,9 @@ def pair(folder: Path, b0: np.ndarray, b1000: np.ndarray) -> Files:
         (bvals_without_b0, "has no b of 0"),
         (bvals_of_another_number, "3 volumes and dwi.bval 2 b values"),
         (bvals_without_b1000, "has no b of 800 to 1200"),
+        (bval_out_of_range, "the b value is 2000 s/mm²; allowed is 800 to 1200"),
+        (flair_by_its_sidecar, "b1000.json says an InversionTime of 2.5 s, as a FLAIR has"),
+        (contradicting_adc, "more than a factor of 2 lies between them"),
     ],
 )
 def test_it_is_refused_in_one_sentence(

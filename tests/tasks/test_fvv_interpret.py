@@ -1,11 +1,24 @@
 """Votes and decisions with answers that can be counted by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from willis.tasks.fvv.interpret import count_votes, decide, describe_lesions, measure, summarise
-from willis.tasks.fvv.published import heatmap, outline, synthesis_text, votes_of_ten
+from willis.tasks.fvv.interpret import (
+    LOWERED_ADC,
+    count_votes,
+    decide,
+    describe_lesions,
+    left_share,
+    measure,
+    score_rater,
+    summarise,
+)
+from willis.tasks.fvv.spec import SPEC
 from willis.volume.grid import Grid
+from willis.volume.orient import ORIENTATIONS, reorient
+from willis.volume.volume import Volume
 
 SHAPE = (20, 20, 10)
 GRID = Grid(SHAPE, np.diag([5.0, 5.0, 5.0, 1.0]))  # 0.125 ml a voxel
@@ -64,7 +77,22 @@ def test_parts_without_lowered_adc_are_dropped_when_asked() -> None:
     votes = count_votes([answer], GRID, adc=adc)
     assert votes.lesion.sum() == 8 and not votes.lesion[14].any()
     assert votes.fvv_ml == pytest.approx(1.0)
-    assert not count_votes([answer], GRID, adc=np.full(SHAPE, 0.8e-3)).lesion.any()
+    assert votes.dropped_ml == pytest.approx((0.5,))
+    assert "1 part of 0.50 ml" in votes.told_dropped and f"{LOWERED_ADC:g} times" in votes.told_dropped
+    assert not count_votes([answer], GRID).dropped_ml
+
+
+def test_when_all_is_dropped_the_reason_and_the_summary_say_so() -> None:
+    answer = member(8)
+    answer[LESION, 14, 4:8, 4] = 0.9
+    votes = count_votes([answer], GRID, adc=np.full(SHAPE, 0.8e-3))
+    assert not votes.lesion.any()
+    assert votes.dropped_ml == pytest.approx((1.0, 0.5))
+    decision = decide(votes)
+    assert decision.answer == "no decision"
+    assert "2 parts of 1.50 ml" in decision.reason and f"{LOWERED_ADC:g} times" in decision.reason
+    told = summarise(decision, measure(votes, [], None, {}), dropped=True)
+    assert "dropped" in told and "was found" not in told
 
 
 @pytest.mark.parametrize(
@@ -99,39 +127,44 @@ def test_sides_are_the_patients() -> None:
     votes = count_votes([answer], GRID)
     lesions = describe_lesions(votes.lesion, votes.visible_mask, answer[LESION], votes.brain, GRID)
     assert [lesion.region for lesion in lesions] == ["left, 100 % visible", "right, 0 % visible"]
-    assert measure(votes, lesions, 0.6e-3, {})["lesion_left_share"].value == pytest.approx(100 * 8 / 9)
+    assert measure(votes, lesions, 0.6e-3, {})["lesion_left_share"].value == pytest.approx(100 * 6 / 9)
     assert measure(votes, lesions, 0.6e-3, {})["lesion_adc"].value == pytest.approx(0.6)
 
 
-def test_ten_members_votes_stay_their_number() -> None:
-    votes = count_votes([member(8)] * 3 + [member(0)] * 7, GRID)
-    assert set(np.unique(votes_of_ten(votes))) == {0, 3}
+def across(first: int, last: int) -> np.ndarray:
+    """One part in a row of voxels along x, in a brain whose middle lies between voxels 9 and 10."""
+    answer = member(0, lesion=False)
+    answer[LESION, first : last + 1, 8, 4] = 0.8
+    return answer
 
 
-def test_the_heat_map_does_not_overflow() -> None:
-    image = np.linspace(0, 1000, 400 * 10).reshape(SHAPE)
-    native = {name: np.zeros(SHAPE, np.uint8) for name in ("brain", "lesion", "visible")}
-    plain = heatmap(image, native)
-    assert plain.reshape(-1, 3)[-1].tolist() == [255, 255, 255]
-    native["visible"][5, 5, 5] = 10
-    changed = heatmap(image, native)
-    assert changed[5, 5, 5, 0] > plain[5, 5, 5, 0]
-    assert changed[5, 5, 5, 1] == plain[5, 5, 5, 1]
+@pytest.mark.parametrize("code", ORIENTATIONS[::7])
+def test_a_part_across_the_middle_is_divided_between_the_sides(code: str) -> None:
+    turned = [reorient(Volume(channel, GRID), code) for channel in across(5, 13)]
+    votes = count_votes([np.stack([volume.data for volume in turned])], turned[0].grid)
+    assert left_share(votes) == pytest.approx(100 * 5 / 9)
 
 
-def test_outlines_are_two_voxels_wide_and_in_the_plane() -> None:
-    mask = np.zeros((11, 11, 3), dtype=bool)
-    mask[5, 5, 1] = True
-    rim = outline(mask)
-    assert rim[:, :, 1].sum() == 24
-    assert not rim[:, :, [0, 2]].any() and not rim[5, 5, 1]
+def test_voxels_on_the_middle_count_half() -> None:
+    answer = across(9, 9)
+    answer[BRAIN, 17] = 0  # the middle is now that of voxel 9
+    assert left_share(count_votes([answer], GRID)) == pytest.approx(50)
 
 
-def test_the_published_keys_are_all_there() -> None:
-    text = synthesis_text(count_votes([member(4), member(2)], GRID), [{"stage": "predict", "wall_s": 1.5}])
-    values = dict(line.split("=") for line in text.splitlines())
-    assert float(values["FlairVizVoxels"]) == 3
-    assert float(values["FlairVizArea"]) == pytest.approx(3 * 0.125)
-    assert float(values["StrokeBlobVolume"]) == pytest.approx(1.0)
-    assert float(values["Time-5-Inference"]) == 1.5
-    assert {"BrainMaskVoxels", "StrokeBlobVoxels", "VoxVolume", "BrainMaskVolume"} <= set(values)
+def test_every_unit_is_in_the_reference() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "outputs.md"
+    told = page.read_text(encoding="utf-8")
+    assert [m.unit for m in SPEC.measurements if f"`{m.unit}`" not in told] == []
+
+
+def test_a_raters_mask_keeps_its_volume_whatever_is_found() -> None:
+    rater = np.zeros(SHAPE, np.uint8)
+    rater[8:16, 8, 4] = 1
+    mask = Volume(rater, GRID)
+    found, missed = (count_votes([member(8, lesion=lesion)], GRID) for lesion in (True, False))
+    scores = [score_rater(v.visible_mask, v.lesion, mask, mask.volume_ml) for v in (found, missed)]
+    assert [score["volume_ml"] for score in scores] == pytest.approx([1.0, 1.0])
+    assert [score["in_lesion_ml"] for score in scores] == pytest.approx([0.5, 0.0])
+    assert [score["dice"] for score in scores] == pytest.approx([0.5, 0.0])
+    told = measure(missed, [], None, scores[1])
+    assert told["rater_volume"].value == pytest.approx(1.0) and told["rater_in_lesion_volume"].value == 0

@@ -176,6 +176,82 @@ def test_a_mask_on_another_grid_is_refused(ball: Study) -> None:
         pair_of(Study({**ball.volumes, "flairvisible": seen}), OPTIONS)
 
 
+def flair_grid(b1000: Grid) -> Grid:
+    """Thicker slices with finer voxels over the same field of view."""
+    spacing, sides = np.array([1.5, 1.5, 6.0]), (104, 112, 23)
+    affine = np.diag([-spacing[0], spacing[1], spacing[2], 1.0])
+    affine[:3, 3] = b1000.centre_mm - affine[:3, :3] @ ((np.array(sides) - 1) / 2)
+    return Grid(sides, affine)
+
+
+@pytest.mark.parametrize("code", ["LAS", "PSR"])
+def test_a_raters_mask_on_the_flairs_grid_is_brought_over(ball: Study, code: str) -> None:
+    grid = flair_grid(ball["b1000"].grid)
+    centre = ball["b1000"].grid.centre_mm + np.array([26.0, 10.0, 8.0])
+    inside = np.linalg.norm(grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - centre, axis=-1) < 15
+    mask = reorient(Volume(inside.astype(np.uint8), grid, role="flairvisible"), code)
+    flair = Volume(np.ones(grid.shape, np.float32), grid, role="flair")
+    pair = pair_of(Study({**ball.volumes, "flair": flair, "flairvisible": mask}), OPTIONS)
+    assert pair.rater is not None and pair.rater.grid.same_as(ball["b1000"].grid)
+    assert pair.rater.volume_ml == pytest.approx(mask.volume_ml, rel=0.1)
+    found = pair.rater.grid.to_mm(np.argwhere(pair.rater.data).mean(axis=0))
+    assert found == pytest.approx(centre, abs=1.0)
+    assert any("lies on the FLAIR's grid" in note for note in pair.notes)
+    with pytest.raises(GeometryError, match="on the FLAIR's grid with that FLAIR"):
+        pair_of(Study({**ball.volumes, "flairvisible": mask}), OPTIONS)
+
+
+@pytest.mark.parametrize("preparation", ["lattice", "slices"])
+def test_images_scaled_to_one_are_prepared_as_others_are(ball: Study, preparation: str) -> None:
+    grid = Grid((52, 56, 8), ball["b0"].grid.affine)
+    slab = {role: Volume(image.data[:, :, 20:28], grid, role=role) for role, image in ball.volumes.items()}
+    top = float(slab["b1000"].data.max())
+    thousand, one = (
+        Study({role: image.with_data(image.data * np.float32(scale)) for role, image in slab.items()})
+        for scale in (1000 / top, 1 / top)
+    )
+    wanted, found = (prepare(pair_of(study, OPTIONS), manifest(preparation)) for study in (thousand, one))
+    assert wanted.mask.any()
+    assert np.mean(found.mask != wanted.mask) < 1e-3
+    assert np.allclose(found.image, wanted.image, atol=0.02)
+    assert any("largest value is 1" in note for note in found.notes)
+    assert not any("largest value" in note for note in wanted.notes)
+
+
+def test_images_on_two_scales_are_refused_with_their_values(ball: Study) -> None:
+    scaled = Study({"b0": ball["b0"].with_data(ball["b0"].data / 1e6), "b1000": ball["b1000"]})
+    with pytest.raises(BadInputError, match=r"largest values are 0.00\d+ in the b0 and \d+ in the b1000"):
+        prepare(pair_of(scaled, OPTIONS), manifest("lattice"))
+
+
+def with_adc(ball: Study, factor: float) -> Study:
+    adc = pair_of(ball, OPTIONS).adc
+    return Study({**ball.volumes, "adc": Volume(adc.data * 1e6 * factor, adc.grid, role="adc")})
+
+
+@pytest.mark.parametrize(("factor", "noted"), [(1.0, False), (1.1, False), (1.5, True), (0.7, True)])
+def test_an_adc_is_compared_with_b0_and_b1000(ball: Study, factor: float, noted: bool) -> None:
+    prepared = prepare(pair_of(with_adc(ball, factor), OPTIONS), manifest("lattice"))
+    assert any("they should agree" in note for note in prepared.notes) is noted
+
+
+@pytest.mark.parametrize("factor", [2.5, 0.4])
+def test_an_adc_that_contradicts_b0_and_b1000_is_refused(ball: Study, factor: float) -> None:
+    with pytest.raises(BadInputError, match="more than a factor of 2 lies between them"):
+        prepare(pair_of(with_adc(ball, factor), OPTIONS), manifest("lattice"))
+
+
+def test_an_assumed_b_value_is_said(ball: Study) -> None:
+    def notes(scalars: dict[str, float], options: dict[str, float]) -> str:
+        return " ".join(pair_of(Study(ball.volumes, scalars=scalars), SPEC.resolve_options(options)).notes)
+
+    assert "1000 s/mm² is assumed" in notes({}, {})
+    assert "assumed" not in notes({"b_value": 1000.0}, {})
+    assert "assumed" not in notes({}, {"b_value": 1000.0})
+    assert "The .bval says 800 s/mm²; 1000 was given" in notes({"b_value": 800.0}, {"b_value": 1000.0})
+    assert "the method was made for 1000" in notes({"b_value": 800.0}, {})
+
+
 def test_two_slices_are_too_few(ball: Study) -> None:
     grid = Grid((52, 56, 2), ball["b0"].grid.affine)
     cut = {role: Volume(image.data[:, :, :2], grid, role=role) for role, image in ball.volumes.items()}
@@ -183,7 +259,7 @@ def test_two_slices_are_too_few(ball: Study) -> None:
         pair_of(Study(cut), OPTIONS)
 
 
-@pytest.mark.parametrize("b", [700.0, 1500.0])
+@pytest.mark.parametrize("b", [0.0, 700.0, 1500.0])
 def test_other_b_values_are_refused(ball: Study, b: float) -> None:
     with pytest.raises(BadInputError, match="allowed is 800 to 1200"):
         pair_of(Study(ball.volumes, scalars={"b_value": b}), OPTIONS)

@@ -14,7 +14,6 @@ from willis.models.manifest import make_manifest
 from willis.models.store import write_bundle
 from willis.study import Study
 from willis.tasks.fvv.dataset import manifest_fields
-from willis.tasks.fvv.folder import find_patients
 from willis.tasks.fvv.interpret import decide
 from willis.tasks.fvv.run import analyse
 from willis.tasks.fvv.spec import SPEC
@@ -197,6 +196,52 @@ def test_the_published_files_agree_with_the_masks(done: Path) -> None:
     assert "DWI-FLAIR mismatch" in (done / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_synthesis_is_the_first_picture(done: Path) -> None:
+    figures = read_derivatives(done).figures
+    assert figures[0].name == "synthesis" and {figure.section for figure in figures[:2]} == {"result"}
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert page.index("Synthesis in the published layout") < page.index('id="lesions"')
+
+
+def test_methods_name_what_is_dropped(done: Path) -> None:
+    assert (
+        "median ADC is not below 0.85 times the brain's median were dropped"
+        in read_derivatives(done).provenance["methods"]
+    )
+
+
+def test_an_infarct_dropped_for_its_adc_is_told(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ADC map that is nowhere lowered drops the infarct, and the terminal and the report say so."""
+    b0, b1000 = write_pair(tmp_path)
+    image = nib.load(b0)
+    adc = np.where(np.asarray(image.dataobj) > 100, 800, 0).astype(np.float32)
+    out = nib.Nifti1Image(adc, image.affine, image.header)
+    nib.save(out, tmp_path / "adc.nii.gz")
+    given = ("--b0", b0, "--b1000", b1000, "--adc", tmp_path / "adc.nii.gz")
+    assert run(*given, "--bundle", bundle, "-o", tmp_path / "out") == 0
+    told = capsys.readouterr().out
+    found = read_derivatives(tmp_path / "out")
+    assert found.decision is not None and found.decision.answer == "no decision"
+    assert "found and dropped" in told and "found and dropped" in found.decision.reason
+    assert found.measurements["lesion_volume"].value == 0
+
+
+def test_a_bval_beside_the_b1000_is_used(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    b0, b1000 = write_pair(tmp_path)
+    given = ("--b0", b0, "--b1000", b1000, "--bundle", bundle, "-o", tmp_path / "out")
+    assert run(*given) == 0
+    assert "1000 s/mm² is assumed" in capsys.readouterr().out
+    (tmp_path / "b1000.bval").write_text("800\n")
+    assert run(*given) == 0
+    told = capsys.readouterr().out
+    assert "assumed" not in told and "The b value is 800 s/mm²" in told
+    found = read_derivatives(tmp_path / "out")
+    assert found.provenance["options"]["b_value"] == 800
+    assert found.measurements["lesion_adc"].value == pytest.approx(0.35 * 1000 / 800, abs=0.06)
+
+
 def test_a_second_run_replaces_the_first(done: Path, bundle: Path) -> None:
     folder = done.parent
     assert run("--b0", folder / "b0.nii.gz", "--b1000", folder / "b1000.nii.gz", "--bundle", bundle, "-o", done) == 0
@@ -233,9 +278,23 @@ def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "holds no patient" in capsys.readouterr().err
 
 
-def test_an_adc_stands_in_for_a_b0(tmp_path: Path) -> None:
-    write_pair(tmp_path / "p", ("adc", "b1000"))
-    assert set(find_patients(tmp_path)["p"]) == {"b1000", "adc"}
+def test_patients_who_lack_images_have_a_row_and_are_told(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pair(tmp_path / "in" / "whole")
+    (tmp_path / "in" / "whole" / "b1000.bval").write_text("1100\n")
+    write_pair(tmp_path / "in" / "half")
+    (tmp_path / "in" / "half" / "b0.nii.gz").unlink()
+    write_pair(tmp_path / "in" / "sub-03" / "dwi", ("run-1_b1000", "run-2_b1000"))
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", tmp_path / "out") == 3
+    with (tmp_path / "out" / "results.csv").open(newline="") as stream:
+        rows = {row["Patient"]: row for row in csv.DictReader(stream)}
+    assert set(rows) == {"whole", "half", "sub-03"}
+    assert not rows["whole"]["Problem"]
+    assert "neither a b0 nor an ADC" in rows["half"]["Problem"] and "2 b1000 images" in rows["sub-03"]["Problem"]
+    told = capsys.readouterr().out
+    assert "half: b1000.nii.gz has neither" in told and "1 of 3 patients" in told
+    assert read_derivatives(tmp_path / "out" / "whole").provenance["options"]["b_value"] == 1100
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""A 4D diffusion series with its b values: b0 and the trace at b ≈ 1000."""
+"""Diffusion images and what lies beside them: a 4D series with its b values, and the .bval and JSON of one image."""
 
 from __future__ import annotations
 
+import json
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import nibabel as nib
 import numpy as np
 
 from willis.errors import BadInputError
@@ -15,6 +19,8 @@ from willis.volume.volume import Volume
 LARGEST_B0 = 50.0  # s/mm²: scanners give volumes without weighting a b of up to that
 B1000_RANGE = (800.0, 1200.0)  # s/mm²
 SAME_B = 25.0  # s/mm²: volumes of one shell differ less
+LONGEST_INVERSION_S = 1.0  # s; a FLAIR inverts about 2 s before it reads, fat suppression of a DWI about 0.2 s
+LONGEST_IN_S = 10.0  # an InversionTime above it is in ms, as in DICOM (0018,0082); in BIDS it is in s
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,114 @@ def bval_beside(path: Path) -> Path:
     BadInputError
         When there is none.
     """
-    stem = path.name.removesuffix(".gz").removesuffix(".nii")
-    for ending in (".bval", ".bvals"):
-        if (beside := path.with_name(stem + ending)).is_file():
-            return beside
+    if (beside := _beside(path, ".bval", ".bvals")) is not None:
+        return beside
     raise BadInputError(
-        f"{path.name} is a series of volumes, and {stem}.bval isn't beside it. Put the b values there, or give b0 and "
-        "b1000 as two files with --b0 and --b1000."
+        f"{path.name} is a series of volumes, and {_stem(path)}.bval isn't beside it. Put the b values there, or give "
+        "b0 and b1000 as two files with --b0 and --b1000."
     )
+
+
+def has_bval(path: Path) -> bool:
+    """Whether a .bval lies beside an image."""
+    return _beside(path, ".bval", ".bvals") is not None
+
+
+def b_beside(path: Path, index: int | None = None) -> float | None:
+    """B in s/mm² that the .bval beside one image says; None when there is no .bval.
+
+    Parameters
+    ----------
+    path
+        The image.
+    index
+        Which volume of a 4D image was taken, from 0; None of a 3D one.
+
+    Raises
+    ------
+    BadInputError
+        When the .bval holds something else than b values, or has none, or more than one, for this image.
+    """
+    bval = _beside(path, ".bval", ".bvals")
+    if bval is None:
+        return None
+    values = read_bvals(bval)
+    if index is None and len(values) == 1:
+        return values[0]
+    if index is not None and 0 <= index < len(values):
+        return values[index]
+    taken = "one volume" if index is None else f"taken at index {index}"
+    raise BadInputError(
+        f"{path.name} is {taken} and {bval.name} holds {len(values)} b value(s); they must agree. Mend the .bval, or "
+        "move it away and say --b-value."
+    )
+
+
+def check_sidecar(path: Path) -> tuple[str, ...]:
+    """Notes on what the JSON beside a b1000 says; none without one.
+
+    Raises
+    ------
+    BadInputError
+        When the JSON is a FLAIR's: an InversionTime above 1 s, or a SeriesDescription that names FLAIR and no
+        diffusion weighting.
+    """
+    sidecar = _beside(path, ".json")
+    if sidecar is None:
+        return ()
+    try:
+        said = json.loads(sidecar.read_text(encoding="utf-8"))
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        return (f"{sidecar.name} beside it is no JSON object and was left out.",)
+    advice = "Give the trace image of b 800 to 1200 as b1000, and a FLAIR with --flair."
+    inversion, weighting = _number(said, "InversionTime"), _number(said, "DiffusionBValue")
+    inversion_s = inversion / 1000 if inversion > LONGEST_IN_S else inversion
+    if inversion_s > LONGEST_INVERSION_S:
+        raise BadInputError(
+            f"{path.name} was given as b1000, and {sidecar.name} says an InversionTime of {inversion_s:g} s, as a "
+            f"FLAIR has; a b1000 has at most {LONGEST_INVERSION_S:g} s. {advice}"
+        )
+    description = str(said.get("SeriesDescription", ""))
+    if "flair" in description.lower() and weighting <= LARGEST_B0 and not has_bval(path):
+        raise BadInputError(
+            f"{path.name} was given as b1000, and {sidecar.name} calls it {description!r} and names no diffusion "
+            f"weighting. {advice}"
+        )
+    if weighting > 0 and not has_bval(path):
+        return (f"{sidecar.name} says DiffusionBValue {weighting:g} s/mm²; it counts only when --b-value says so too.",)
+    return ()
+
+
+def volume_count(path: Path) -> int:
+    """How many volumes a NIfTI file holds, by its header alone.
+
+    Raises
+    ------
+    BadInputError
+        When the header can't be read.
+    """
+    try:
+        image: Any = nib.load(path)
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, OSError, EOFError, zlib.error):
+        raise BadInputError(f"{path.name} can't be read as NIfTI. Copy or download it again.") from None
+    return int(np.prod(image.shape[3:]))
+
+
+def _number(said: dict[str, Any], key: str) -> float:
+    """A number of a JSON object, 0 where it is absent or none."""
+    value = said.get(key)
+    return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def _stem(path: Path) -> str:
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def _beside(path: Path, *endings: str) -> Path | None:
+    found = (path.with_name(_stem(path) + ending) for ending in endings)
+    return next((beside for beside in found if beside.is_file()), None)
 
 
 def read_bvals(path: Path | str) -> list[float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from willis.errors import BadInputError
 from willis.io.dicom.series import read_series, sha256_of_series
-from willis.io.diffusion import read_dwi
+from willis.io.diffusion import b_beside, check_sidecar, read_dwi
 from willis.io.nifti import read_nifti, sha256_of
 from willis.io.nifti_series import read_series as read_nifti_series
 from willis.io.pictures import is_colour, read_colour_map, read_grey, sha256_of_pictures
@@ -20,6 +20,7 @@ from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
 DIFFUSION_ROLE = "dwi"  # a 4D file with its .bval beside it, which becomes b0 and b1000
+WEIGHTED_ROLE = "b1000"  # one image, whose b a .bval beside it may say
 MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
 SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
@@ -55,14 +56,14 @@ def read_study(
         By role, which volume of a 4D file, from 0.
     **paths
         File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``, or the folder of one DICOM series; None is left out.
-        ``dwi``, a 4D file with its .bval beside it, becomes ``b0`` and ``b1000``; a name that ends in ``_mask`` is a
-        mask of the role before it.
+        ``dwi``, a 4D file with its .bval beside it, becomes ``b0`` and ``b1000``; the .bval beside a ``b1000`` gives
+        the scalar ``b_value``; a name that ends in ``_mask`` is a mask of the role before it.
 
     Raises
     ------
     BadInputError
-        When no image is given, one can't be used, the brain mask is empty, a label is none, or the files' names
-        are of two people.
+        When no image is given, one can't be used, the brain mask is empty, a label is none, the files' names are of
+        two people, or a ``b1000`` is a FLAIR by the JSON beside it.
     """
     for label in (subject, session):
         _check_label(label)
@@ -96,6 +97,11 @@ def read_study(
             mask = role.removesuffix(MASK_ENDING)
             volumes[mask] = _as_mask(read_nifti(path, mask, allow_empty=True))
             files[mask] = files.pop(role)
+        elif role == WEIGHTED_ROLE:
+            notes = check_sidecar(path)
+            volumes[role] = read_nifti(path, role, index=index.get(role)).noted(*notes)
+            if (b := b_beside(path, index.get(role))) is not None:
+                clinical.setdefault("b_value", b)
         else:
             volumes[role] = read_nifti(path, role, index=index.get(role))
     if brain_mask is not None:

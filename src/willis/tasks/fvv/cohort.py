@@ -30,7 +30,7 @@ def run_folder(
     folder: Path, out: Path, options: Mapping[str, Any], *, settings: RunSettings, write: Write,
     tell: Callable[[float, str], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Run all patients of a folder; one that fails is named in the table, and the others go on.
+    """Run all patients of a folder; one that fails or lacks an image is named in the table, and the others go on.
 
     Parameters
     ----------
@@ -51,14 +51,17 @@ def run_folder(
     Raises
     ------
     BadInputError
-        When the folder holds no patient.
+        When the folder holds no patient, or is that of one patient who lacks an image.
     """
     patients = find_patients(folder)
     rows = []
-    for number, (name, images) in enumerate(patients.items()):
+    for number, (name, patient) in enumerate(patients.items()):
         tell(number / len(patients), name)
+        if patient.problem:
+            rows.append({"Patient": name, "Problem": patient.problem})
+            continue
         try:
-            files: dict[str, Any] = dict(images)
+            files: dict[str, Any] = dict(patient.images)
             findings = run_task(SPEC.name, read_study(subject=_label(name), **files), settings=settings, **options)
             write(findings, out / name)
             rows.append({"Patient": name, **_published(findings)})

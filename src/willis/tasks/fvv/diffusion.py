@@ -17,6 +17,10 @@ ADC_UNITS = (  # largest median of brain, factor to mm²/s, name; parenchyma has
 )
 LARGEST_ADC = 4e-3  # mm²/s; above free water at body temperature, about 3e-3
 PLAUSIBLE_ADC = (0.3e-3, 2.0e-3)  # mm²/s, of the median in the mask: brain with its CSF
+AGREEING_ADC = (
+    1.25  # factor between medians of the given and the computed ADC; assumed: fits to more b values differ less
+)
+CONTRADICTING_ADC = 2.0  # factor above which they can't be of one scan; assumed
 
 
 def adc_in_mm2_s(adc: Volume) -> tuple[Volume, str]:
@@ -77,4 +81,50 @@ def check_pair(b0: npt.NDArray[Any], b1000: npt.NDArray[Any], mask: npt.NDArray[
     raise BadInputError(
         f"b0 and b1000 would give a median ADC of {median * 1e3:.2f}e-3 mm²/s in the head; "
         f"{low * 1e3:g} to {high * 1e3:g}e-3 is a brain's. {advice}"
+    )
+
+
+def check_adc(
+    adc: npt.NDArray[Any], b0: npt.NDArray[Any], b1000: npt.NDArray[Any], mask: npt.NDArray[np.bool_], b: float
+) -> tuple[str, ...]:
+    """Compare an ADC that was given with that of b0 and b1000, by their medians in the head.
+
+    Parameters
+    ----------
+    adc
+        mm²/s, (I, J, K); voxels at 0 don't count.
+    b0, b1000, mask
+        (I, J, K).
+    b
+        Of the b1000, s/mm².
+
+    Returns
+    -------
+    tuple
+        A note when they differ by a factor above 1.25.
+
+    Raises
+    ------
+    BadInputError
+        When they differ by a factor above 2.
+    """
+    valid = mask & (b0 > 0) & (b1000 > 0) & (adc > 0)
+    if not valid.any():
+        raise BadInputError(
+            "the ADC map holds no value above 0 in the head; is it of this scan? Leave it out, or mend it."
+        )
+    given = float(np.median(adc[valid]))
+    computed = float(np.median(np.log(b0[valid] / b1000[valid]))) / b
+    factor = max(given / computed, computed / given)
+    if factor <= AGREEING_ADC:
+        return ()
+    told = (
+        f"The ADC map has a median of {given * 1e3:.2f}e-3 mm²/s in the head, and b0 and b1000 at b {b:g} give "
+        f"{computed * 1e3:.2f}e-3"
+    )
+    if factor <= CONTRADICTING_ADC:
+        return (f"{told}: they should agree. Is the b value right, and the map of this scan?",)
+    raise BadInputError(
+        f"{told}: more than a factor of {CONTRADICTING_ADC:g} lies between them. Give the ADC map of this scan, "
+        "say the right b value with --b-value, or leave the ADC map out."
     )

@@ -19,7 +19,7 @@ ADC_WINDOW = (0.0, 2e-3)  # mm²/s shown as black and white
 
 
 def make(study: Study, pair: DwiPair, masks: Mapping[str, Volume], synthesis: bytes) -> list[Figure]:
-    """Infarct on b1000, ADC and FLAIR, the published synthesis, and the quality pages.
+    """The published synthesis first, infarct on b1000, ADC and FLAIR, and the quality pages.
 
     Parameters
     ----------
@@ -34,6 +34,13 @@ def make(study: Study, pair: DwiPair, masks: Mapping[str, Volume], synthesis: by
     if pair.rater is not None:
         outlines.append(Outline(pair.rater, REFERENCE, "rater's FLAIR-visible mask"))
     figures = [
+        Figure(
+            "synthesis",
+            "Synthesis in the published layout: brain outlined in green, infarct in blue, votes for FLAIR-visible in "
+            "red, on the axial slices with infarct; radiological convention, in voxels of the b1000.",
+            "result",
+            synthesis,
+        ),
         Figure(
             "infarct",
             "Acute infarct and the part that FLAIR would show, on the b1000's own slices, radiological convention.",
@@ -51,11 +58,6 @@ def make(study: Study, pair: DwiPair, masks: Mapping[str, Volume], synthesis: by
         moved = resample_to(study["flair"].with_data(study["flair"].data.astype(np.float32)), pair.b1000.grid)
         caption = "The same outlines on the FLAIR, which was not read by the network, where its file places it."
         figures.append(Figure("flair", caption, "result", axial_mosaic(moved, outlines, slices=10, within=brain)))
-    caption = (
-        "Synthesis in the published layout: brain outlined in green, infarct in blue, votes for FLAIR-visible in red; "
-        "the patient's right is not always on the left here."
-    )
-    figures.append(Figure("synthesis", caption, "synthesis", synthesis))
     figures.append(
         Figure(
             "brain",

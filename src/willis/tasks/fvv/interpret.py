@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +19,12 @@ from willis.image.components import component_sizes, label_components, largest_c
 from willis.measure.overlap import dice
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
 from willis.volume.grid import Grid
+from willis.volume.volume import Volume
 
 Bool3 = npt.NDArray[np.bool_]
 DECISION = "DWI-FLAIR mismatch"
 BRAIN_ABOVE = 0.5  # probability, as published: the sign of the logit
+MIDDLE_MM = 1e-3  # voxels nearer to the brain's middle lie on it, and count half for either side
 LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
 
 
@@ -43,6 +44,8 @@ class Votes:
         How many there are.
     visible_ml
         Visible volume in the lesion by each member.
+    dropped_ml
+        Volume of each part that was found and dropped, since its ADC isn't lowered.
     """
 
     grid: Grid
@@ -51,6 +54,7 @@ class Votes:
     visible: npt.NDArray[np.uint8]
     members: int
     visible_ml: tuple[float, ...]
+    dropped_ml: tuple[float, ...] = ()
 
     @property
     def fvv_ml(self) -> float:
@@ -61,6 +65,19 @@ class Votes:
     def interval_ml(self) -> tuple[float, float] | None:
         """From the member that sees least to the one that sees most; None for a single one."""
         return (min(self.visible_ml), max(self.visible_ml)) if self.members > 1 else None
+
+    @property
+    def told_dropped(self) -> str:
+        """In words, what was dropped for its ADC; empty when nothing was."""
+        count = len(self.dropped_ml)
+        if not count:
+            return ""
+        part, its, was = ("part", "its", "was") if count == 1 else ("parts", "their", "were")
+        return (
+            f"{count} {part} of {sum(self.dropped_ml):.2f} ml in all {was} found and dropped, since {its} median ADC "
+            f"is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so may be an "
+            "infarct of more than a week."
+        )
 
     @property
     def visible_mask(self) -> Bool3:
@@ -99,10 +116,14 @@ def count_votes(
     count = len(seen)
     agreed = 2 * brain.astype(int) >= count
     infarct = _without_specks(agreed & (2 * lesion.astype(int) >= count), min_voxels)
+    dropped_ml: tuple[float, ...] = ()
     if adc is not None:
-        infarct = restricted(infarct, adc, agreed)
+        kept = restricted(infarct, adc, agreed)
+        labels, parts = label_components(infarct & ~kept, 26)
+        dropped_ml = tuple(float(size) * grid.voxel_ml for size in component_sizes(labels, parts))
+        infarct = kept
     volumes = tuple(float(np.count_nonzero(one & infarct)) * grid.voxel_ml for one in seen)
-    return Votes(grid, agreed, infarct, np.where(infarct, visible, 0).astype(np.uint8), count, volumes)
+    return Votes(grid, agreed, infarct, np.where(infarct, visible, 0).astype(np.uint8), count, volumes, dropped_ml)
 
 
 def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
@@ -126,9 +147,12 @@ def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3, lower
 def decide(votes: Votes) -> Decision:
     """Mismatch when the FLAIR Visibility Volume is below 0.5 ml, with how sure the members are of it."""
     if not votes.lesion.any():
-        return Decision(
-            DECISION, "no decision", "No acute infarct was found, so that there is nothing FLAIR could show.", False
+        found = (
+            f"No acute infarct is left: {votes.told_dropped}"
+            if votes.dropped_ml
+            else ("No acute infarct was found, so that there is nothing FLAIR could show.")
         )
+        return Decision(DECISION, "no decision", found, False)
     low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
     mismatch = votes.fvv_ml < MISMATCH_BELOW_ML
     near = low < MISMATCH_BELOW_ML <= high
@@ -184,12 +208,10 @@ def measure(
     adc_mm2_s
         Mean ADC in the infarct; None when there is none.
     rater
-        ``dice`` and ``volume_ml`` of a rater's mask; empty when none was given.
+        Of :func:`score_rater`; empty when no mask was given.
     """
     voxel_ml = votes.grid.voxel_ml
     lesion_ml = float(np.count_nonzero(votes.lesion)) * voxel_ml
-    left = sum(part.volume_ml for part in lesions if part.region.startswith("left"))
-    total = sum(part.volume_ml for part in lesions)
     fvv, interval = votes.fvv_ml, votes.interval_ml
     share = (
         None if interval is None or not lesion_ml else (100 * interval[0] / lesion_ml, 100 * interval[1] / lesion_ml)
@@ -200,26 +222,53 @@ def measure(
         Measurement("visible_share", 100 * fvv / lesion_ml if lesion_ml else None, "%", share, "Visible share"),
         Measurement("lesion_adc", None if adc_mm2_s is None else 1e3 * adc_mm2_s, "um2/ms", None, "ADC in the infarct"),
         Measurement("lesion_count", len(lesions), "count", None, "Parts of the infarct"),
-        Measurement("lesion_left_share", 100 * left / total if total else None, "%", None, "Share on the left"),
+        Measurement("lesion_left_share", left_share(votes), "%", None, "Share on the left"),
         Measurement("brain_volume", float(np.count_nonzero(votes.brain)) * voxel_ml, "ml", None, "Brain volume"),
     ]
     if rater:
         found.append(Measurement("rater_dice", rater["dice"], "1", None, "Dice with the rater's mask"))
-        found.append(Measurement("rater_volume", rater["volume_ml"], "ml", None, "Rater's mask in the infarct"))
+        found.append(Measurement("rater_volume", rater["volume_ml"], "ml", None, "Rater's mask"))
+        inside = rater["in_lesion_ml"]
+        found.append(Measurement("rater_in_lesion_volume", inside, "ml", None, "Rater's mask in the infarct found"))
     return {measurement.name: measurement for measurement in found}
 
 
-def score_rater(visible: Bool3, lesion: Bool3, rater: npt.NDArray[Any], grid: Grid) -> dict[str, float | None]:
-    """Dice of the visible part with a rater's mask, and the mask's volume within the infarct."""
-    inside = (rater > 0) & lesion
-    return {"dice": dice(visible, rater > 0), "volume_ml": float(np.count_nonzero(inside)) * grid.voxel_ml}
+def left_share(votes: Votes) -> float | None:
+    """Share of the infarct's voxels left of the brain's middle, %; None without an infarct."""
+    if not votes.lesion.any():
+        return None
+    x_mm = votes.grid.to_mm(np.argwhere(votes.lesion))[:, 0] - middle_mm(votes.brain, votes.grid)
+    return 100 * float(np.mean(x_mm < -MIDDLE_MM) + np.mean(np.abs(x_mm) <= MIDDLE_MM) / 2)
 
 
-def summarise(decision: Decision, measurements: Mapping[str, Measurement]) -> str:
-    """The finding in words, the decision first."""
+def score_rater(visible: Bool3, lesion: Bool3, rater: Volume, volume_ml: float) -> dict[str, float | None]:
+    """A rater's mask against what was found.
+
+    Parameters
+    ----------
+    visible, lesion
+        (I, J, K) on the grid of ``rater``.
+    rater
+        The mask on the b1000's grid.
+    volume_ml
+        Of the whole mask, as it was given.
+
+    Returns
+    -------
+    dict
+        ``dice`` with the visible part, ``volume_ml``, and ``in_lesion_ml``, the part of it in the infarct found.
+    """
+    seen = rater.data > 0
+    inside = float(np.count_nonzero(seen & lesion)) * rater.grid.voxel_ml
+    return {"dice": dice(visible, seen), "volume_ml": volume_ml, "in_lesion_ml": inside}
+
+
+def summarise(decision: Decision, measurements: Mapping[str, Measurement], *, dropped: bool = False) -> str:
+    """The finding in words, the decision first; ``dropped`` when parts were found and dropped for their ADC."""
     lesion = measurements["lesion_volume"].value or 0.0
     if decision.answer == "no decision":
-        return f"No acute infarct was found. {DECISION}: no decision."
+        told = "is left after what has no lowered ADC was dropped" if dropped else "was found"
+        return f"No acute infarct {told}. {DECISION}: no decision."
     fvv = measurements["flair_visibility_volume"]
     spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f} by member)"
     words = {"mismatch": "DWI-FLAIR mismatch", "no mismatch": "No DWI-FLAIR mismatch"}[decision.answer]

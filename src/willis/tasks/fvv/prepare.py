@@ -7,7 +7,7 @@ Otsu's threshold on either image, mean 0 and standard deviation 1 in it, cut at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from willis.image.intensity import scale_zscore
 from willis.image.register import Registration, register_rigid
 from willis.models.manifest import Manifest
 from willis.study import Study
-from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_pair
+from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_adc, check_pair
 from willis.tasks.fvv.spec import B_RANGE
 from willis.tasks.prepared import Prepared
 from willis.volume.grid import Grid
@@ -34,6 +34,8 @@ PUBLISHED_PASSES = 4  # medians before Otsu's threshold
 LATTICE_PASSES = 1  # on a coarser lattice, whose voxels are means already
 LEAST_SLICES = 3
 DEFAULT_B = 1000.0  # s/mm²
+SMALL_MAXIMUM = 50.0  # of a b1000 that was scaled down: there "below 1 is air" would cut into the brain
+COMMON_MAXIMUM = 1000.0  # of a b1000 as scanners store it
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DwiPair:
         By role, how an image was laid on the b1000.
     notes
         What a reader must know.
+    adc_beside_b0
+        Whether b0 and ADC were both given, so that they can contradict each other.
     """
 
     b1000: Volume
@@ -64,6 +68,12 @@ class DwiPair:
     rater: Volume | None
     registrations: Mapping[str, Registration]
     notes: tuple[str, ...]
+    adc_beside_b0: bool = False
+
+    @property
+    def scaled_down(self) -> bool:
+        """Whether the b1000's largest value is so small that the published "below 1 is air" can't hold."""
+        return 0 < float(self.b1000.data.max()) < SMALL_MAXIMUM
 
 
 def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
@@ -85,17 +95,29 @@ def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
     Raises
     ------
     BadInputError
-        When no head is found, or the images can't be a pair.
+        When no head is found, or the images can't be a pair, or the ADC can't be theirs.
     """
     if manifest.window.mode == "slices":
         images, grid, mask = _published(pair)
     else:
         images, grid, mask = _on_lattice(pair, manifest.spacing_mm)
     if not mask.any():
-        raise BadInputError("no head was found in b0 and b1000 by Otsu's threshold. Give a mask with --brain-mask.")
+        tops = " and ".join(f"{image.data.max():.3g} in the {image.role}" for image in (pair.b0, pair.b1000))
+        raise BadInputError(
+            f"no head was found in b0 and b1000 by Otsu's threshold; the largest values are {tops}. Give both on one "
+            "scale, or a mask with --brain-mask."
+        )
     check_pair(images[1], images[0], mask, pair.b)
     cap = float(manifest.intensity.cap or np.inf)
     own = resample_to(Volume(mask.astype(np.uint8), grid), pair.b1000.grid, "nearest")
+    notes = list(pair.notes)
+    if pair.scaled_down and pair.brain is None:
+        notes.append(
+            f"The b1000's largest value is {pair.b1000.data.max():.3g}: for the rule that voxels below 1 are air, both "
+            f"images were taken as if it were {COMMON_MAXIMUM:g}."
+        )
+    if pair.adc_beside_b0:
+        notes += check_adc(pair.adc.data, pair.b0.data, pair.b1000.data, own.data > 0, pair.b)
     return Prepared(
         image=np.stack([scale_zscore(image, mask, cap=cap) for image in images]),
         grid=grid,
@@ -103,7 +125,7 @@ def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
         reference="b1000",
         brain=replace(own, role="brain"),
         registrations=pair.registrations,
-        notes=pair.notes,
+        notes=tuple(notes),
     )
 
 
@@ -115,7 +137,8 @@ def b_value(study: Study, options: Mapping[str, Any]) -> float:
     BadInputError
         When it is outside 800 to 1200.
     """
-    b = float(options.get("b_value") or study.scalars.get("b_value") or DEFAULT_B)
+    known = (options.get("b_value"), study.scalars.get("b_value"))
+    b = next((float(value) for value in known if value is not None), DEFAULT_B)
     low, high = B_RANGE
     if not low <= b <= high:
         raise BadInputError(f"the b value is {b:g} s/mm²; allowed is {low:g} to {high:g}.")
@@ -144,8 +167,7 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
             f"the b1000 has {min(b1000.grid.shape)} slices; at least {LEAST_SLICES} are needed. Give the whole scan."
         )
     notes = [f"{role}: {note}" for role, image in study.volumes.items() for note in image.notes]
-    if b != DEFAULT_B:
-        notes.append(f"The b value is {b:g} s/mm²; the method was made for 1000.")
+    notes += _told_b(study, options, b)
     laid: dict[str, Volume] = {}
     registrations: dict[str, Registration] = {}
     for role in ("b0", "adc"):
@@ -161,8 +183,26 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
         laid["b0"] = b0_of(b1000, laid["adc"], b)
         notes.append(f"No b0 was given: it was made of the b1000 and the ADC as DWI · exp({b:g} · ADC).")
     adc = laid.get("adc") or b1000.with_data(adc_of(laid["b0"].data, b1000.data, b), role="adc", unit="mm2/s")
-    brain, rater = (_given_mask(study, role, b1000) for role in ("brain", "flairvisible"))
-    return DwiPair(b1000, laid["b0"], adc, b, brain, rater, registrations, tuple(notes))
+    brain = _given_mask(study, "brain", b1000)
+    rater, moved = _rater_mask(study, b1000)
+    return DwiPair(
+        b1000, laid["b0"], adc, b, brain, rater, registrations, (*notes, *moved), "b0" in study and "adc" in study
+    )
+
+
+def _told_b(study: Study, options: Mapping[str, Any], b: float) -> list[str]:
+    """Where the b value comes from, when a reader could doubt it."""
+    given, told = options.get("b_value"), study.scalars.get("b_value")
+    notes = []
+    if given is None and told is None:
+        notes.append(
+            f"No b value was given, nor a .bval beside the b1000: {b:g} s/mm² is assumed; --b-value says another."
+        )
+    elif given is not None and told is not None and float(given) != told:
+        notes.append(f"The .bval says {told:g} s/mm²; {b:g} was given, and is used.")
+    if b != DEFAULT_B:
+        notes.append(f"The b value is {b:g} s/mm²; the method was made for {DEFAULT_B:g}.")
+    return notes
 
 
 def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, Registration | None]:
@@ -190,11 +230,29 @@ def _given_mask(study: Study, role: str, b1000: Volume) -> Volume | None:
         return None
     turned = reorient(study[role], b1000.grid.orientation)
     if not turned.grid.same_as(b1000.grid):
+        other = ", give it on the FLAIR's grid with that FLAIR" if role == "flairvisible" else ""
         raise GeometryError(
             f"the {role} mask does not lie on the grid of the b1000: {_told(study[role].grid)} and "
-            f"{_told(b1000.grid)}. Resample it onto that image, or leave it out."
+            f"{_told(b1000.grid)}. Resample it onto that image{other}, or leave it out."
         )
     return turned
+
+
+def _rater_mask(study: Study, b1000: Volume) -> tuple[Volume | None, list[str]]:
+    """The rater's mask on the b1000's grid, from the FLAIR's own grid when that FLAIR was given, and what was done."""
+    mask, flair = study.volumes.get("flairvisible"), study.volumes.get("flair")
+    if mask is None or flair is None or _lies_on(mask, b1000.grid) or not _lies_on(mask, flair.grid):
+        return _given_mask(study, "flairvisible", b1000), []
+    moved = resample_to(mask, b1000.grid, "nearest")
+    note = (
+        "The rater's mask lies on the FLAIR's grid: each voxel of the b1000 took the nearest one, where the files "
+        f"place them; {mask.volume_ml:.2f} ml became {moved.volume_ml:.2f} ml."
+    )
+    return moved, [note]
+
+
+def _lies_on(mask: Volume, grid: Grid) -> bool:
+    return reorient_grid(mask.grid, grid.orientation).same_as(grid)
 
 
 Prepared3 = tuple[list[npt.NDArray[Any]], Grid, npt.NDArray[np.bool_]]  # b1000 and b0, their grid, the mask
@@ -207,7 +265,7 @@ def _published(pair: DwiPair) -> Prepared3:
     if pair.brain is not None:
         mask = way.mask(reorient(pair.brain, PUBLISHED_AXES).data)
     else:
-        mask = common_otsu_mask([images[1], images[0]], PUBLISHED_PASSES)
+        mask = _head_mask(pair, images, PUBLISHED_PASSES)
     return list(images), way.grid, mask
 
 
@@ -221,7 +279,13 @@ def _on_lattice(pair: DwiPair, spacing_mm: tuple[float, float, float]) -> Prepar
     if pair.brain is not None:
         soft = resample_to(pair.brain.with_data((pair.brain.data > 0).astype(np.float32)), grid, "linear")
         return images, grid, soft.data >= 0.5
-    return images, grid, common_otsu_mask([images[1], images[0]], LATTICE_PASSES)
+    return images, grid, _head_mask(pair, images, LATTICE_PASSES)
+
+
+def _head_mask(pair: DwiPair, images: Sequence[npt.NDArray[Any]], passes: int) -> npt.NDArray[np.bool_]:
+    """(I, J, K) the published mask of b1000 and b0, which has no scale but for "below 1 is air"."""
+    factor = COMMON_MAXIMUM / float(pair.b1000.data.max()) if pair.scaled_down else 1.0
+    return common_otsu_mask([factor * image for image in reversed(images)], passes)
 
 
 def lattice(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:

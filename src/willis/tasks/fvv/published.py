@@ -1,7 +1,7 @@
 """The files of the published software, for those who switch over: predictions, heat map, synthesis.
 
 As published (Benzakoun 2025, doi:10.1177/23969873251362712), but for what was wrong there: the grey of the heat map
-ends at 255 and doesn't wrap to 0.
+ends at 255 and doesn't wrap to 0, and outlines and the synthesis are drawn on axial slices whatever the file's axes.
 """
 
 from __future__ import annotations
@@ -11,25 +11,39 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from willis.draw.tiles import Caption, tiled_png
 from willis.findings import Attachment
 from willis.io.nifti_stack import colour_bytes, stack_bytes
 from willis.tasks.fvv.interpret import Votes
+from willis.tasks.fvv.prepare import PUBLISHED_AXES
+from willis.tasks.provenance import Stopwatch
+from willis.volume.grid import Grid
+from willis.volume.orient import reorient, reorient_grid
 from willis.volume.volume import Volume
 
 FULL_VOTES = 10  # masks are stored as 0 or 10, votes as 0 to 10, whatever the number of members
 OUTLINE_SHARE = {"brain": 0.33, "lesion": 0.66}
 FILL_SHARE = 0.66
 LEAST_LESION_VOXELS = 5  # in a slice; with more it is shown
-STAGES = {"prepare": "3-Normalization", "predict": "5-Inference", "interpret": "6-BackRescaling"}
+LEAST_PANEL_PX = 450  # longer side of a slice in the synthesis, so that letters on it can be read
+LETTER_PX, INSET_PX = 44, 24
+TIMES: dict[str, tuple[str, ...]] = {  # published key, and the stages of a run that it stands for
+    "1-Load": ("load",),
+    "2-ScanningDir": ("pair",),
+    "3-Normalization": ("prepare",),
+    "4-Stacking": (),  # stacks are cut while the network runs, and counted there
+    "5-Inference": ("predict",),
+    "6-BackRescaling": ("votes", "interpret"),
+    "7-Heatmap": ("heatmap",),
+    "8-Figure": ("synthesis",),
+}
 UInt8 = npt.NDArray[np.uint8]
 
 
-def published_files(
-    votes: Votes, native: Mapping[str, UInt8], b1000: Volume, timings: Sequence[Mapping[str, Any]]
-) -> list[Attachment]:
+def published_files(votes: Votes, native: Mapping[str, UInt8], b1000: Volume, watch: Stopwatch) -> list[Attachment]:
     """``predictions.nii.gz``, ``heatmap.nii.gz``, ``synthesis.png`` and ``synthesis.txt``.
 
     Parameters
@@ -38,17 +52,30 @@ def published_files(
         Counted where the network looked, for the volumes.
     native
         ``brain``, ``lesion`` (0, 1) and ``visible`` (0 to 10) on the b1000's grid, each (I, J, K).
-    timings
-        Stages of the run with their ``wall_s``.
+    watch
+        Has the stages of the run so far; "heatmap" and "synthesis" are added.
     """
-    predictions = np.stack([FULL_VOTES * native["brain"], FULL_VOTES * native["lesion"], native["visible"]], axis=-1)
-    colours = heatmap(b1000.data, native)
-    return [
-        Attachment("predictions.nii.gz", stack_bytes(predictions, b1000.grid)),
-        Attachment("heatmap.nii.gz", colour_bytes(colours, b1000.grid)),
-        Attachment("synthesis.png", synthesis_png(votes, colours, native["lesion"])),
-        Attachment("synthesis.txt", synthesis_text(votes, timings).encode("ascii")),
-    ]
+    grid = b1000.grid
+    with watch.stage("heatmap"):
+        upright = {name: reorient(Volume(data, grid), PUBLISHED_AXES).data for name, data in native.items()}
+        colours = heatmap(reorient(b1000, PUBLISHED_AXES).data, upright)
+        predictions = np.stack(
+            [FULL_VOTES * native["brain"], FULL_VOTES * native["lesion"], native["visible"]], axis=-1
+        )
+        files = [
+            Attachment("predictions.nii.gz", stack_bytes(predictions, grid)),
+            Attachment("heatmap.nii.gz", colour_bytes(_turned_back(colours, grid), grid)),
+        ]
+    with watch.stage("synthesis"):
+        files.append(Attachment("synthesis.png", synthesis_png(votes, colours, upright["lesion"])))
+    return [*files, Attachment("synthesis.txt", synthesis_text(votes, watch.stages).encode("ascii"))]
+
+
+def _turned_back(colours: UInt8, grid: Grid) -> UInt8:
+    """(I, J, K, 3) colours with the published axes on a grid that they were turned from."""
+    upright = reorient_grid(grid, PUBLISHED_AXES)
+    channels = (Volume(colours[..., c], upright) for c in range(3))
+    return np.stack([reorient(channel, grid.orientation).data for channel in channels], axis=-1)
 
 
 def votes_of_ten(votes: Votes) -> UInt8:
@@ -79,7 +106,13 @@ def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8) -> bytes:
-    """The published picture: volumes on top, then five slices a row, those with more than five voxels of infarct."""
+    """The published picture: volumes on top, then five slices a row, those with more than five voxels of infarct.
+
+    Parameters
+    ----------
+    colours, lesion
+        (I, J, K, 3) and (I, J, K), axes as published.
+    """
     voxel_ml = votes.grid.voxel_ml
     captions = [
         Caption("For research", "use only", "red", "red"),
@@ -87,12 +120,33 @@ def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8) -> bytes:
         Caption("Blob size", f"{np.count_nonzero(votes.lesion) * voxel_ml:.2f}mL", "blue"),
         Caption("Flair Visibility Area", f"{votes.fvv_ml:.2f}mL", "red"),
     ]
+    return tiled_png([lettered(picture) for picture in synthesis_slices(colours, lesion)], captions)
+
+
+def synthesis_slices(colours: UInt8, lesion: UInt8) -> list[UInt8]:
+    """The slices to show, from the feet up: (rows, columns, 3), anterior on top, the patient's right on the left."""
     shown = [k for k in range(lesion.shape[2]) if np.count_nonzero(lesion[:, :, k]) > LEAST_LESION_VOXELS]
-    return tiled_png([colours[:, ::-1, k].swapaxes(0, 1) for k in shown], captions)
+    return [colours[:, ::-1, k].swapaxes(0, 1) for k in shown]
 
 
-def synthesis_text(votes: Votes, timings: Sequence[Mapping[str, Any]]) -> str:
-    """``KEY=value`` lines under the published keys; of the times those that have a stage here, in s."""
+def lettered(picture: UInt8) -> UInt8:
+    """A slice (rows, columns, 3) drawn large, each voxel as several pixels, R in its left upper corner, L right."""
+    factor = -(-LEAST_PANEL_PX // max(picture.shape[:2]))
+    image = Image.fromarray(np.ascontiguousarray(picture.repeat(factor, axis=0).repeat(factor, axis=1)))
+    font, draw = ImageFont.load_default(LETTER_PX), ImageDraw.Draw(image)
+    for letter, x, anchor in (("R", INSET_PX, "la"), ("L", image.width - INSET_PX, "ra")):
+        draw.text((x, INSET_PX), letter, "white", font, anchor, stroke_width=2, stroke_fill="black")
+    return np.asarray(image)
+
+
+def synthesis_text(votes: Votes, stages: Sequence[Mapping[str, Any]]) -> str:
+    """``KEY=value`` lines under the published keys; times in s.
+
+    Parameters
+    ----------
+    stages
+        Of the run, with their ``wall_s``; a key's time is the sum over the stages that it stands for.
+    """
     voxel_ml = votes.grid.voxel_ml
     brain, lesion = int(np.count_nonzero(votes.brain)), int(np.count_nonzero(votes.lesion))
     values: dict[str, float] = {
@@ -104,7 +158,6 @@ def synthesis_text(votes: Votes, timings: Sequence[Mapping[str, Any]]) -> str:
         "StrokeBlobVolume": lesion * voxel_ml,
         "FlairVizArea": votes.fvv_ml,
     }
-    for stage in timings:
-        if stage["stage"] in STAGES:
-            values[f"Time-{STAGES[stage['stage']]}"] = stage["wall_s"]
+    for key, names in TIMES.items():
+        values[f"Time-{key}"] = sum(float(stage["wall_s"]) for stage in stages if stage["stage"] in names)
     return "".join(f"{key}={value:.10g}\n" for key, value in values.items())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from willis.findings import Findings, Mask
+from willis.findings import Decision, Findings, Lesion, Mask, Measurement
 from willis.image.in_plane import SIDE
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
@@ -17,7 +17,7 @@ from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.fvv import figures, interpret
-from willis.tasks.fvv.interpret import Votes, count_votes
+from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes
 from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
@@ -25,6 +25,7 @@ from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
+from willis.units import MM3_PER_ML
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -53,9 +54,11 @@ def analyse(
     """Prepare, predict, and count the members' votes; parameters and errors are those of :func:`run`."""
     tell, watch = progress or silent, watch or Stopwatch()
     tell(0 / STEPS, "preparing")
-    with watch.stage("prepare"):
+    with watch.stage("load"):
         bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
+    with watch.stage("pair"):
         pair = pair_of(study, options)
+    with watch.stage("prepare"):
         prepared = prepare(pair, bundle.manifest)
     with watch.stage("predict"):
         prediction = predict(
@@ -108,17 +111,17 @@ def run(
         masks = {name: pair.b1000.with_data(native[name], role=name, unit="") for name in ("brain", "lesion")}
         seen = 2 * native["visible"] >= 10
         masks["flairvisible"] = pair.b1000.with_data(seen.astype(np.uint8), role="flairvisible", unit="")
-        decision, lesions, measurements = _findings(pair, prepared, prediction, votes, masks)
+        decision, lesions, measurements = _findings(study, found, masks)
     tell(3 / STEPS, "drawing")
+    attachments = published_files(votes, native, pair.b1000, watch)
     with watch.stage("figures"):
-        attachments = published_files(votes, native, pair.b1000, watch.stages)
         synthesis = next(a.content for a in attachments if a.name.endswith(".png"))
         pictures = figures.make(study, pair, masks, synthesis)
     tell(1.0, "done")
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(decision, measurements),
+        summary=interpret.summarise(decision, measurements, dropped=bool(votes.dropped_ml)),
         masks=[Mask(name, "b1000", mask) for name, mask in masks.items()],
         probabilities=[Mask(name, "b1000", found) for name, found in _probability(pair, prepared, prediction).items()],
         measurements=measurements,
@@ -136,7 +139,7 @@ def run(
             methods=_methods(study, pair, prepared, bundle),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
         ),
-        notes=[*prepared.notes, *prediction.notes],
+        notes=[*prepared.notes, *prediction.notes, *([votes.told_dropped] if votes.dropped_ml else [])],
         attachments=attachments,
     )
 
@@ -148,9 +151,13 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
         answers = (member.astype(np.float32) for member in prediction.members)
         return count_votes(answers, prepared.grid, threshold, manifest.clusters.min_voxels)
     grid = pair.b1000.grid
-    least_mm3 = manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm))
-    least = round(least_mm3 / (1000 * grid.voxel_ml)) if manifest.clusters.min_voxels > 1 else 1
+    least = round(_least_ml(manifest) / grid.voxel_ml) if manifest.clusters.min_voxels > 1 else 1
     return count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
+
+
+def _least_ml(manifest: Manifest) -> float:
+    """Volume below which a part of the infarct is dropped by a bundle on a lattice."""
+    return manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm)) / MM3_PER_ML
 
 
 def members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
@@ -175,16 +182,16 @@ def _native(votes: Votes, b1000: Volume) -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def _findings(
-    pair: DwiPair, prepared: Prepared, prediction: Prediction, votes: Votes, masks: Mapping[str, Volume]
-) -> tuple[Any, list[Any], dict[str, Any]]:
-    grid = pair.b1000.grid
+    study: Study, found: Analysis, masks: Mapping[str, Volume]
+) -> tuple[Decision, list[Lesion], dict[str, Measurement]]:
+    pair, votes, grid = found.pair, found.votes, found.pair.b1000.grid
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
-    probability = probability_to_grid(prediction.probability[1], prepared.grid, grid)
+    probability = probability_to_grid(found.prediction.probability[1], found.prepared.grid, grid)
     lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
     adc = float(pair.adc.data[lesion].mean()) if lesion.any() else None
     rater = {}
     if pair.rater is not None:
-        rater = interpret.score_rater(visible, lesion, pair.rater.data, grid)
+        rater = interpret.score_rater(visible, lesion, pair.rater, study["flairvisible"].volume_ml)
     return interpret.decide(votes), lesions, interpret.measure(votes, lesions, adc, rater)
 
 
@@ -206,16 +213,21 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
     manifest = bundle.manifest
     second = "a b0" if "b0" in study else "a b0 made of the b1000 and the ADC"
     if manifest.window.mode == "slices":
-        how = f"Slices were brought to {SIDE} × {SIDE} voxels as published"
+        how, dropped = f"Slices were brought to {SIDE} × {SIDE} voxels as published", ""
     else:
         how = f"Images were resampled to {' × '.join(f'{s:g}' for s in manifest.spacing_mm)} mm"
+        small = f" that have less than {_least_ml(manifest):.2g} ml, or" if manifest.clusters.min_voxels > 1 else ""
+        dropped = (
+            f"Parts of the infarct{small} whose median ADC is not below {LOWERED_ADC:g} times the brain's median were "
+            "dropped. "
+        )
     counted = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
     mask = "the brain mask that was given" if pair.brain is not None else "a mask by Otsu's threshold on both images"
     return (
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
         f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle {manifest.name} "
         f"({manifest.title}; {len(manifest.members)} member(s)) was run. Brain, and infarct within it, are what at "
-        f"least half of the members find; the FLAIR Visibility Volume is the mean over members of the volume that each "
-        f"calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR mismatch. Volumes were "
-        f"counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels."
+        f"least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of the "
+        f"volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR mismatch. "
+        f"Volumes were counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels."
     )

@@ -19,7 +19,7 @@ SPEC = TaskSpec(
         RoleSpec(
             "flairvisible",
             "Rater's FLAIR-visible mask",
-            "A rater's mask of what FLAIR shows, on the grid of the b1000; the result is scored against it.",
+            "A rater's mask of what FLAIR shows, on the grid of the b1000 or of the FLAIR given; it is scored against.",
             is_mask=True,
         ),
     ),
@@ -37,7 +37,8 @@ SPEC = TaskSpec(
         MeasurementSpec("lesion_adc", "um2/ms", "Mean ADC in the infarct (10⁻³ mm²/s), of b0 and b1000 or as given."),
         MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
         MeasurementSpec("rater_dice", "1", "Dice of the FLAIR-visible part with the rater's mask, when one is given."),
-        MeasurementSpec("rater_volume", "ml", "Volume of the rater's mask within the infarct."),
+        MeasurementSpec("rater_volume", "ml", "Volume of the rater's whole mask, as given."),
+        MeasurementSpec("rater_in_lesion_volume", "ml", "Volume of the rater's mask within the infarct found."),
     ),
     citations=(
         Citation(
