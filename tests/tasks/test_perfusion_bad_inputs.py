@@ -1,5 +1,7 @@
 """Inputs that can't be analysed end the command with exit code 2 and a sentence that says what is wrong."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -101,17 +103,29 @@ def test_a_grey_image_where_colour_is_declared_is_refused(tmp_path, capsys):
     [
         (bolus, {"frames": 8}, "the series has 8 frames; perfusion needs at least 10"),
         (bolus, {"step_s": 0.5}, "the series lasts 14.5 s; at least 25 s are needed"),
+        (bolus, {"step_s": 2000.0}, "the series lasts 58000 s, a frame every 2000 s; at most 600 s are allowed"),
         (np.zeros_like, {}, "no bolus passes"),
         (lambda t: bolus(t, arrival=-6.0), {}, "contrast is already there at the start"),
         (bolus, {}, "no artery stands out: the best curve peaks at"),
     ],
-    ids=["few frames", "short", "no bolus", "contrast at the start", "no artery"],
+    ids=["few frames", "short", "times in ms", "no bolus", "contrast at the start", "no artery"],
 )
 def test_series_that_cannot_be_read_are_refused(enhancement, changes, words, tmp_path, capsys):
     assert words in refused(series(tmp_path, enhancement, **changes), tmp_path, capsys)
 
 
-@pytest.mark.parametrize("nihss", ["57", "-3", "many"])
+@pytest.mark.parametrize("entry", ["a", None, [1.0, 2.0]])
+def test_a_time_that_is_no_number_is_refused(entry, tmp_path, capsys):
+    flags = series(tmp_path, bolus)
+    beside = tmp_path / "ctp.json"
+    said = json.loads(beside.read_text())
+    said["VolumeTiming"][3] = entry
+    beside.write_text(json.dumps(said))
+    words = refused(flags, tmp_path, capsys)
+    assert "ctp.json" in words and "no number in VolumeTiming" in words
+
+
+@pytest.mark.parametrize("nihss", ["57", "-3", "many", "nan", "inf"])
 def test_an_impossible_nihss_is_refused(nihss, tmp_path, capsys):
     said = refused([*maps(tmp_path), f"--nihss={nihss}"], tmp_path, capsys)
     assert f"NIHSS is '{nihss}'" in said or f"NIHSS is {nihss!r}" in said

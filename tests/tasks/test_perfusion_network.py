@@ -4,6 +4,7 @@ import gzip
 from dataclasses import replace
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -11,6 +12,8 @@ import torch
 from willis.errors import BadInputError
 from willis.image.midline import Midline
 from willis.infer.ensemble import Prediction
+from willis.io.nifti import write_nifti
+from willis.io.study import read_study
 from willis.learn.case import Case, CaseList
 from willis.learn.recipe import read_recipe
 from willis.learn.trainer import train
@@ -27,13 +30,14 @@ from willis.tasks.perfusion.by_network import channels_of, read_by_network
 from willis.tasks.perfusion.dataset import manifest_fields
 from willis.tasks.perfusion.interpret import Thresholds, read_maps
 from willis.tasks.perfusion.labels import one_hot
-from willis.tasks.perfusion.network import slice_grid, value_image
-from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.perfusion.network import network_image, slice_grid, value_image
+from willis.tasks.perfusion.prepare import GREY_UNIT, PreparedMaps, prepare
 from willis.tasks.perfusion.spec import LEAST_CLUSTER_ML, SPEC
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
 from willis.tasks.training import bundle_from
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 ROOT = Path(__file__).parents[2]
@@ -113,6 +117,48 @@ def test_slices_in_the_other_order_and_another_pixel_size_give_the_same_place(bu
     affine[:3, 2] *= -1
     turned = {n: Volume(v.data, Grid(SHAPE, affine), n) for n, v in flipped.maps.items()}
     assert np.array_equal(read(replace(flipped, maps=turned), bundle).core, core[:, :, ::-1])
+
+
+@pytest.mark.parametrize("code", ["PSR", "SLA"])
+def test_maps_that_are_not_stored_in_axial_slices_are_read_alike(code, bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+
+    def turn(mask):
+        return reorient(Volume(mask, prepared.grid), code).data
+
+    stored = replace(
+        prepared, maps={n: reorient(v, code) for n, v in prepared.maps.items()},
+        brain=turn(prepared.brain), tissue=turn(prepared.tissue),
+    )  # fmt: skip
+    found = read(stored, bundle)
+    assert np.array_equal(found.core, turn(core)) and np.array_equal(found.penumbra, turn(penumbra))
+    assert all(volume.grid.same_as(stored.grid) for volume in found.probability.values())
+    assert np.array_equal(
+        found.probability["core"].data, reorient(read(prepared, bundle).probability["core"], code).data
+    )
+
+
+def test_a_mip_as_pictures_keeps_its_grey(tmp_path):
+    prepared, *_ = made_up()
+    values = np.where(prepared.tissue, 80.0, 0.0).astype(np.float32)
+    values[20:, :, :][prepared.tissue[20:]] = 200.0
+    shown = {}
+    for unit in ("HU", GREY_UNIT):
+        maps = {**prepared.maps, "mip": Volume(values, prepared.grid, "mip", unit)}
+        image = network_image(replace(prepared, maps=maps), ("mip",), (), prepared.grid)
+        shown[unit] = sorted({round(float(v), 1) for v in image[0][prepared.tissue]})
+    assert shown == {"HU": [127.5, 255.0], GREY_UNIT: [80.0, 200.0]}
+
+
+def test_pictures_of_the_mip_are_told_from_values(tmp_path):
+    study = scalar_study()
+    known = {n: write_nifti(study[n], tmp_path / f"{n}.nii.gz") for n in ("cbf", "tmax", "mip")}
+    assert prepare(read_study(**known), SPEC.resolve_options({})).maps["mip"].unit != GREY_UNIT
+    grey = np.full((*SHAPE, 3), 90, np.uint8).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    known["mip"] = tmp_path / "grey.nii.gz"
+    nib.Nifti1Image(grey, study["cbf"].grid.affine).to_filename(known["mip"])
+    assert prepare(read_study(**known), SPEC.resolve_options({})).maps["mip"].unit == GREY_UNIT
 
 
 def test_small_parts_are_dropped_from_core_and_become_penumbra(bundle, monkeypatch):

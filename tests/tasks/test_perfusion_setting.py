@@ -86,6 +86,30 @@ def test_another_publication_is_refused(change, message):
         map_setting(setting(**change), "x")
 
 
+def test_alpha_and_gamma_beside_the_loss_are_taken():
+    mapped = map_setting(
+        setting(loss="focal_tversky_loss", focal_tversky_loss={"alpha": 0.6, "gamma": 2.0, "x": 1}), "x"
+    )
+    (term,) = mapped.recipe["loss"]["terms"]
+    assert (term["alpha"], term["beta"], term["gamma"]) == (0.4, 0.6, 2.0)
+    assert any(line.startswith("models[0].focal_tversky_loss.alpha 0.6: [loss]") for line in mapped.mapped)
+    assert not any("focal_tversky_loss: not known" in line for line in mapped.impossible)
+    assert "models[0].focal_tversky_loss.x: not carried over" in mapped.impossible
+    other = map_setting(setting(loss="tversky_loss", focal_tversky_loss={"alpha": 0.6}), "x")
+    assert other.recipe["loss"]["terms"][0]["beta"] == 0.7
+    assert "models[0].focal_tversky_loss: the loss is tversky_loss" in other.ignored
+
+
+@pytest.mark.parametrize("alpha", ["a", 0, 1.5, None])
+def test_an_impossible_alpha_is_refused(alpha):
+    with pytest.raises(BadInputError, match=r"focal_tversky_loss.alpha as .*; allowed is a number above 0"):
+        map_setting(setting(focal_tversky_loss={"alpha": alpha}), "x")
+
+
+def test_the_weight_of_non_lvo_samples_is_named_as_left_out():
+    assert any("sample weight of 6 for Non-LVO" in line for line in map_setting(setting(), "x").impossible)
+
+
 def test_classes_change_outputs_and_weights():
     two = map_setting(setting(), "x", classes=2)
     assert two.recipe["network.config"]["outputs"] == 2 and two.recipe["loss"]["labels"] == [0.1, 1.0]

@@ -244,9 +244,98 @@ def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path):
         willis.run("perfusion", willis.read_study(**paths))
 
 
+def deepest(study, inside, **values):
+    """The study with other values of its maps somewhere."""
+    changed = {n: study[n].with_data(np.where(inside, value, study[n].data)) for n, value in values.items()}
+    return Study({**study.volumes, **changed})
+
+
+@pytest.mark.parametrize("empty", [0.0, np.nan])
+def test_a_core_without_any_flow_is_core(head, findings, empty):
+    study = deepest(scalar_study(findings), mask_of(findings, "core"), cbf=empty)
+    found = run_task("perfusion", study)
+    assert dice(mask_of(found, "core"), mask_of(findings, "core")) > 0.97
+    ml = mask_of(findings, "core").sum() * head.series.grid.voxel_ml
+    assert any(f"CBF is 0 or no number in {ml:.1f} ml where Tmax or CBV shows" in note for note in found.notes)
+    assert not any("CBF is 0" in note for note in run_task("perfusion", scalar_study(findings)).notes)
+
+
+def test_what_no_other_map_shows_is_dropped_and_said(head, findings):
+    core = mask_of(findings, "core")
+    study = deepest(scalar_study(findings), core, cbf=0.0, tmax=0.0, cbv=0.0)
+    found = run_task("perfusion", study)
+    assert not mask_of(found, "core").any()
+    ml = core.sum() * head.series.grid.voxel_ml
+    assert any(f"in another {ml:.1f} ml of the brain" in note for note in found.notes)
+
+
+def test_late_values_outside_the_tissue_are_no_core(findings):
+    study = scalar_study(findings)
+    corner = np.zeros(SHAPE, bool)
+    corner[:6, :6] = True
+    found = run_task("perfusion", deepest(study, corner, cbf=0.0, tmax=14.0))
+    assert not (mask_of(found, "core") & corner).any()
+    assert any("in another" in note for note in found.notes)
+
+
+def test_tmax_in_ms_is_seen_by_its_high_values_too(findings):
+    study = scalar_study(findings)
+    tmax = study["tmax"].data
+    late = np.where(np.isfinite(tmax) & (tmax <= 6), 0.0, tmax * 1000)
+    found = run_task("perfusion", Study({**study.volumes, "tmax": study["tmax"].with_data(late)}))
+    assert any("read as ms" in note for note in found.notes)
+    assert found.measurements["severe_volume"].value == pytest.approx(
+        findings.measurements["severe_volume"].value, rel=0.02
+    )
+    mixed = np.where(np.isfinite(tmax) & (tmax <= 6), 20.0, tmax * 1000)
+    with pytest.raises(BadInputError, match=r"median of 20 and a 99th percentile of .* fit no one unit"):
+        run_task("perfusion", Study({**study.volumes, "tmax": study["tmax"].with_data(mixed)}))
+
+
+def test_the_ratio_and_the_trials_figures_stay_at_their_own_thresholds(findings):
+    study = scalar_study(findings)
+    usual, other = (run_task("perfusion", study, **o) for o in ({}, {"tmax_above": 9.0, "relative_cbf": 0.05}))
+    for name in ("core_volume", "hypoperfused_volume"):
+        assert other.measurements[name].value < 0.9 * usual.measurements[name].value
+    assert other.measurements["hypoperfusion_intensity_ratio"] == usual.measurements["hypoperfusion_intensity_ratio"]
+    assert other.tables["criteria"] == usual.tables["criteria"]
+    assert any("stay by Tmax above 6 s and CBF below 30 %" in note for note in other.notes)
+    assert not any("stay by" in note for note in usual.notes)
+    late = run_task("perfusion", study, tmax_above=12.0)
+    assert late.measurements["severe_volume"] == usual.measurements["severe_volume"]
+
+
+def test_padding_and_metal_are_set_to_usual_values_and_said(head):
+    plain = prepare(Study({}, series={"ctp": head.series}), SPEC.resolve_options({}))
+    data = head.series.data.copy()
+    data[:2], data[-1], data[4, 28, 2] = -3024, -2048, 9000
+    found = prepare(Study({}, series={"ctp": head.series.with_data(data)}), SPEC.resolve_options({}))
+    said = " ".join(found.notes)
+    assert "(lowest -3024), as padding is, and became -1100 HU" in said
+    assert "(highest 9000), as metal is, and became 4200 HU" in said
+    assert np.array_equal(found.maps["cbf"].data, plain.maps["cbf"].data)
+    assert not any("became" in note for note in plain.notes)
+
+
+def test_many_different_values_below_air_are_refused(head):
+    data = head.series.data.copy()
+    data[:4] = -2000 - np.arange(data[:4].size).reshape(data[:4].shape) % 50
+    with pytest.raises(BadInputError, match="values run from -2049"):
+        prepare(Study({}, series={"ctp": head.series.with_data(data)}), SPEC.resolve_options({}))
+
+
+def test_coarse_sampling_is_said(head):
+    coarse = Series(head.series.data[..., ::2], head.series.grid, head.series.times_s[::2], "ctp", "HU")
+    found = prepare(Study({}, series={"ctp": coarse}), SPEC.resolve_options({}))
+    assert any("A frame was taken every 3 s only" in note for note in found.notes)
+    plain = prepare(Study({}, series={"ctp": head.series}), SPEC.resolve_options({}))
+    assert not any("A frame was taken" in note for note in plain.notes)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda s: Series(s.data, s.grid, s.times_s * 1000), "lasts 61500 s.*seem to be in ms"),
         (lambda s: Series(s.data[..., :8], s.grid, s.times_s[:8]), "8 frames; perfusion needs at least 10"),
         (lambda s: Series(s.data, s.grid, None), "--times"),
         (lambda s: Series(s.data, s.grid, s.times_s / 1000), "Are its times in s"),
@@ -261,7 +350,7 @@ def test_series_that_cannot_be_read_are_refused(head, change, message):
         prepare(Study({}, series={"ctp": change(head.series)}), SPEC.resolve_options({}))
 
 
-@pytest.mark.parametrize("nihss", ["57", "3.5", "ten", "-1"])
+@pytest.mark.parametrize("nihss", ["57", "3.5", "ten", "-1", "nan", "inf", "-inf"])
 def test_an_impossible_nihss_is_refused(findings, nihss):
     with pytest.raises(BadInputError, match="NIHSS is"):
         run_task("perfusion", scalar_study(findings), nihss=nihss)
@@ -281,6 +370,24 @@ def test_clinical_numbers_come_from_a_table(findings, tmp_path):
     assert found.provenance["clinical"] == {"nihss": 21.0, "age": 66.0}
     with pytest.raises(BadInputError, match="no row for sub-77"):
         run_task("perfusion", Study(scalar_study(findings).volumes, subject="77"), clinical=table)
+
+
+@pytest.mark.parametrize(("nihss", "said"), [("NaN", "NaN"), ("", "empty")])
+def test_an_empty_cell_of_a_table_is_not_known_and_said(findings, tmp_path, nihss, said):
+    table = tmp_path / "nihss.csv"
+    table.write_text(f"participant_id,nihss,age\n01,{nihss},66\n")
+    found = run_task("perfusion", scalar_study(findings), clinical=table)
+    assert found.provenance["clinical"] == {"nihss": None, "age": 66.0}
+    assert f"The table's NIHSS is {said}: it is taken as not known." in found.notes
+
+
+@pytest.mark.parametrize(("row", "message"), [("12,250", "age is '250'; allowed is 0 to 120"),
+                                              ("12,inf", "age is 'inf'"), ("inf,60", "NIHSS is 'inf'")])  # fmt: skip
+def test_impossible_numbers_of_a_table_are_refused(findings, tmp_path, row, message):
+    table = tmp_path / "nihss.csv"
+    table.write_text(f"participant_id,nihss,age\n01,{row}\n")
+    with pytest.raises(BadInputError, match=message):
+        run_task("perfusion", scalar_study(findings), clinical=table)
 
 
 @pytest.mark.parametrize(

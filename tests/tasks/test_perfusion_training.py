@@ -168,6 +168,10 @@ def test_labelled_patients_are_found_with_their_tables_and_refused_without_masks
         find_patients(folder_of(tmp_path / "other", ["lvo"], group=["stroke"]))
     with pytest.raises(BadInputError, match="a BIDS folder is expected"):
         find_patients(tmp_path)
+    empty = find_patients(folder_of(tmp_path / "empty", ["lvo"], age=["NaN"], nihss=["nan"]))[0]
+    assert empty.scalars == {"sex": 1.0}
+    with pytest.raises(BadInputError, match="age is '250'; allowed is 0 to 120"):
+        find_patients(folder_of(tmp_path / "old", ["lvo"], age=["250"]))
 
 
 def test_g_goes_through_its_stages_each_from_the_last_ones_weights(tiny, tmp_path):

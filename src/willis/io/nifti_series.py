@@ -117,7 +117,15 @@ def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, .
     frames = np.arange(count, dtype=np.float64)
     said = _sidecar(path)
     if isinstance(said.get("VolumeTiming"), list):
-        times = np.array(said["VolumeTiming"], dtype=np.float64)
+        try:
+            times = np.array(said["VolumeTiming"], dtype=np.float64)
+        except (TypeError, ValueError):
+            times = np.array([np.nan])
+        if not np.isfinite(times).all():
+            raise BadInputError(
+                f"{sidecar_of(path)} holds what is no number in VolumeTiming; allowed is one time in s for each frame. "
+                "Mend it or leave it out."
+            )
         if times.shape != (count,):
             raise BadInputError(f"{sidecar_of(path)} gives {times.size} times; {path.name} holds {count} frames.")
         return np.asarray(times - times[0]), ()

@@ -35,7 +35,7 @@ SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
-FLUID_MM = 8.0  # over the gyri: where the Dice of deepbet's masks of phantoms is highest (docs/decisions/0023)
+FLUID_MM = 8.0  # over the gyri; deepbet's masks of phantoms were the measure (docs/decisions/0023)
 SIZES = Size(1.05, 0.08, 0.8, 1.3)  # of people, and of heads that were normalised to a template, which are larger
 
 

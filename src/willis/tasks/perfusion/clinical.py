@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,9 @@ from willis.errors import BadInputError
 from willis.study import Study
 
 NIHSS_MOST = 42
+AGE_MOST = 120.0
 UNKNOWN = ("", "-", "n/a", "na")
+EMPTY = "nan"  # what programs write into a table where a number is missing
 _COLUMNS = {
     "participant_id": ("participant_id", "patient_id", "patient", "id", "subject"),
     "nihss": ("nihss",),
@@ -35,18 +38,33 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
     Raises
     ------
     BadInputError
-        When the NIHSS isn't a whole number from 0 to 42, or the table can't be read or lacks the patient.
+        When the NIHSS isn't a whole number from 0 to 42 or the age isn't 0 to 120, or the table can't be read or lacks
+        the patient.
     """
     row = _row_of(study, Path(options["clinical"])) if options["clinical"] is not None else {}
-    nihss = read_nihss(options["nihss"]) if options["nihss"] is not None else read_nihss(row.get("nihss", ""))
-    age = options["age"] if options["age"] is not None else _number(row.get("age", ""), "age")
+    nihss = read_nihss(options["nihss"] if options["nihss"] is not None else known(row.get("nihss", "")))
+    age = options["age"] if options["age"] is not None else read_age(known(row.get("age", "")))
     nihss = study.scalars.get("nihss") if nihss is None and options["nihss"] is None else nihss
     age = study.scalars.get("age") if age is None else age
     if nihss is not None:
         read_nihss(f"{nihss:g}")
+    if age is not None:
+        read_age(f"{age:g}")
     missing = [name for name, value in (("NIHSS", nihss), ("age", age)) if value is None]
-    notes = () if not missing else (f"Unknown: {' and '.join(missing)}; criteria that need it are left unknown.",)
-    return Clinical(nihss, age, notes)
+    notes = [f"Unknown: {' and '.join(missing)}; criteria that need it are left unknown."] if missing else []
+    for name, key in (("NIHSS", "nihss"), ("age", "age")):
+        if options[key] is None and key in row and (row[key].strip() == "" or row[key].strip().lower() == EMPTY):
+            notes.append(f"The table's {name} is {row[key].strip() or 'empty'}: it is taken as not known.")
+    return Clinical(nihss, age, tuple(notes))
+
+
+def known(text: str) -> str:
+    """A table's cell; empty where it says ``nan``, as programs write what is missing.
+
+    >>> known("NaN"), known("12")
+    ('', '12')
+    """
+    return "" if text.strip().lower() == EMPTY else text
 
 
 def read_nihss(text: str) -> float | None:
@@ -58,8 +76,20 @@ def read_nihss(text: str) -> float | None:
     if text.strip().lower() in UNKNOWN:
         return None
     value = _number(text, "NIHSS")
-    if value is None or value != int(value) or not 0 <= value <= NIHSS_MOST:
+    if value is None or not 0 <= value <= NIHSS_MOST or value != int(value):
         raise BadInputError(f"NIHSS is {text.strip()!r}; allowed are whole numbers from 0 to {NIHSS_MOST}, or a dash.")
+    return value
+
+
+def read_age(text: str) -> float | None:
+    """Age in years from text; None for a dash, ``n/a`` or nothing.
+
+    >>> read_age("71"), read_age("-")
+    (71.0, None)
+    """
+    value = _number(text, "age")
+    if value is not None and not 0 <= value <= AGE_MOST:
+        raise BadInputError(f"age is {text.strip()!r}; allowed is 0 to {AGE_MOST:g} years, or a dash.")
     return value
 
 
@@ -67,9 +97,12 @@ def _number(text: str, name: str) -> float | None:
     if text.strip().lower() in UNKNOWN:
         return None
     try:
-        return float(text.strip().replace(",", "."))
+        value = float(text.strip().replace(",", "."))
     except ValueError:
-        raise BadInputError(f"{name} is {text!r}; allowed is a number, or a dash where it is unknown.") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadInputError(f"{name} is {text.strip()!r}; allowed is a number, or a dash where it is unknown.")
+    return value
 
 
 def _row_of(study: Study, path: Path) -> dict[str, str]:

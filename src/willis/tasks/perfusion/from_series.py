@@ -30,10 +30,15 @@ Mask = npt.NDArray[np.bool_]
 
 LEAST_BRAIN_ML = 30.0  # of a series of few slices
 LEAST_SPAN_S = 25.0  # of a series that can hold a bolus
+PADDING_SAMPLE = 1_000_000
+MOST_SPAN_S = 600.0  # of a series of one bolus
+COARSE_STEP_S = 2.5  # between frames, above which the first pass is sampled too coarsely; assumed
 LATE_SHARE = 0.3  # of the artery's peak that tissue may still have at the end
 VESSEL_TIMES = 4.0  # tissue's usual peak, above which a voxel counts as a large vessel; assumed
 ARTERY_TIMES = 2.0  # the tissue's peak, below which what was found is tissue; assumed
-USUAL_HU = (-1100.0, 4200.0)
+USUAL_HU = (-1100, 4200)
+PADDING_SHARE = 0.1  # of the values below the usual ones, from which a single value is padding; assumed
+MOST_BEYOND = 0.01  # share of the values below, or above, the usual ones: metal, edges; padding of one value apart
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,12 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     Raises
     ------
     BadInputError
-        When frames or times don't suffice, values aren't HU, no brain is found, no bolus passes, contrast is there
-        at the start, or no artery stands out.
+        When frames or times don't suffice, times seem to be in ms, values aren't HU, no brain is found, no bolus
+        passes, contrast is there at the start, or no artery stands out.
     """
-    times = _checked(series)
-    notes = list(series.notes)
+    times = _checked_times(series)
+    series, clipped = _in_usual_range(series)
+    notes = [*series.notes, *clipped, *_coarse_notes(times)]
     motion = find_motion(series) if options["motion"] else Motion(np.zeros((series.frames, 3)))
     if motion.moved_frames:
         notes.append(
@@ -131,7 +137,7 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     return SeriesResult(maps, before, brain, tissue, shown, tuple(notes), details)
 
 
-def _checked(series: Series) -> npt.NDArray[np.float64]:
+def _checked_times(series: Series) -> npt.NDArray[np.float64]:
     if series.times_s is None:
         raise BadInputError("the series doesn't say when its frames were taken; give them in s with --times.")
     times = np.asarray(series.times_s, dtype=np.float64)
@@ -145,13 +151,64 @@ def _checked(series: Series) -> npt.NDArray[np.float64]:
             f"the series lasts {span:.3g} s; at least {LEAST_SPAN_S:g} s are needed for a bolus to pass. Are its times "
             "in s? Give them with --times."
         )
-    low, high = float(series.data.min()), float(series.data.max())
-    if low < USUAL_HU[0] or high > USUAL_HU[1] or high < BONE_HU:
+    if span > MOST_SPAN_S:
+        raise BadInputError(
+            f"the series lasts {span:.6g} s, a frame every {float(np.median(np.diff(times))):.4g} s; at most "
+            f"{MOST_SPAN_S:g} s are allowed. Its times seem to be in ms: give them in s with --times."
+        )
+    return times
+
+
+def _in_usual_range(series: Series) -> tuple[Series, list[str]]:
+    """The series with padding and single values beyond HU set to the nearest usual value, and what was set.
+
+    Raises
+    ------
+    BadInputError
+        When more than single values lie beyond, or none is as high as bone.
+    """
+    data = series.data
+    low, high = float(data.min()), float(data.max())
+    if low >= USUAL_HU[0] and BONE_HU <= high <= USUAL_HU[1]:
+        return series, []
+    below, above = data < USUAL_HU[0], data > USUAL_HU[1]
+    padding = _padding(data, below)
+    held = max(int(np.count_nonzero(~padding)), 1)
+    low_share = np.count_nonzero(below & ~padding) / held
+    high_share = np.count_nonzero(above) / held
+    if max(low_share, high_share) > MOST_BEYOND or high < BONE_HU:
         raise BadInputError(
             f"the series' values run from {low:.0f} to {high:.0f}; a head in HU has air at -1000 and bone above "
             f"{BONE_HU:.0f}. Convert it from DICOM with its rescale slope and intercept."
         )
-    return times
+    data = data.copy()
+    notes = []
+    for beyond, value, words in (
+        (below, USUAL_HU[0], f"below {USUAL_HU[0]} HU (lowest {low:.0f}), as padding is,"),
+        (above, USUAL_HU[1], f"above {USUAL_HU[1]} HU (highest {high:.0f}), as metal is,"),
+    ):
+        if beyond.any():
+            data[beyond] = value
+            notes.append(f"{100 * float(beyond.mean()):.2g} % of the values were {words} and became {value} HU.")
+    return series.with_data(data), notes
+
+
+def _padding(data: npt.NDArray[Any], below: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(I, J, K, T) where values below the usual ones are the few that scanners and converters fill up with."""
+    values = data[below]
+    sample = values[:: max(1, values.size // PADDING_SAMPLE)]
+    found, counts = np.unique(sample, return_counts=True)
+    return np.asarray(below & np.isin(data, found[counts >= PADDING_SHARE * sample.size]))
+
+
+def _coarse_notes(times: npt.NDArray[np.float64]) -> list[str]:
+    step = float(np.median(np.diff(times)))
+    if step <= COARSE_STEP_S:
+        return []
+    return [
+        f"A frame was taken every {step:.3g} s only: above {COARSE_STEP_S:g} s the bolus is sampled too coarsely, and "
+        "CBF, MTT and Tmax are less certain."
+    ]
 
 
 def _brain_of(start: npt.NDArray[np.float32], series: Series, given: Mask | None) -> Mask:

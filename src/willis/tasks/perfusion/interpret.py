@@ -13,7 +13,7 @@ from scipy import ndimage
 from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
 from willis.tasks.perfusion.prepare import PreparedMaps
-from willis.tasks.perfusion.spec import SEVERE_TMAX_S
+from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S
 from willis.tasks.perfusion.trials import value_of
 from willis.volume.grid import Grid
 
@@ -46,6 +46,11 @@ class Thresholds:
     relative_cbf: float
     tmax_s: float
     min_ml: float
+
+    @property
+    def as_published(self) -> Thresholds:
+        """Those that the trials and the hypoperfusion intensity ratio are defined by; the least volume is kept."""
+        return Thresholds(CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, self.min_ml)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
     other = tissue & (right != sick)
     if "cbf" in maps:
         normal = other & (maps["tmax"] < NORMAL_TMAX_S) if "tmax" in maps else other
+        normal &= maps["cbf"] > 0
         reference = float(maps["cbf"][normal if normal.any() else other].mean()) if other.any() else None
     if "cbf" in maps and hypoperfused is not None and reference:
         low = tissue & (maps["cbf"] < thresholds.relative_cbf * reference)
@@ -158,8 +164,15 @@ def _sick_side(late: npt.NDArray[np.float32] | None, hypoperfused: Mask | None, 
     return bool(late[tissue & right].mean() > late[tissue & ~right].mean())
 
 
-def measure(prepared: PreparedMaps, reading: Reading) -> dict[str, Measurement]:
-    """Volumes and ratios of what could be read."""
+def measure(prepared: PreparedMaps, reading: Reading, published: Reading | None = None) -> dict[str, Measurement]:
+    """Volumes and ratios of what could be read.
+
+    Parameters
+    ----------
+    published
+        By :attr:`Thresholds.as_published`, for the hypoperfusion intensity ratio; ``reading`` where None.
+    """
+    published = published or reading
     ml = prepared.grid.voxel_ml
     found: list[Measurement] = []
 
@@ -175,9 +188,10 @@ def measure(prepared: PreparedMaps, reading: Reading) -> dict[str, Measurement]:
     late = volume("hypoperfused_volume", reading.hypoperfused, "Hypoperfused")
     if core is not None and late is not None:
         found.append(Measurement("mismatch_ratio", late / core if core > 0 else None, "1", None, "Mismatch ratio"))
-    severe = volume("severe_volume", reading.severe, f"Tmax above {SEVERE_TMAX_S:g} s")
-    if late is not None and severe is not None:
-        ratio = severe / late if late > 0 else None
+    severe = volume("severe_volume", published.severe, f"Tmax above {SEVERE_TMAX_S:g} s")
+    if severe is not None and published.hypoperfused is not None:
+        above = float(np.count_nonzero(published.hypoperfused)) * ml
+        ratio = severe / above if above > 0 else None
         found.append(Measurement("hypoperfusion_intensity_ratio", ratio, "1", None, "Hypoperfusion intensity ratio"))
         left = _left_share(prepared, reading.hypoperfused)
         found.append(Measurement("left_share", left, "%", None, "Share of it on the left"))
@@ -195,6 +209,18 @@ def measure(prepared: PreparedMaps, reading: Reading) -> dict[str, Measurement]:
     volume("low_volume_volume", reading.low_volume, "of it, CBV below 2 ml/100 g")
     volume("brain_volume", prepared.brain, "Brain")
     return {m.name: m for m in found}
+
+
+def note_of_published(thresholds: Thresholds, published: Mapping[str, Measurement]) -> str:
+    """That the trials' figures don't follow the thresholds asked for, with the volumes that they are taken from."""
+    late, core = value_of(published, "hypoperfused_volume"), value_of(published, "core_volume")
+    found = [f"hypoperfused {late:.1f} ml"] if late is not None else []
+    found += [f"core {core:.1f} ml"] if core is not None else []
+    return (
+        f"Core and penumbra are by Tmax above {thresholds.tmax_s:g} s and CBF below "
+        f"{100 * thresholds.relative_cbf:g} %, as asked for; the hypoperfusion intensity ratio and the trials' figures "
+        f"stay by Tmax above {HYPOPERFUSED_TMAX_S:g} s and CBF below {100 * CORE_RELATIVE_CBF:g} %: {', '.join(found)}."
+    )
 
 
 def _left_share(prepared: PreparedMaps, mask: Mask | None) -> float | None:

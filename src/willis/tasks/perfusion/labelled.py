@@ -16,7 +16,7 @@ from willis.io.nifti import read_nifti
 from willis.io.study import read_study
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
-from willis.tasks.perfusion.clinical import UNKNOWN, read_nihss
+from willis.tasks.perfusion.clinical import UNKNOWN, known, read_age, read_nihss
 from willis.tasks.perfusion.spec import MAPS
 from willis.volume.volume import Volume
 
@@ -125,14 +125,7 @@ def _group(row: Mapping[str, str], subject: str) -> str:
 
 
 def _scalars(row: Mapping[str, str]) -> dict[str, float]:
-    nihss, age = read_nihss(row.get("nihss", "")), row.get("age", "").strip().lower()
+    nihss, age = read_nihss(known(row.get("nihss", ""))), read_age(known(row.get("age", "")))
     sex = SEX.get(row.get("sex", "").strip().lower().removesuffix(".0"))
-    found = {"nihss": nihss, "age": None if age in UNKNOWN else _number(age), "sex": sex}
+    found = {"nihss": nihss, "age": age, "sex": sex}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise BadInputError(f"age is {text!r}; allowed is a number of years, or n/a.") from None

@@ -9,13 +9,14 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.io.colormap import jet, paint
-from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.perfusion.prepare import GREY_UNIT, PreparedMaps
 from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 RANGES = {"cbf": (0.0, 80.0), "cbv": (0.0, 8.0), "mtt": (0.0, 24.0), "ttp": (0.0, 40.0), "tmax": (0.0, 16.0)}
 MIP_HU = (0.0, 160.0)
+MIP_GREY = (0.0, 255.0)  # of pictures, which hold what the network was shown
 NORMAL_TMAX_S = 4.0  # tissue with a lower Tmax is what flow, volume and time to peak are set against; assumed
 SCALES = {"cbf": 2.0, "cbv": 2.0, "mtt": 24.0, "ttp": 16.0, "tmax": 16.0, "mip": 4.0}  # of normal tissue, or s
 MOST = 2.0  # channels of values end here, so that a vessel doesn't outshine the brain
@@ -58,7 +59,8 @@ def _painted(volume: Volume, name: str, where: npt.NDArray[np.bool_], target: Gr
     """(3, I, J, K) blue, green, red."""
     values = resample_to(volume.with_data(volume.data.astype(np.float32)), target).data
     if name == "mip":
-        grey = np.clip((values - MIP_HU[0]) / (MIP_HU[1] - MIP_HU[0]), 0, 1) * 255 * where
+        low, high = MIP_GREY if volume.unit == GREY_UNIT else MIP_HU
+        grey = np.clip((values - low) / (high - low), 0, 1) * 255 * where
         return np.repeat(grey[None], 3, axis=0).astype(np.float32)
     rgb = paint(values, RANGES[name], jet(), where)
     return np.ascontiguousarray(np.moveaxis(rgb[..., ::-1], -1, 0)).astype(np.float32)

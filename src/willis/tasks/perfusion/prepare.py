@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
 from willis.image.midline import Midline, find_midline
 from willis.io.nifti_series import read_times
-from willis.io.pictures import BAR_UNIT, UNPLACED
+from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour
 from willis.study import Study
 from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
@@ -25,6 +26,9 @@ from willis.volume.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 LEAST_BRAIN_ML = 30.0
+LEAST_DROPPED_ML = 1.0  # of the brain without flow that isn't read, from which a note says so
+SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
+GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
 _RANGE = re.compile(r"([a-z]+)=(-?[0-9.]+):([0-9.]+)")
 
 
@@ -132,11 +136,12 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
     finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
-    tissue = _tissue_of_maps(maps, brain)
-    if "mip" in study:
-        maps["mip"] = valued["mip"]
-    notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes]
     midline = find_midline(Volume(brain.astype(np.uint8), grid))
+    tissue, tissue_notes = _tissue_of_maps(maps, brain, midline)
+    if "mip" in study:
+        pictures = "mip" in study.sources and is_colour(study.sources["mip"].path)
+        maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
+    notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
     way = "colours" if bars else "maps"
     return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
@@ -242,13 +247,54 @@ def _shown(data: npt.NDArray[Any]) -> Mask:
     return np.asarray(finite if not finite.all() else data != data[0, 0, 0])
 
 
-def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask) -> Mask:
-    """The brain without what has no flow at all (fluid) and without large vessels, where the maps tell."""
+def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask, midline: Midline) -> tuple[Mask, list[str]]:
+    """The brain without fluid and without large vessels, where the maps tell, and notes on what has no flow."""
     tissue = brain.copy()
+    notes = []
     if "cbf" in maps:
-        tissue &= maps["cbf"].data > 0
+        flowing = brain & (maps["cbf"].data > 0)
+        shown = np.logical_or.reduce([np.zeros_like(brain), *(maps[n].data > 0 for n in SHOWING if n in maps)])
+        still = _within(brain & ~flowing & shown, flowing, midline, maps["cbf"].grid)
+        tissue = flowing | still
+        notes = _flow_notes(still, brain & ~tissue, maps["cbf"].grid.voxel_ml)
     if "cbv" in maps:
         volume = maps["cbv"].data
         usual = float(np.median(volume[brain]))
         tissue &= volume < 4 * max(usual, 1e-6)
-    return tissue
+    return tissue, notes
+
+
+def _within(asked: Mask, tissue: Mask, midline: Midline, grid: Grid) -> Mask:
+    """(I, J, K) what of ``asked`` tissue encloses in an axial slice, or lies opposite to tissue on the other side."""
+    if not asked.any():
+        return asked
+    axis = next(axis for axis, letter in enumerate(grid.orientation) if letter in "IS")
+    slices = [ndimage.binary_fill_holes(one) for one in np.moveaxis(tissue, axis, 0)]
+    inside = asked & np.moveaxis(np.stack(slices), 0, axis)
+    open_ = np.argwhere(asked & ~inside)
+    length = np.hypot(*midline.normal)
+    across = np.array([*midline.normal, 0.0]) / length
+    places = grid.to_mm(open_)
+    opposite = places - 2 * (places @ across - midline.offset_mm / length)[:, None] * across
+    inverse = np.linalg.inv(grid.affine)
+    found = np.rint(opposite @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
+    there = ((found >= 0) & (found < np.array(grid.shape))).all(axis=1)
+    inside[tuple(open_[there].T)] = tissue[tuple(found[there].T)]
+    return np.asarray(inside)
+
+
+def _flow_notes(still: Mask, dropped: Mask, voxel_ml: float) -> list[str]:
+    """What became of the brain whose CBF is 0 or no number."""
+    notes = []
+    if still.any():
+        notes.append(
+            f"CBF is 0 or no number in {float(still.sum()) * voxel_ml:.1f} ml where Tmax or CBV shows tissue: they are "
+            "read as tissue without flow. Where they are fluid or lie outside the brain, give a mask with --brain-mask."
+        )
+    dropped_ml = float(dropped.sum()) * voxel_ml
+    if dropped_ml >= LEAST_DROPPED_ML:
+        notes.append(
+            f"CBF is 0 or no number in another {dropped_ml:.1f} ml of the brain, where no other map shows tissue or "
+            "none lies around: they are taken as fluid and not read."
+        )
+    return notes

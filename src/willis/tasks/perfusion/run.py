@@ -71,11 +71,14 @@ def run(
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         reading = interpret.read_maps(prepared, thresholds)
+        asked = thresholds != thresholds.as_published
+        published = interpret.read_maps(prepared, thresholds.as_published) if asked else reading
         brought = territory.find_territories(prepared, reading)
         places = territory.measure_territories(brought, reading, prepared.grid.voxel_ml)
-        measurements = _brain_last({**interpret.measure(prepared, reading), **places})
+        measurements = _brain_last({**interpret.measure(prepared, reading, published), **places})
         missing = [name for name in NEEDED if name not in prepared.maps]
-        criteria = criteria_of(measurements, clinical.nihss, clinical.age)
+        by_trials = interpret.measure(prepared, published) if asked else measurements
+        criteria = criteria_of(by_trials, clinical.nihss, clinical.age)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, reading, network, study.sources)
@@ -115,6 +118,7 @@ def run(
         notes=[
             *prepared.notes,
             *_reading_notes(reading, measurements),
+            *([interpret.note_of_published(thresholds, by_trials)] if asked and "tmax" in prepared.maps else []),
             *([said_of] if (said_of := territory.note_of_territory(brought)) else []),
             *clinical.notes,
             *([*network.notes, *network.prediction.notes] if network is not None else []),

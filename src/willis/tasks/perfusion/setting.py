@@ -19,6 +19,9 @@ LOSSES = {"focal_tversky_loss": "focal_tversky", "tversky_loss": "tversky", "dic
           "squared_dice_coef_loss": "squared_dice", "jaccard_distance": "jaccard", "jaccard_loss": "jaccard",
           "tanimoto_loss": "tanimoto", "tanimoto_with_dual_loss": "tanimoto_dual",
           "weighted_categorical_cross_entropy": "ce", "focal_loss": "focal"}  # fmt: skip
+MOST_GAMMA = 10.0  # assumed
+NON_LVO_WEIGHT = 6  # of a sample of a Non-LVO patient, in the publication's code and not in its settings
+LOSS_KEYS = {"alpha": "beta, the weight of false negatives, and alpha, what it leaves of 1", "gamma": "gamma"}
 OVERLAPS = ("tversky", "focal_tversky", "dice", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual")
 L1, L2, MAX_NORM = 1e-6, 1e-5, 2.0  # of the publication's own layers, in its code and not in its settings
 NETWORKS = ("PMs_segmentation", "PMs_segmentation_NOBatch", "PMs_segmentation_MoreInfo_NOBatch")
@@ -180,11 +183,14 @@ def _fill(
     kind = str(given.get("name", "focal_tversky_loss"))
     if kind not in LOSSES:
         raise BadInputError(f"{found.name} asks for the loss {kind!r}; known are {', '.join(LOSSES)}.")
+    beside = model.get(kind)
+    given = {**(beside if isinstance(beside, dict) else {}), **given}
     batch, epochs = int(model.get("batch_size", 32)), int(model.get("epochs", 1))
-    miss = float(given.get("alpha", 0.7))
+    miss = _within(found.name, f"{kind}.alpha", given.get("alpha", 0.7), 1.0)
+    gamma = _within(found.name, f"{kind}.gamma", given.get("gamma", 1.33), MOST_GAMMA)
     term: dict[str, Any] = {"name": LOSSES[kind]}
     if LOSSES[kind] in OVERLAPS:
-        term |= {"alpha": round(1 - miss, 6), "beta": miss, "gamma": float(given.get("gamma", 1.33)), "pooled": True}
+        term |= {"alpha": round(1 - miss, 6), "beta": miss, "gamma": gamma, "pooled": True}
     rate = float(optimiser.get("lr", 1e-5))
     found.recipe = {
         "network": {"name": "vgg_fusion"},
@@ -214,15 +220,37 @@ def _fill(
         "models[0].data_augmentation: [augmentation] flips, image and labels always together; quarter turns aren't",
         "models[0].to_categ: [loss] activation softmax",
     ]
+    found.impossible.append(
+        f"sample weight of {NON_LVO_WEIGHT} for Non-LVO patients: in the publication's code, not in its settings; it "
+        "isn't carried over, and every patient counts the same"
+    )
+    if isinstance(beside, dict):
+        used = [key for key in LOSS_KEYS if key in beside and LOSSES[kind] in OVERLAPS]
+        found.mapped += [f"models[0].{kind}.{key} {given[key]:g}: [loss] {LOSS_KEYS[key]}" for key in used]
+        found.impossible += [f"models[0].{kind}.{key}: not carried over" for key in beside if key not in used]
+
+
+def _within(name: str, key: str, value: Any, most: float) -> float:
+    """A loss's number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise BadInputError(f"{name} gives {key} as {value!r}; allowed is a number above 0 and at most {most:g}.")
+    return float(value)
 
 
 def _sort_keys(found: Mapped, setting: Mapping[str, Any], model: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     done = {"models", "moreinfo", "models[0].name", "models[0].moreinfo", "models[0].loss", "models[0].optimizer",
             "models[0].epochs", "models[0].batch_size", "models[0].data_augmentation", "models[0].to_categ",
             "models[0].params.trainable", "models[0].params.gradual_finetuning_solution"}  # fmt: skip
+    loss = model.get("loss") or "focal_tversky_loss"
+    used = str(loss.get("name", "focal_tversky_loss")) if isinstance(loss, dict) else str(loss)
     for key in _keys(setting, model, params):
         last = key.rsplit(".", 1)[-1]
         if key in done or key == "models[0].params":
+            continue
+        if key == f"models[0].{used}" and isinstance(model[last], dict):
+            continue
+        if key.startswith("models[0].") and last in LOSSES and last != used:
+            found.ignored.append(f"{key}: the loss is {used}")
             continue
         if key == "models[0].params.dropout":
             value = params["dropout"]
