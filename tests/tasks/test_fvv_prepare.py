@@ -140,6 +140,15 @@ def test_the_unit_of_an_adc_is_told_by_its_values(ball: Study, factor: float, un
     assert float(found.data.max()) == pytest.approx(0.8e-3)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e3, 1e6])
+def test_ringing_outside_the_brain_does_not_move_the_unit(ball: Study, factor: float) -> None:
+    """A spline leaves values just above 0 in air, which may be most of the image."""
+    adc = np.full(ball["b0"].data.shape, 1e-8 * factor)
+    adc[:, :, : adc.shape[2] // 5] = 0.8e-3 * factor
+    found, _ = adc_in_mm2_s(Volume(adc, ball["b0"].grid, role="adc"))
+    assert float(found.data.max()) == pytest.approx(0.8e-3)
+
+
 def test_a_b0_made_of_the_adc_is_the_b0(ball: Study) -> None:
     pair = pair_of(ball, OPTIONS)
     adc = Volume(pair.adc.data * 1e6, pair.adc.grid, role="adc")

@@ -10,37 +10,40 @@ import numpy.typing as npt
 from willis.errors import BadInputError
 from willis.volume.volume import Volume
 
-ADC_UNITS = (  # largest median of brain, factor to mm²/s, name; parenchyma has 0.7e-3 to 1e-3 mm²/s
+ADC_UNITS = (  # largest usual value of brain, factor to mm²/s, name; parenchyma has 0.7e-3 to 1e-3 mm²/s
     (0.02, 1.0, "mm²/s"),
     (20.0, 1e-3, "1e-3 mm²/s"),
     (20_000.0, 1e-6, "1e-6 mm²/s"),
 )
 LARGEST_ADC = 4e-3  # mm²/s; above free water at body temperature, about 3e-3
 PLAUSIBLE_ADC = (0.3e-3, 2.0e-3)  # mm²/s, of the median in the mask: brain with its CSF
-AGREEING_ADC = (
-    1.25  # factor between medians of the given and the computed ADC; assumed: fits to more b values differ less
-)
+AGREEING_ADC = 1.25  # factor between medians of the ADC given and computed; assumed: fits to more b differ less
 CONTRADICTING_ADC = 2.0  # factor above which they can't be of one scan; assumed
 
 
 def adc_in_mm2_s(adc: Volume) -> tuple[Volume, str]:
-    """The ADC in mm²/s, 0 to 4e-3, and the unit that it came in, told by the median of its positive values.
+    """The ADC in mm²/s, 0 to 4e-3, and the unit that it came in, told by its usual value.
+
+    That is the value below which half of the sum of the positive ones lies: a median that the many near 0 which
+    resampling leaves outside the brain don't move.
 
     Raises
     ------
     BadInputError
-        When no value is above 0, or the median fits no unit in use.
+        When no value is above 0, or the usual one fits no unit in use.
     """
     positive = adc.data[adc.data > 0]
     if not positive.size:
         raise BadInputError("the ADC map holds no value above 0.")
-    median = float(np.median(positive))
+    ordered = np.sort(positive.astype(np.float64))
+    sums = np.cumsum(ordered)
+    usual = float(ordered[np.searchsorted(sums, sums[-1] / 2)])
     for largest, factor, unit in ADC_UNITS:
-        if median < largest:
+        if usual < largest:
             values = np.clip(adc.data.astype(np.float64) * factor, 0, LARGEST_ADC)
             return adc.with_data(values, unit="mm2/s"), unit
     raise BadInputError(
-        f"the median of the ADC map is {median:g}; about 0.0008 (mm²/s), 0.8 (1e-3 mm²/s) or 800 (1e-6 mm²/s) is "
+        f"the usual value of the ADC map is {usual:g}; about 0.0008 (mm²/s), 0.8 (1e-3 mm²/s) or 800 (1e-6 mm²/s) is "
         "expected. Give it in one of these units."
     )
 

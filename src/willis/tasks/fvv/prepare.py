@@ -178,7 +178,7 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
                 notes += [f"{role}: {found.reason}"] if found.poor else []
     if "adc" in laid:
         laid["adc"], unit = adc_in_mm2_s(laid["adc"])
-        notes.append(f"The ADC map was read as {unit}, by its median.")
+        notes.append(f"The ADC map was read as {unit}, by its usual value.")
     if "b0" not in laid:
         laid["b0"] = b0_of(b1000, laid["adc"], b)
         notes.append(f"No b0 was given: it was made of the b1000 and the ADC as DWI · exp({b:g} · ADC).")
