@@ -7,8 +7,8 @@ Prints for each reading the median Dice of core and penumbra by group, the mean 
 volumes, and the false core of patients without stroke. The network is read with all that the phantom has, and once
 more on its maps alone, without MIP and NIHSS. With ``--keep`` the maps are kept in a folder, so that another bundle can
 be measured on the same patients sooner; tables of parts of the patients (``--first``) are put together by ``--tables``.
-With ``--ways`` each patient is read as series, as scalar maps, and as colour maps painted from them, and how far core
-and penumbra lie apart is printed.
+With ``--ways`` each patient is read as series, as scalar maps, and as a vendor's pictures of them, whose colours, bar
+and burned-in text are drawn for each, and how far core and penumbra lie apart is printed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.image.midline import Midline
-from willis.io.colormap import find_bar, jet, paint, shares_of, with_bar
+from willis.io.colormap import shares_of
+from willis.io.colour_bar import find_bar
 from willis.io.pictures import BAR_UNIT
 from willis.io.tables import write_table
 from willis.measure.agreement import bland_altman
@@ -33,6 +34,7 @@ from willis.measure.overlap import dice
 from willis.models.store import Bundle, open_bundle
 from willis.phantom.anatomy import Anatomy, builtin_anatomy
 from willis.phantom.patient import make_patient
+from willis.phantom.perfusion_pictures import PictureStyle, draw_style, vendor_pictures
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
 from willis.tasks.perfusion.by_network import read_by_network
@@ -128,30 +130,28 @@ def _opened(path: Path) -> Kept:
     return Kept(prepared, held["core"], held["penumbra"], json.loads(str(held["row"])))
 
 
-def colour_study(prepared: PreparedMaps) -> Study:
-    """The maps as a vendor's pictures would give them: painted, with a bar, and read by that bar."""
+def colour_study(prepared: PreparedMaps, style: PictureStyle) -> Study:
+    """The maps as a vendor's pictures would give them: painted, with bar and burned-in text, and read by that bar."""
     volumes = {}
     for name in MAPS:
-        data = prepared.maps[name].data.transpose(1, 0, 2)
-        where = prepared.tissue.transpose(1, 0, 2)
-        painted = paint(data, RANGES[name], jet(), where)
-        pictures = with_bar(np.pad(painted, ((0, 0), (0, 40), (0, 0), (0, 0))), jet(), column=data.shape[1] + 20)
-        bar = find_bar(pictures)
+        data, where = prepared.maps[name].data.transpose(1, 0, 2), prepared.tissue.transpose(1, 0, 2)
+        shown = vendor_pictures(data, RANGES[name], where, style, name.upper())
+        bar = find_bar(shown.pictures)
         assert bar is not None
-        share = shares_of(pictures, bar)[:, : data.shape[1]].transpose(1, 0, 2)
+        share = shares_of(shown.pictures, bar)[shown.rows, shown.columns].transpose(1, 0, 2)
         volumes[name] = Volume(np.ascontiguousarray(share), prepared.grid, name, BAR_UNIT)
     return Study(volumes)
 
 
-def three_ways(case: Kept) -> dict[str, Any]:
-    """Core and penumbra of a series, of its maps as values, and of its maps as pictures with a bar."""
+def three_ways(case: Kept, style: PictureStyle) -> dict[str, Any]:
+    """Core and penumbra of a series, of its maps as values, and of its maps as a vendor's pictures of that style."""
     prepared = case.prepared
     found = read_maps(prepared, THRESHOLDS)
     series = {"core": found.core, "penumbra": found.penumbra}
     scalar = Study({name: _outside_nan(prepared, name) for name in MAPS})
     _, maps = read(scalar)
     ranges = ",".join(f"{name}={low:g}:{high:g}" for name, (low, high) in RANGES.items())
-    _, colours = read(colour_study(prepared), range=ranges)
+    _, colours = read(colour_study(prepared, style), range=ranges)
     ml = prepared.grid.voxel_ml
     row = {k: case.row[k] for k in ("participant_id", "group", "site")}
     for name in ("core", "penumbra"):
@@ -263,7 +263,8 @@ def main() -> None:
     heads = [builtin_anatomy()]
     for index in range(arguments.first, arguments.first + arguments.count):
         if arguments.ways:
-            rows.append(three_ways(case_of(arguments.seed, index, arguments.keep, heads)))
+            style = draw_style(np.random.default_rng([arguments.seed, index]))
+            rows.append(three_ways(case_of(arguments.seed, index, arguments.keep, heads), style))
         else:
             try:
                 rows.append(analysed(case_of(arguments.seed, index, arguments.keep, heads), bundle))

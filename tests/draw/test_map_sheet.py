@@ -8,7 +8,9 @@ from PIL import Image
 from willis.draw.map_sheet import ColourMap, map_sheet
 from willis.draw.png import blank_figure, encode_png
 from willis.draw.recovered_sheet import recovered_sheet
-from willis.io.colormap import find_bar, jet, paint, with_bar
+from willis.io.colormap import paint, with_bar
+from willis.io.colour_bar import find_bar
+from willis.io.colour_tables import jet
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from willis.errors import BadInputError
-from willis.io.colormap import find_bar, jet, paint, shares_of, with_bar
+from willis.io.colormap import paint, shares_of, with_bar
+from willis.io.colour_bar import find_bar
+from willis.io.colour_tables import jet
 from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, read_colour_map, read_grey
 
 ROWS, COLUMNS, SLICES = 120, 100, 3

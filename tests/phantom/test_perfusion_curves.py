@@ -6,11 +6,15 @@ import pytest
 from willis.errors import BadInputError
 from willis.phantom.perfusion_curves import (
     DENSITY_G_PER_ML,
+    GAMMA_SHAPES,
     HAEMATOCRIT_RATIO,
+    RESIDUES,
     Input,
+    Residue,
     arterial_curve,
     dispersed,
     draw_input,
+    draw_residue,
     gamma_variate,
     residue,
     tissue_curve,
@@ -37,6 +41,34 @@ def test_the_area_of_the_residue_is_the_transit_time(kind, mtt):
 def test_an_unknown_residue_is_refused():
     with pytest.raises(BadInputError, match="residue is 'spline'"):
         residue(FINE, 4.0, "spline")
+
+
+@pytest.mark.parametrize("shape", [1.5, 12.0])
+def test_the_gamma_family_runs_from_exponential_to_box(shape):
+    assert np.allclose(residue(FINE, 5.0, "gamma", 1.0), residue(FINE, 5.0, "exponential"))
+    values = residue(FINE, 5.0, "gamma", shape)
+    assert np.trapezoid(values, FINE) == pytest.approx(5.0, rel=0.02)
+    away = [np.abs(residue(FINE, 5.0, "gamma", s) - residue(FINE, 5.0, "box")).sum() for s in (1.0, shape, 400.0)]
+    assert away[0] > away[1] > away[2]
+
+
+def test_every_residue_is_drawn_and_one_seed_draws_one():
+    drawn = [draw_residue(np.random.default_rng(seed)) for seed in range(60)]
+    assert {one.kind for one in drawn} == set(RESIDUES)
+    assert all(GAMMA_SHAPES[0] <= one.shape <= GAMMA_SHAPES[1] for one in drawn if one.kind == "gamma")
+    assert len({one.shape for one in drawn if one.kind == "gamma"}) > 5
+    assert drawn == [draw_residue(np.random.default_rng(seed)) for seed in range(60)]
+    assert draw_residue(np.random.default_rng(0), "exponential") == Residue()
+    with pytest.raises(BadInputError, match="residue is 'spline'; allowed are 'exponential', 'box', 'gamma', 'drawn'"):
+        draw_residue(np.random.default_rng(0), "spline")
+
+
+def test_curves_of_the_gamma_family_keep_their_area_and_differ_in_form():
+    source, times = Input(tail_share=0.0), np.arange(0, 80, 0.5)
+    ones = (np.array([30.0]), np.array([8.0]), np.array([0.0]))
+    curves = [tissue_curves(times, source, *ones, "gamma", shape)[0] for shape in (1.0, 10.0)]
+    assert curves[0].sum() == pytest.approx(curves[1].sum(), rel=0.02)
+    assert curves[1].max() > 1.05 * curves[0].max()
 
 
 def test_area_over_area_is_blood_volume():

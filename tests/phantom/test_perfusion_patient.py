@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from willis.errors import BadInputError
 from willis.image.deconvolution import deconvolve
 from willis.phantom.anatomy import builtin_anatomy
 from willis.phantom.perfusion import perfusion_patient
@@ -12,9 +13,9 @@ from willis.phantom.perfusion_scene import GROUPS, SITES, draw_occlusion
 SIDE = 64
 
 
-def made(seed, group, site, noise=0.0):
+def made(seed, group, site, noise=0.0, **options):
     return perfusion_patient(
-        np.random.default_rng(seed), builtin_anatomy(), "01", group=group, site=site, side=SIDE, noise=noise
+        np.random.default_rng(seed), builtin_anatomy(), "01", group=group, site=site, side=SIDE, noise=noise, **options
     )
 
 
@@ -79,6 +80,25 @@ def test_one_seed_gives_one_patient(occluded):
     again = made(1, "lvo", "M2 superior")
     assert np.array_equal(again.study.series["ctp"].data, occluded.study.series["ctp"].data)
     assert again.row == occluded.row
+
+
+def test_another_residue_changes_the_curves_and_nothing_else(occluded):
+    assert "residue" not in occluded.parameters
+    boxed = made(1, "lvo", "M2 superior", residue="box")
+    assert boxed.parameters["residue"]["kind"] == "box"
+    assert boxed.row == occluded.row and boxed.study.scalars == occluded.study.scalars
+    assert all(np.array_equal(boxed.truth[name].data, occluded.truth[name].data) for name in occluded.truth)
+    one, other = (patient.study.series["ctp"] for patient in (occluded, boxed))
+    assert np.array_equal(one.times_s, other.times_s) and np.array_equal(one.data[..., 0], other.data[..., 0])
+    fed = occluded.truth["cbf"].data > 25
+    assert (one.data[fed] != other.data[fed]).mean() > 0.1
+
+
+def test_residues_are_drawn_by_the_patients_own_seed():
+    first, again = (made(4, "none", "nothing", residue="drawn") for _ in range(2))
+    assert np.array_equal(first.study.series["ctp"].data, again.study.series["ctp"].data)
+    with pytest.raises(BadInputError, match="residue is 'spline'"):
+        made(4, "none", "nothing", residue="spline")
 
 
 @pytest.mark.parametrize("group", GROUPS)

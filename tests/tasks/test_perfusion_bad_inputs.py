@@ -131,6 +131,12 @@ def test_an_impossible_nihss_is_refused(nihss, tmp_path, capsys):
     assert f"NIHSS is '{nihss}'" in said or f"NIHSS is {nihss!r}" in said
 
 
+@pytest.mark.parametrize("sex", ["x", "2", "0.5", "nan"])
+def test_an_impossible_sex_is_refused(sex, tmp_path, capsys):
+    said = refused([*maps(tmp_path), f"--sex={sex}"], tmp_path, capsys)
+    assert f"sex is {sex!r}; allowed are m, male or 0, f, female or 1" in said
+
+
 def test_an_unknown_nihss_is_said_and_the_run_goes_on(tmp_path, capsys):
     flags = [*maps(tmp_path), "--nihss=-", "--method", "thresholds"]
     assert call(["run", "perfusion", *flags, "-o", str(tmp_path / "out")]) == 0

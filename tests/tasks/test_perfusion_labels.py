@@ -5,8 +5,8 @@ import pytest
 
 from willis.errors import BadInputError
 from willis.image.midline import Midline
-from willis.io.colormap import jet
-from willis.tasks.perfusion.labels import CLASSES, classes_of, one_hot, snapped
+from willis.io.colour_tables import COLOUR_TABLES, colour_table, jet
+from willis.tasks.perfusion.labels import CLASSES, channel_names, classes_of, one_hot, snapped, table_of
 from willis.tasks.perfusion.network import network_image, slice_grid
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.volume.grid import Grid
@@ -54,3 +54,22 @@ def test_maps_are_painted_blue_green_red_and_scalars_stand_everywhere():
 def test_a_missing_map_is_named():
     with pytest.raises(BadInputError, match="missing is mip"):
         network_image(prepared(), ("cbf", "mip"), (), slice_grid(prepared().grid, 32, 128.0))
+
+
+@pytest.mark.parametrize("table", COLOUR_TABLES)
+def test_maps_are_painted_in_the_declared_table_which_the_channels_name(table):
+    target = slice_grid(prepared().grid, 32, 128.0)
+    middle = network_image(prepared(), ("cbf", "tmax"), (), target, table)[:, 16, 16, 1]
+    colours = colour_table(table)
+    assert middle.tolist() == [*colours[-1][::-1].tolist(), *colours[0][::-1].tolist()]
+    names = channel_names(("cbf", "tmax"), ("nihss",), colours=True, table=table)
+    assert table_of(names) == table and len(set(names)) == 7
+    assert table_of(channel_names(("cbf",), (), colours=False)) == "jet"
+
+
+def test_other_tables_are_refused():
+    with pytest.raises(BadInputError, match="colours is 'rust'"):
+        network_image(prepared(), ("cbf",), (), slice_grid(prepared().grid, 32, 128.0), "rust")
+    for names in (("cbf-rust-blue",), ("cbf-turbo-blue", "cbv-hot-blue")):
+        with pytest.raises(BadInputError, match="the network's channels name the colour tables"):
+            table_of(names)

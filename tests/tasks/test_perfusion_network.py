@@ -11,7 +11,10 @@ import torch
 
 from willis.errors import BadInputError
 from willis.image.midline import Midline
+from willis.infer import ensemble
 from willis.infer.ensemble import Prediction
+from willis.infer.windows import predict_sliding
+from willis.io.colour_tables import colour_table
 from willis.io.nifti import write_nifti
 from willis.io.study import read_study
 from willis.learn.case import Case, CaseList
@@ -100,6 +103,45 @@ def test_what_the_network_says_comes_back_to_the_maps_own_grid(bundle, monkeypat
     prepared, core, penumbra = made_up()
     found = read(prepared, bundle)
     assert np.array_equal(found.core, core) and np.array_equal(found.penumbra, penumbra)
+
+
+def test_a_bundle_says_in_which_colours_its_maps_are_painted(bundle, monkeypatch):
+    painted = {}
+
+    def predict(bundle, x, *, mask, **_):
+        painted["x"] = x
+        found = np.stack([mask, 0 * mask, 0 * mask]).astype(np.float32)
+        return Prediction(found, (found,), 0 * found, "torch", "float32", 0.1, 0.0)
+
+    monkeypatch.setattr(by_network, "predict", predict)
+    prepared, _, _ = made_up()
+    for table in ("jet", "turbo", "hot"):
+        fields = manifest_fields({**DATA, "maps": ["tmax"], "scalars": [], "coding": "colours", "colour_table": table})
+        manifest = make_manifest({**bundle.manifest.model_dump(), "channels": fields["channels"]}, table)
+        read(prepared, replace(bundle, manifest=manifest))
+        colour = painted["x"][:, 14, 24, 1]
+        expected = colour_table(table)[round(255 * prepared.maps["tmax"].data[10, 22, 1] / 16)][::-1]
+        assert colour.tolist() == expected.tolist()
+
+
+def test_tiles_cover_the_whole_slice_and_find_what_the_whole_finds(bundle, tmp_path, monkeypatch):
+    seen = []
+
+    def counting(network, x, window, overlap, **options):
+        seen.append((x.shape[1:3], window[:2], overlap))
+        return predict_sliding(network, x, window, overlap, **options)
+
+    monkeypatch.setattr(ensemble, "predict_sliding", counting)
+    torch.manual_seed(1)
+    fields = {**manifest_fields({**DATA, "tile": 16}), "network": {"name": "plainunet", "config": CONFIG}}
+    weights = {k: v.numpy() for k, v in build_network("plainunet", CONFIG).state_dict().items()}
+    tiled = write_bundle(tmp_path / "tiled", make_manifest({**fields, "name": "tiled"}, "tiled"), [weights])
+    prepared, _, _ = made_up()
+    found = read(prepared, tiled)
+    assert seen == [((44, 44), (16, 16), 0.75)], "40 × 44 pixels of 4 mm lie within 44 × 44"
+    assert found.probability["core"].data[prepared.brain].min() > 0, "every voxel of the brain lies in a tile"
+    read(prepared, bundle)
+    assert seen[1] == ((48, 48), (48, 48), 0.0)
 
 
 def test_slices_in_the_other_order_and_another_pixel_size_give_the_same_place(bundle, monkeypatch):

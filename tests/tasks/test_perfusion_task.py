@@ -10,7 +10,9 @@ import willis
 from willis.app.cli.main import call
 from willis.errors import BadInputError, GeometryError
 from willis.findings import Measurement
-from willis.io.colormap import find_bar, jet, paint, with_bar
+from willis.io.colormap import paint, with_bar
+from willis.io.colour_bar import find_bar
+from willis.io.colour_tables import jet
 from willis.io.derivatives import read_derivatives
 from willis.io.nifti import write_nifti
 from willis.io.nifti_series import write_series
@@ -367,7 +369,7 @@ def test_clinical_numbers_come_from_a_table(findings, tmp_path):
     table = tmp_path / "nihss.csv"
     table.write_text("patient_id;NIHSS;age\n01;21;66\n02;-;50\n")
     found = run_task("perfusion", scalar_study(findings), clinical=table)
-    assert found.provenance["clinical"] == {"nihss": 21.0, "age": 66.0}
+    assert found.provenance["clinical"] == {"nihss": 21.0, "age": 66.0, "sex": None}
     with pytest.raises(BadInputError, match="no row for sub-77"):
         run_task("perfusion", Study(scalar_study(findings).volumes, subject="77"), clinical=table)
 
@@ -377,7 +379,7 @@ def test_an_empty_cell_of_a_table_is_not_known_and_said(findings, tmp_path, nihs
     table = tmp_path / "nihss.csv"
     table.write_text(f"participant_id,nihss,age\n01,{nihss},66\n")
     found = run_task("perfusion", scalar_study(findings), clinical=table)
-    assert found.provenance["clinical"] == {"nihss": None, "age": 66.0}
+    assert found.provenance["clinical"] == {"nihss": None, "age": 66.0, "sex": None}
     assert f"The table's NIHSS is {said}: it is taken as not known." in found.notes
 
 

@@ -37,7 +37,7 @@ SHAPE = (40, 44, 3)
 
 
 @lru_cache
-def patient(task, seed, index, anatomies, *, side, group=None):
+def patient(task, seed, index, anatomies, *, side, group=None, residue="exponential"):
     """A head of few voxels, in place of a phantom that takes seconds."""
     group = group or "lvo"
     grid = Grid(SHAPE, np.diag([-4.5, -4.5, 8.0, 1.0]))
@@ -54,7 +54,7 @@ def patient(task, seed, index, anatomies, *, side, group=None):
     cbf[late], mtt[late], delay[late] = 24.0, 10.0, 8.5
     cbf[core], mtt[core], delay[core] = 6.0, 12.0, 11.5
     data = np.repeat(still[..., None], len(times), 3)
-    data[inside] += tissue_curves(times, source, cbf[inside], mtt[inside], delay[inside])
+    data[inside] += tissue_curves(times, source, cbf[inside], mtt[inside], delay[inside], residue)
     data[(np.hypot(x - 12, y - 54) < 6)] = 40 + np.interp(times, fine, aif)
     data[(np.hypot(x, y + 72) < 6)] = 45 + np.interp(times - 4, fine, dispersed(aif, fine, 2.0))
     truth = {n: Volume(m.astype(np.uint8), grid) for n, m in (("core", core), ("penumbra", late), ("brain", inside))}
@@ -127,6 +127,21 @@ def test_f_and_u_train_resume_and_write_the_table_over_groups(tiny, variant, tmp
     rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows if row["kind"] == "validation"] == [1, 2]
     assert {"dice_lesions", "dice_core_lvo", "dice_penumbra_all"} <= set(rows[-2])
+
+
+def test_a_recipe_names_its_phantoms_residue_and_its_tiles(monkeypatch):
+    asked = []
+    monkeypatch.setattr(dataset, "make_patient", lambda *_, residue, **__: asked.append(residue) or patient(
+        "perfusion", 0, 0, (), side=64))  # fmt: skip
+    monkeypatch.setattr(dataset, "prepare", prepared_once)
+    for residue in ("exponential", "drawn"):
+        dataset.training_cases({"size": 64, "residue": residue}).case(0)
+    assert asked == ["exponential", "drawn"]
+    with pytest.raises(BadInputError, match="residue"):
+        dataset.training_cases({"residue": "spline"})
+    window = dataset.manifest_fields({"size": 64, "tile": 32, "colour_table": "turbo"})
+    assert window["window"] == {"mode": "sliding", "shape": (32, 32, 1), "overlap": 0.75}
+    assert window["channels"][0] == "cbf-turbo-blue"
 
 
 def folder_of(place, groups, **columns):

@@ -1,8 +1,7 @@
-"""Colour-coded maps: the colour bar found wherever it stands, colours turned back into numbers by it, and painted."""
+"""Colour-coded maps: colours turned into places on their bar, and numbers painted in the colours of a table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,117 +10,105 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from willis.errors import BadInputError
+from willis.io.colour_bar import ALIKE, COLOURED, ColourBar, Rgb
 
-Rgb = npt.NDArray[np.uint8]
-
-COLOURED = 30  # difference of a pixel's largest and smallest channel from which it is a colour, not grey
-ALIKE = 10  # largest difference of a channel between pixels that lie beside each other across a bar
-LEAST_LENGTH, LEAST_WIDTH = 32, 3  # pixels of a bar
-LEAST_ASPECT = 4.0
-LEAST_COLOURS = 8
-LEAST_FILL = 0.85  # of its box
 FARTHEST = 60.0  # from the bar in RGB: what is farther (text, grey) isn't of the map
+FARTHEST_GREY = 24.0  # the same for greys, black and white, which text and bone have too
 LEAST_COLOURED_SHARE = 0.002  # of all pixels
+MOST_APART = 0.05  # of the bar's length between pixels of one colour; assumed
 MARGIN = 4  # pixels about the bar that are cleared too
 
 
-@dataclass(frozen=True)
-class ColourBar:
-    """A bar in a stack of pictures.
-
-    Parameters
-    ----------
-    rows, columns
-        Where it stands in every picture.
-    colours
-        (n, 3) ``uint8`` from the low end to the high one: from below to above, or from left to right.
-    """
-
-    rows: slice
-    columns: slice
-    colours: Rgb
-
-
-def find_bar(pictures: Rgb) -> ColourBar | None:
-    """The colour bar of a stack of pictures (rows, columns, slices, 3); None when there is none.
-
-    A bar is a long rectangle whose colour is the same across it, changes along it, and is the same in all pictures.
-    """
-    steady = pictures.max(axis=2).astype(int) - pictures.min(axis=2) <= ALIKE
-    picture = np.median(pictures, axis=2).astype(int)
-    colour = (np.ptp(picture, axis=2) >= COLOURED) & steady.all(axis=2)
-    found = [bar for upright in (True, False) if (bar := _bar_along(picture, colour, upright)) is not None]
-    return max(found, key=lambda bar: len(bar.colours), default=None)
-
-
-def _bar_along(picture: npt.NDArray[np.int_], colour: npt.NDArray[np.bool_], upright: bool) -> ColourBar | None:
-    if not upright:
-        picture, colour = picture.swapaxes(0, 1), colour.T
-    beside = np.abs(np.diff(picture, axis=1)).max(axis=2) <= ALIKE
-    alike = np.zeros(colour.shape, dtype=bool)
-    alike[:, :-1] |= beside & colour[:, 1:]
-    alike[:, 1:] |= beside & colour[:, :-1]
-    labels, _ = ndimage.label(alike & colour)
-    best: ColourBar | None = None
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
-        length, width = (s.stop - s.start for s in box)
-        filled = float((labels[box] == number).mean())
-        if length < LEAST_LENGTH or width < LEAST_WIDTH or length < LEAST_ASPECT * width or filled < LEAST_FILL:
-            continue
-        inner = picture[box][:, width // 4 : max(width - width // 4, width // 4 + 1)]
-        line = np.rint(np.median(inner, axis=1)).astype(np.uint8)
-        if len(np.unique(line // 8, axis=0)) < LEAST_COLOURS or (best is not None and length <= len(best.colours)):
-            continue
-        rows, columns = (box[0], box[1]) if upright else (box[1], box[0])
-        best = ColourBar(rows, columns, line[::-1].copy() if upright else line)
-    return best
-
-
 def without_bar(pictures: Rgb, bar: ColourBar) -> Rgb:
-    """The pictures with the bar, its labels beside it, and all up to the nearer border black.
+    """The pictures with the bar, its labels beside it, and all up to the nearer border in the colour of the ground.
 
     The side of the picture on which the bar stands is cleared up to the border, as are the labels on its inner side
     as far as they are grey.
     """
     out = pictures.copy()
-    upright = bar.rows.stop - bar.rows.start >= bar.columns.stop - bar.columns.start
-    across, size = (bar.columns, pictures.shape[1]) if upright else (bar.rows, pictures.shape[0])
+    across, size = (bar.columns, pictures.shape[1]) if bar.upright else (bar.rows, pictures.shape[0])
     near_start = across.start + across.stop < size
     clear = slice(0, across.stop + MARGIN) if near_start else slice(max(across.start - MARGIN, 0), size)
-    if upright:
-        out[:, clear] = 0
+    if bar.upright:
+        out[:, clear] = bar.ground
     else:
-        out[clear] = 0
+        out[clear] = bar.ground
     return out
 
 
 def shares_of(pictures: Rgb, bar: ColourBar) -> npt.NDArray[np.float32]:
-    """(rows, columns, slices) place of each pixel's colour on the bar, 0 at its low end to 1; NaN where there is none.
+    """(rows, columns, slices) place of each pixel's colour on the bar; NaN where there is none.
+
+    0 is the bar's lower or left end, 1 its upper or right one. Black, grey and white are read only where the bar has
+    them, and only where they belong to the map: those that stand out from the ground where they touch coloured pixels;
+    those of the ground's own colour where coloured pixels enclose them in their slice and the bar, its colours running
+    as usual, has that colour at its lower or left end. So a core without flow is read, and no ventricle is called late.
 
     Raises
     ------
     BadInputError
-        When hardly any pixel has a colour of the bar.
+        When hardly any pixel has a colour of the bar, or the bar has one colour at two places.
     """
     plain = without_bar(pictures, bar)
     flat = plain.reshape(-1, 3)
-    coloured = np.ptp(flat.astype(int), axis=1) >= COLOURED
+    coloured = np.ptp(flat.astype(np.int16), axis=1) >= COLOURED
     share = np.full(len(flat), np.nan, dtype=np.float32)
-    known, where = np.unique(flat[coloured], axis=0, return_inverse=True)
-    if len(known):
-        away, place = cKDTree(bar.colours.astype(float)).query(known.astype(float))
-        values = np.where(away <= FARTHEST, place / (len(bar.colours) - 1), np.nan)
-        share[coloured] = values[where.ravel()]
+    colours, place = _places(bar.colours)
+    share[coloured] = _nearest(flat[coloured], colours, place, FARTHEST)
     if np.isfinite(share).mean() < LEAST_COLOURED_SHARE:
         raise BadInputError("hardly any pixel has a colour of the bar; is this a colour-coded map?")
-    return share.reshape(plain.shape[:3])
+    shares = share.reshape(plain.shape[:3])
+    if (np.ptp(colours.astype(np.int16), axis=1) < COLOURED).any():
+        _add_greys(shares, plain, colours, place, bar)
+    return shares
 
 
-def jet(count: int = 256) -> Rgb:
-    """(count, 3) the usual rainbow from dark blue over green to dark red."""
-    x = np.linspace(0, 1, count)[:, None]
-    centres = np.array([0.75, 0.5, 0.25])
-    return np.asarray(np.rint(255 * np.clip(1.5 - np.abs(4 * (x - centres)), 0, 1)), dtype=np.uint8)
+def _places(line: Rgb) -> tuple[Rgb, npt.NDArray[np.float64]]:
+    """The different colours of a bar, and the mean place of each on it, 0 to 1."""
+    colours, where = np.unique(line, axis=0, return_inverse=True)
+    where = where.ravel()
+    counts, at = np.bincount(where), np.arange(len(line))
+    first, last = np.full(len(colours), len(line)), np.zeros(len(colours), dtype=int)
+    np.minimum.at(first, where, at)
+    np.maximum.at(last, where, at)
+    if (last - first + 1 - counts > MOST_APART * len(line)).any():
+        raise BadInputError(
+            "the colour bar has one colour at two places, so that colours don't tell values; export the map in a table "
+            "whose colours differ, or give its values as NIfTI."
+        )
+    return colours, np.bincount(where, at) / counts / (len(line) - 1)
+
+
+def _nearest(pixels: Rgb, colours: Rgb, place: npt.NDArray[np.float64], farthest: float) -> npt.NDArray[np.float64]:
+    """(N,) place of the colour nearest to each of (N, 3) pixels; NaN where all are farther than ``farthest``."""
+    if not len(pixels):
+        return np.empty(0)
+    known, where = np.unique(pixels, axis=0, return_inverse=True)
+    away, index = cKDTree(colours.astype(float)).query(known.astype(float))
+    return np.asarray(np.where(away <= farthest, place[index], np.nan)[where.ravel()])
+
+
+def _add_greys(
+    share: npt.NDArray[np.float32], plain: Rgb, colours: Rgb, place: npt.NDArray[np.float64], bar: ColourBar
+) -> None:
+    """Read the greys that belong to the map; ``share`` is changed."""
+    of_ground = np.abs(colours.astype(np.int16) - bar.ground).max(axis=1) <= ALIKE
+    ground_is_low = bar.usual is True and bool(of_ground[place < 0.5].any())
+    for k in range(share.shape[2]):
+        picture = plain[:, :, k]
+        coloured = np.isfinite(share[:, :, k])
+        found = np.full(coloured.shape, np.nan)
+        found[~coloured] = _nearest(picture[~coloured], colours, place, FARTHEST_GREY)
+        found[np.ptp(picture.astype(np.int16), axis=2) >= COLOURED] = np.nan
+        apart = np.abs(picture.astype(np.int16) - bar.ground).max(axis=2) > ALIKE
+        visible = np.isfinite(found) & apart
+        labels, _ = ndimage.label(coloured | visible, structure=np.ones((3, 3)))
+        map_parts = np.unique(labels[coloured])
+        touching = visible & np.isin(labels, map_parts[map_parts > 0])
+        read = touching
+        if ground_is_low:
+            read = touching | (ndimage.binary_fill_holes(coloured | touching) & np.isfinite(found) & ~apart)
+        share[:, :, k] = np.where(read, found, share[:, :, k])
 
 
 def paint(values: npt.NDArray[Any], limits: tuple[float, float], colours: Rgb, where: npt.NDArray[np.bool_]) -> Rgb:

@@ -1,9 +1,10 @@
-"""Colour pictures as images of a study: RGB NIfTI, folders of PNG or TIFF slices as vendors and others export them."""
+"""Colour pictures as images of a study: RGB NIfTI, DICOM, and PNG or TIFF slices as vendors and others export them."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from willis.errors import BadInputError
-from willis.io.colormap import COLOURED, find_bar, shares_of
+from willis.io.colormap import shares_of
+from willis.io.colour_bar import COLOURED, find_bar
+from willis.io.dicom.pictures import declared_colours, is_dicom_picture, read_dicom_pictures
+from willis.io.dicom.series import sha256_of_series
 from willis.io.nifti import sha256_of
 from willis.io.nifti_file import open_nifti
 from willis.io.nifti_geometry import read_grid
@@ -23,23 +27,35 @@ Rgb = npt.NDArray[np.uint8]
 
 BAR_UNIT = "bar"  # of a volume whose values are places on a colour bar, 0 to 1
 UNPLACED = "The pictures don't say how large their pixels are."
+UPRIGHT, LEVEL = "The colour bar stands upright.", "The colour bar lies level."
+UNUSUAL = "By its colours the bar may run the other way than most do."  # blue or dark above, or on the right; or untold
+FADED = (
+    "The bar ends in the colour of the ground about it: its end was taken where it can last be seen, and may lie "
+    "farther out."
+)
 SUFFIXES = (".png", ".tif", ".tiff")
+ENDS_ALIKE = 30  # of a channel between the ends of a bar and of the palette that it shows
 _CHANNELS = {128: 3, 2304: 4}  # by NIfTI's codes of RGB24 and RGBA32
 
 
 def is_colour(path: Path) -> bool:
-    """Whether a path is an RGB NIfTI file, a picture, or a folder of pictures."""
+    """Whether a path is an RGB NIfTI file, a picture, or a folder of pictures or of DICOM pictures."""
     if path.is_dir():
-        return bool(_slices(path))
-    if path.suffix.lower() in SUFFIXES:
-        return path.is_file()
-    if not path.is_file() or not path.name.endswith((".nii", ".nii.gz")):
+        return bool(_slices(path)) or is_dicom_picture(path)
+    if not path.is_file():
         return False
-    return int(open_nifti(path).header["datatype"]) in _CHANNELS
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    if path.name.endswith((".nii", ".nii.gz")):
+        return int(open_nifti(path).header["datatype"]) in _CHANNELS
+    return is_dicom_picture(path)
 
 
 def read_colour_map(path: Path | str, role: str) -> Volume:
     """A colour-coded map as places on its own colour bar: values 0 to 1 in the unit ``bar``, NaN where there are none.
+
+    0 is the bar's lower or left end. Its notes say how it stands, and with ``UNUSUAL`` that the colours alone don't
+    tell which end is the high one.
 
     Raises
     ------
@@ -59,11 +75,14 @@ def read_colour_map(path: Path | str, role: str) -> Volume:
             "its bar, or give its values as NIfTI."
         )
     share = shares_of(pictures, bar)
-    found = (
+    found = [
         f"Colours were turned into values by the bar found at rows {bar.rows.start} to {bar.rows.stop - 1}, columns "
-        f"{bar.columns.start} to {bar.columns.stop - 1} ({len(bar.colours)} colours)."
-    )
-    return Volume(np.ascontiguousarray(share.transpose(1, 0, 2)), grid, role, BAR_UNIT, (*notes, found))
+        f"{bar.columns.start} to {bar.columns.stop - 1} ({len(bar.colours)} colours).",
+        UPRIGHT if bar.upright else LEVEL,
+        *([FADED] if bar.faded else []),
+        *([] if bar.usual else [UNUSUAL]),
+    ]
+    return Volume(np.ascontiguousarray(share.transpose(1, 0, 2)), grid, role, BAR_UNIT, (*notes, *found))
 
 
 def read_grey(path: Path | str, role: str) -> Volume:
@@ -77,6 +96,8 @@ def sha256_of_pictures(path: Path) -> str:
     """SHA-256 of a picture, a file of pictures, or of the digests of a folder's pictures in order."""
     if not path.is_dir():
         return sha256_of(path)
+    if not _slices(path):
+        return sha256_of_series(path)
     return hashlib.sha256("".join(sha256_of(file) for file in _slices(path)).encode()).hexdigest()
 
 
@@ -87,13 +108,18 @@ def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
     ------
     BadInputError
         When one can't be read.
+    GeometryError
+        When DICOM pictures don't lie as one stack.
     """
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
-        files = _slices(path) if path.is_dir() else [path]
-        pictures = np.stack([_picture(file) for file in files], axis=2)
-        rows, columns, count = pictures.shape[:3]
-        grid = Grid((columns, rows, count), np.diag([-1.0, -1.0, 1.0, 1.0]))
-        return pictures, grid, (UNPLACED,)
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return _unplaced(_picture(path)[:, :, None])
+    if path.is_dir() and (files := _slices(path)):
+        return _unplaced(np.stack([_picture(file) for file in files], axis=2))
+    if not path.name.endswith((".nii", ".nii.gz")):
+        found = read_dicom_pictures(path)
+        if found.grid is None:
+            return _unplaced(found.pictures, found.notes)
+        return *_upright([found.pictures[..., c].swapaxes(0, 1) for c in range(3)], found.grid), found.notes
     file = open_nifti(path)
     shape = file.shape
     channels = _CHANNELS[int(file.header["datatype"])]
@@ -102,9 +128,38 @@ def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
         raise BadInputError(f"{path} isn't one whole colour volume: shape {shape}, {len(file.voxels)} bytes.")
     raw = np.frombuffer(file.voxels, np.uint8, count).reshape((channels, *shape), order="F")
     grid, notes = read_grid(file.header, (shape[0], shape[1], shape[2]), path)
-    planes = [reorient(Volume(np.ascontiguousarray(raw[c]), grid), "LPS") for c in range(3)]
+    return *_upright(list(raw[:3]), grid), notes
+
+
+def range_by_metadata(path: Path) -> tuple[float, float, str] | None:
+    """Values at the lower or left end of a map's bar and at its other one, by the pictures' metadata, and their unit.
+
+    DICOM pictures in palette colours can declare them; where the bar's ends aren't those of the palette, or nothing is
+    declared, it is None.
+    """
+    if path.name.endswith((".nii", ".nii.gz")) or path.suffix.lower() in SUFFIXES or (path.is_dir() and _slices(path)):
+        return None
+    declared = declared_colours(path)
+    bar = find_bar(read_pictures(path)[0]) if declared is not None else None
+    if declared is None or bar is None:
+        return None
+    ends = bar.colours[[0, -1]].astype(int)
+    for values, colours in ((declared.values, declared.colours), (declared.values[::-1], declared.colours[::-1])):
+        if np.abs(ends - colours).max() <= ENDS_ALIKE:
+            return values[0], values[1], declared.unit
+    return None
+
+
+def _unplaced(pictures: Rgb, notes: tuple[str, ...] = ()) -> tuple[Rgb, Grid, tuple[str, ...]]:
+    rows, columns, count = pictures.shape[:3]
+    return pictures, Grid((columns, rows, count), np.diag([-1.0, -1.0, 1.0, 1.0])), (*notes, UNPLACED)
+
+
+def _upright(channels: Sequence[npt.NDArray[np.uint8]], grid: Grid) -> tuple[Rgb, Grid]:
+    """(rows, columns, slices, 3) and their grid, LPS, of three channels (I, J, K) on a grid."""
+    planes = [reorient(Volume(np.ascontiguousarray(channel), grid), "LPS") for channel in channels]
     pictures = np.stack([plane.data for plane in planes], axis=3).transpose(1, 0, 2, 3)
-    return np.ascontiguousarray(pictures), planes[0].grid, notes
+    return np.ascontiguousarray(pictures), planes[0].grid
 
 
 def _slices(folder: Path) -> list[Path]:

@@ -25,7 +25,15 @@ from willis.phantom.deform import Field
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
 from willis.phantom.patient import Patient
-from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, draw_input, tissue_curves
+from willis.phantom.perfusion_curves import (
+    Input,
+    Residue,
+    arterial_curve,
+    dispersed,
+    draw_input,
+    draw_residue,
+    tissue_curves,
+)
 from willis.phantom.perfusion_scene import GROUPS, FlowScene, Group, Occlusion, draw_flow, draw_occlusion
 from willis.phantom.perfusion_vessels import arteries, veins
 from willis.phantom.protocols import BRAIN_ABOVE_MIDDLE_MM, HEAD_SHAPE
@@ -70,7 +78,7 @@ class SeriesPlan:
 
 def perfusion_patient(
     rng: np.random.Generator, anatomy: Anatomy, subject: str, *, contrast: str = "physics", group: Group | None = None,
-    site: str | None = None, side: int = 192, noise: float = 1.0,
+    site: str | None = None, side: int = 192, noise: float = 1.0, residue: str = "exponential",
 ) -> Patient:  # fmt: skip
     """Draw one patient.
 
@@ -84,7 +92,16 @@ def perfusion_patient(
         Pixels of a side of a slice.
     noise
         Times the noise that is drawn; 0 for none.
+    residue
+        The tissue's residue function: ``exponential``, ``box``, ``gamma``, or ``drawn`` for each patient. It is drawn
+        beside all else, which stays as it is.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such residue function.
     """
+    flowing = draw_residue(rng.spawn(1)[0], residue)
     drawn: Group = group or GROUPS[int(rng.choice(3, p=GROUP_SHARES))]
     occlusion = draw_occlusion(rng, drawn)
     if site is not None:
@@ -107,11 +124,11 @@ def perfusion_patient(
         "artery": sampled(arteries(rng, head.codes, occlusion), base, protocol, 0.0),
         "vein": sampled(veins(head.codes), base, protocol, 0.0),
     }
-    series = _series(rng, still, maps, vessels, source, plan, protocol, noise)
+    series = _series(rng, still, maps, vessels, source, flowing, plan, protocol, noise)
     truth = _truth(maps, protocol.grid)
     scalars = _clinical(rng, occlusion, truth, age)
     row = {"group": drawn, "site": occlusion.site, **_measured(truth), **scalars, "anatomy": head.anatomy}
-    parameters = {
+    parameters: dict[str, Any] = {
         "contrast": contrast,
         "anatomy": head.anatomy,
         "pose": head.pose.record(),
@@ -119,6 +136,8 @@ def perfusion_patient(
         "input": source.record(),
         "series": {**protocol.record(), "frames": len(plan.times_s), "noise_hu": plan.noise_hu * noise},
     }
+    if flowing != Residue():
+        parameters["residue"] = flowing.record()
     study = Study({}, scalars=scalars, subject=subject, series={"ctp": series})
     return Patient(study, truth, row, parameters)
 
@@ -165,7 +184,7 @@ def _on_scanner(flow: FlowScene, codes: npt.NDArray[np.uint8], base: Grid, proto
 
 def _series(
     rng: np.random.Generator, still: Field, maps: dict[str, Field], vessels: dict[str, Field], source: Input,
-    plan: SeriesPlan, protocol: CtProtocol, noise: float,
+    flowing: Residue, plan: SeriesPlan, protocol: CtProtocol, noise: float,
 ) -> Series:  # fmt: skip
     """All frames, whole HU."""
     fine = np.arange(0.0, plan.times_s[-1] + 0.1, 0.1)
@@ -175,7 +194,7 @@ def _series(
     fed = maps["cbf"] > 0.2
     cbf, cbv = maps["cbf"][fed], maps["cbv"][fed]
     mtt = np.clip(60 * cbv / cbf, 1.0, 40.0)
-    curves = tissue_curves(plan.times_s, source, cbf, mtt, maps["tmax"][fed])
+    curves = tissue_curves(plan.times_s, source, cbf, mtt, maps["tmax"][fed], flowing.kind, flowing.shape)
     sigma = noise * protocol.geometry.noise * attenuation_profile(still)
     spacing = protocol.grid.spacing_mm
     frames = []

@@ -74,17 +74,17 @@ def read_headers(folder: Path) -> tuple[list[SliceHeader], list[str]]:
         raise BadInputError(f"{folder} is not a folder of DICOM files.")
     images, other, localizers = [], 0, 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        dataset = _dataset(path)
+        dataset = read_header(path)
         if dataset is None or "Rows" not in dataset:
             other += dataset is not None or not _is_dicom(path)
             continue
         if "LOCALIZER" in dataset.get("ImageType", ()):
             localizers += 1
             continue
-        images.append(_header(dataset, path))
+        images.append(slice_header(dataset, path))
     if not images:
         raise BadInputError(f"{folder} holds no DICOM image. Give the folder of one series.")
-    _refuse_mixture(images, folder)
+    refuse_mixture(images, folder)
     notes = []
     if localizers:
         notes.append(f"{localizers} localizer image{'s' if localizers > 1 else ''} in the folder passed over.")
@@ -99,8 +99,14 @@ def _is_dicom(path: Path) -> bool:
         return stream.read(4) == b"DICM"
 
 
-def _dataset(path: Path) -> Any:
-    """The header without pixels; None when the file isn't DICOM."""
+def read_header(path: Path) -> Any:
+    """The header without pixels, a pydicom dataset; None when the file isn't DICOM.
+
+    Raises
+    ------
+    BadInputError
+        When it is damaged.
+    """
     try:
         return pydicom.dcmread(path, stop_before_pixels=True)
     except InvalidDicomError:
@@ -109,7 +115,16 @@ def _dataset(path: Path) -> Any:
         raise BadInputError(f"{path} is damaged: {error}. Copy or export it again.") from None
 
 
-def _header(dataset: Any, path: Path) -> SliceHeader:
+def slice_header(dataset: Any, path: Path) -> SliceHeader:
+    """What a dataset says of its one slice.
+
+    Raises
+    ------
+    BadInputError
+        When it holds several frames.
+    GeometryError
+        When it doesn't say where it lies, or its rows and columns aren't at right angles.
+    """
     if int(dataset.get("NumberOfFrames", None) or 1) > 1:
         raise BadInputError(
             f"{path} is a multi-frame object, which willis doesn't read. Convert it to NIfTI with dcm2niix."
@@ -140,7 +155,16 @@ def _header(dataset: Any, path: Path) -> SliceHeader:
     )
 
 
-def _refuse_mixture(images: Sequence[SliceHeader], folder: Path) -> None:
+def refuse_mixture(images: Sequence[SliceHeader], folder: Path) -> None:
+    """Refuse slices of several series, sizes or orientations.
+
+    Raises
+    ------
+    BadInputError
+        When there are several series, or several shapes.
+    GeometryError
+        When slices aren't parallel.
+    """
     series = Counter(image.series for image in images)
     if len(series) > 1:
         named = {image.series: f"{image.modality} {image.description!r}" for image in images}

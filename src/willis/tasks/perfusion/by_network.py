@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -11,10 +12,11 @@ import numpy.typing as npt
 from willis.errors import BadInputError
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
+from willis.io.colour_tables import PUBLISHED
 from willis.models.manifest import Manifest
 from willis.models.store import Bundle
 from willis.tasks.perfusion.interpret import without_small
-from willis.tasks.perfusion.labels import COLOURS
+from willis.tasks.perfusion.labels import COLOURS, table_of
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.settings import Progress, RunSettings
@@ -32,11 +34,12 @@ NEEDED = ("cbf", "tmax")  # of a network that reads values; its other channels m
 
 @dataclass(frozen=True)
 class Channels:
-    """What a bundle wants: maps and scalars in their order, and whether maps are painted."""
+    """What a bundle wants: maps and scalars in their order, whether maps are painted, and in which colour table."""
 
     maps: tuple[str, ...]
     scalars: tuple[str, ...]
     colours: bool
+    table: str = PUBLISHED
 
     @property
     def needed(self) -> tuple[str, ...]:
@@ -73,11 +76,12 @@ def channels_of(manifest: Manifest) -> Channels:
 
     >>> from types import SimpleNamespace
     >>> channels_of(SimpleNamespace(channels=("cbf-blue", "cbf-green", "cbf-red", "nihss")))
-    Channels(maps=('cbf',), scalars=('nihss',), colours=True)
+    Channels(maps=('cbf',), scalars=('nihss',), colours=True, table='jet')
     """
     maps = dict.fromkeys(name.partition("-")[0] for name in manifest.channels if name not in SCALARS)
     painted = any(name.endswith(f"-{COLOURS[0]}") for name in manifest.channels)
-    return Channels(tuple(maps), tuple(name for name in manifest.channels if name in SCALARS), painted)
+    scalars = tuple(name for name in manifest.channels if name in SCALARS)
+    return Channels(tuple(maps), scalars, painted, table_of(manifest.channels))
 
 
 def missing_maps(manifest: Manifest, prepared: PreparedMaps) -> list[str]:
@@ -133,11 +137,11 @@ def read_by_network(
     missing = missing_maps(bundle.manifest, prepared)
     if missing:
         raise BadInputError(f"{bundle.name} needs {', '.join(wanted.needed)}; missing is {', '.join(missing)}.")
-    side = _side(bundle.manifest)
+    side = _side(bundle.manifest, prepared.grid)
     grid = slice_grid(prepared.grid, side, side * bundle.manifest.spacing_mm[0])
     known = {name: scalars.get(name) for name in wanted.scalars}
     if wanted.colours:
-        image = network_image(prepared, wanted.maps, [value or 0.0 for value in known.values()], grid)
+        image = network_image(prepared, wanted.maps, [value or 0.0 for value in known.values()], grid, wanted.table)
     else:
         image = value_image(prepared, wanted.maps, known, grid)
     inside = resample_to(Volume(prepared.brain.astype(np.float32), prepared.grid), grid).data > 0
@@ -182,13 +186,17 @@ def _mask_turned(mask: Mask, grid: Grid, code: str) -> Mask:
     return np.asarray(reorient(Volume(mask, grid), code).data)
 
 
-def _side(manifest: Manifest) -> int:
-    """Pixels of a side of the slices that a network takes."""
+def _side(manifest: Manifest, grid: Grid) -> int:
+    """Pixels of a side of the slices that are read: the network's own, or as many as tiles must cover the maps."""
+    window = manifest.window
     if manifest.shape is not None:
         return manifest.shape[0]
-    if manifest.window.shape is not None:
-        return manifest.window.shape[0]
-    raise BadInputError(f"the bundle {manifest.name} doesn't say how large its slices are (window or shape).")
+    if window.shape is None:
+        raise BadInputError(f"the bundle {manifest.name} doesn't say how large its slices are (window or shape).")
+    if window.overlap == 0:
+        return window.shape[0]
+    field_mm = max(n * step for n, step in zip(grid.shape[:2], grid.spacing_mm[:2], strict=True))
+    return max(window.shape[0], math.ceil(field_mm / manifest.spacing_mm[0]))
 
 
 def _notes(wanted: Channels, prepared: PreparedMaps, known: Mapping[str, float | None]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""NIHSS and age of a patient: from the call, from a table, or unknown, which is said."""
+"""NIHSS, age and sex of a patient: from the call, from a table, or unknown, which is said."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ _COLUMNS = {
     "participant_id": ("participant_id", "patient_id", "patient", "id", "subject"),
     "nihss": ("nihss",),
     "age": ("age",),
+    "sex": ("sex", "gender"),
 }
+SEX = {"m": 0.0, "male": 0.0, "0": 0.0, "f": 1.0, "female": 1.0, "1": 1.0}  # the publication's numbers
+UNTOLD_SEX = (*UNKNOWN, "o", "other", "u", "unknown")  # of which no number is made
 
 
 @dataclass(frozen=True)
 class Clinical:
-    """NIHSS (0 to 42) and age in years; None where unknown. Notes say what is missing."""
+    """NIHSS (0 to 42), age in years, sex (0 male, 1 female); None where unknown. Notes say what is missing."""
 
     nihss: float | None
     age: float | None
+    sex: float | None
     notes: tuple[str, ...]
 
 
@@ -38,8 +42,8 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
     Raises
     ------
     BadInputError
-        When the NIHSS isn't a whole number from 0 to 42 or the age isn't 0 to 120, or the table can't be read or lacks
-        the patient.
+        When the NIHSS isn't a whole number from 0 to 42, the age isn't 0 to 120 or the sex isn't one that is known, or
+        the table can't be read or lacks the patient.
     """
     row = _row_of(study, Path(options["clinical"])) if options["clinical"] is not None else {}
     nihss = read_nihss(options["nihss"] if options["nihss"] is not None else known(row.get("nihss", "")))
@@ -50,12 +54,16 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
         read_nihss(f"{nihss:g}")
     if age is not None:
         read_age(f"{age:g}")
+    sex = read_sex(options["sex"] if options["sex"] is not None else known(row.get("sex", "")))
+    sex = study.scalars.get("sex") if sex is None and options["sex"] is None else sex
+    if sex is not None:
+        read_sex(f"{sex:g}")
     missing = [name for name, value in (("NIHSS", nihss), ("age", age)) if value is None]
     notes = [f"Unknown: {' and '.join(missing)}; criteria that need it are left unknown."] if missing else []
     for name, key in (("NIHSS", "nihss"), ("age", "age")):
         if options[key] is None and key in row and (row[key].strip() == "" or row[key].strip().lower() == EMPTY):
             notes.append(f"The table's {name} is {row[key].strip() or 'empty'}: it is taken as not known.")
-    return Clinical(nihss, age, tuple(notes))
+    return Clinical(nihss, age, sex, tuple(notes))
 
 
 def known(text: str) -> str:
@@ -91,6 +99,22 @@ def read_age(text: str) -> float | None:
     if value is not None and not 0 <= value <= AGE_MOST:
         raise BadInputError(f"age is {text.strip()!r}; allowed is 0 to {AGE_MOST:g} years, or a dash.")
     return value
+
+
+def read_sex(text: str) -> float | None:
+    """Sex from text, 0 male and 1 female; None for a dash, ``n/a``, nothing, or one that isn't told.
+
+    >>> read_sex("M"), read_sex("female"), read_sex("-")
+    (0.0, 1.0, None)
+    """
+    word = text.strip().lower().removesuffix(".0")
+    if word in UNTOLD_SEX:
+        return None
+    if word not in SEX:
+        raise BadInputError(
+            f"sex is {text.strip()!r}; allowed are m, male or 0, f, female or 1, or a dash where it is unknown."
+        )
+    return SEX[word]
 
 
 def _number(text: str, name: str) -> float | None:

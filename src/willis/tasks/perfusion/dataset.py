@@ -34,6 +34,7 @@ MapName = Literal["cbf", "cbv", "mtt", "ttp", "tmax", "mip"]
 ScalarName = Literal["nihss", "age", "sex"]
 DRAWS = 501  # apart from the stream that draws the patient
 ABSENT = "absent"
+TILE_OVERLAP = 0.75  # a stride of a quarter tile; Tomasetti 2022, doi:10.7557/18.6223
 
 
 class PerfusionData(Settings):
@@ -51,14 +52,21 @@ class PerfusionData(Settings):
         2, 3 or 4.
     size, field_mm
         Pixels and mm of a side of a slice.
+    tile
+        Pixels of a side of the tiles that the network sees, each a quarter of it from the next, as published; 0: whole
+        slices. The recipe's patch and the network's size are to be the same.
     side
         Pixels of a side of the phantoms' own slices.
     coding
         ``colours``: three channels a map, painted as published; ``values``: one channel a map.
+    colour_table
+        In which maps are painted, one of :data:`willis.io.colour_tables.COLOUR_TABLES`; the bundle's channels name it.
     missing_share
         Share of the cases that lack the MIP, and of those that lack each scalar; of values alone, where 0 is unknown.
     smoothing_mm
         Widths of the smoothing of series, drawn for each case beside that chosen by the noise; analyses differ in it.
+    residue
+        Of the phantoms' tissue, see :func:`willis.phantom.perfusion.perfusion_patient`.
     phantom
         Which heads, which seed.
     """
@@ -69,10 +77,13 @@ class PerfusionData(Settings):
     classes: Literal[2, 3, 4] = 4
     size: int = Field(512, ge=32)
     field_mm: float = Field(220.0, gt=0)
+    tile: int = Field(0, ge=0)
     side: int = Field(192, ge=32)
     coding: Literal["colours", "values"] = "colours"
+    colour_table: Literal["jet", "hot", "inferno", "nipy_spectral", "rainbow", "turbo", "viridis"] = "jet"
     missing_share: float = Field(0.0, ge=0, le=1)
     smoothing_mm: tuple[float, ...] = ()
+    residue: Literal["exponential", "box", "gamma", "drawn"] = "exponential"
     phantom: PhantomSettings = PhantomSettings()
 
 
@@ -94,7 +105,10 @@ class PhantomSource:
     def case(self, index: int) -> Case:
         """Phantom ``index`` as the network sees it."""
         group = GROUPS[index % len(GROUPS)] if self.in_turn else None
-        patient = make_patient("perfusion", self.seed, index, self.anatomies, side=self.settings.side, group=group)
+        patient = make_patient(
+            "perfusion", self.seed, index, self.anatomies, side=self.settings.side, group=group,
+            residue=self.settings.residue,
+        )  # fmt: skip
         rng = np.random.default_rng([self.seed, index, DRAWS])
         who = Labelled(patient.study, patient.truth, f"{index:06d}", str(patient.row["group"]))
         return prepared_case(who, self.settings, rng)
@@ -149,7 +163,9 @@ def prepared_case(who: Labelled, settings: PerfusionData, rng: np.random.Generat
         unknown = [name for name, value in scalars.items() if value is None]
         if unknown:
             raise BadInputError(f"{who.subject} has no {unknown[0]}, which the recipe's [data] scalars ask for.")
-        image = network_image(prepared, settings.maps, [value or 0.0 for value in scalars.values()], grid)
+        image = network_image(
+            prepared, settings.maps, [value or 0.0 for value in scalars.values()], grid, settings.colour_table
+        )
     picture = np.zeros(prepared.grid.shape, dtype=np.uint8)
     picture[who.masks["brain"].data > 0 if "brain" in who.masks else prepared.brain] = 85
     for name, value in (("penumbra", 170), ("core", 255)):
@@ -207,12 +223,16 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "task": "perfusion",
         "network": {"name": "vgg_fusion"},
         "title": SPEC.title,
-        "channels": channel_names(settings.maps, settings.scalars, colours=not values),
+        "channels": channel_names(settings.maps, settings.scalars, colours=not values, table=settings.colour_table),
         "missing_channels": "zero" if values else "error",
         "outputs": classes_of(settings.classes).names,
         "activation": "softmax",
         "spacing_mm": (step, step, 5.0),
-        "window": {"mode": "sliding", "shape": (settings.size, settings.size, 1), "overlap": 0.0},
+        "window": {
+            "mode": "sliding",
+            "shape": (settings.tile or settings.size, settings.tile or settings.size, 1),
+            "overlap": TILE_OVERLAP if settings.tile else 0.0,
+        },
         "intensity": {"scheme": "none"},
         "threshold": {"value": 0.5, "origin": "not used: the class of highest probability is taken"},
         "licence": "Apache-2.0",

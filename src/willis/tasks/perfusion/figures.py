@@ -13,7 +13,7 @@ from willis.draw.palette import BRAIN, LEFT, RIGHT, SERIES
 from willis.draw.panel import Outline
 from willis.draw.recovered_sheet import recovered_sheet
 from willis.findings import Figure
-from willis.io.colormap import find_bar
+from willis.io.colour_bar import find_bar
 from willis.io.pictures import read_pictures
 from willis.study import Source
 from willis.tasks.perfusion.by_network import NetworkReading
@@ -94,7 +94,10 @@ def _as_given(prepared: PreparedMaps, name: str, path: Path) -> Figure:
     bar = find_bar(pictures)
     assert bar is not None, "a colour-coded map without a bar is refused before"
     values = prepared.maps[name]
-    shown = ColourMap(values, SHOWN[name][0], prepared.bars[name], bar.colours)
+    first, last = prepared.bars[name]
+    low_first = first < last
+    limits, colours = ((first, last), bar.colours) if low_first else ((last, first), bar.colours[::-1])
+    shown = ColourMap(values, SHOWN[name][0], limits, colours)
     return Figure(
         f"{name}-as-given",
         f"{SHOWN[name][0].partition(',')[0]} as it was given, with the colour bar that was found, above the values "

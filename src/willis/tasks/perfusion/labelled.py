@@ -16,12 +16,11 @@ from willis.io.nifti import read_nifti
 from willis.io.study import read_study
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
-from willis.tasks.perfusion.clinical import UNKNOWN, known, read_age, read_nihss
+from willis.tasks.perfusion.clinical import SEX, UNKNOWN, known, read_age, read_nihss
 from willis.tasks.perfusion.spec import MAPS
 from willis.volume.volume import Volume
 
 TABLES = ("participants.tsv", "truth.tsv")
-SEX = {"m": 0.0, "male": 0.0, "0": 0.0, "f": 1.0, "female": 1.0, "1": 1.0}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from willis.errors import invalid_option
+from willis.errors import BadInputError, invalid_option
+from willis.io.colour_tables import COLOUR_TABLES, PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,35 @@ def one_hot(numbers: npt.NDArray[np.integer[Any]], count: int) -> npt.NDArray[np
     return np.stack([(numbers == index).astype(np.uint8) for index in range(count)])
 
 
-def channel_names(maps: Sequence[str], scalars: Sequence[str], *, colours: bool) -> tuple[str, ...]:
+def channel_names(
+    maps: Sequence[str], scalars: Sequence[str], *, colours: bool, table: str = PUBLISHED
+) -> tuple[str, ...]:
     """A network's channels: three for each painted map, or one for its values, then the scalars.
+
+    A colour table other than the published one stands in the names, so that a bundle says how its maps are painted.
 
     >>> channel_names(["cbf"], ["nihss"], colours=True)
     ('cbf-blue', 'cbf-green', 'cbf-red', 'nihss')
+    >>> channel_names(["cbf"], [], colours=True, table="turbo")
+    ('cbf-turbo-blue', 'cbf-turbo-green', 'cbf-turbo-red')
     """
-    return (*(f"{m}-{c}" for m in maps for c in COLOURS), *scalars) if colours else (*maps, *scalars)
+    painted = "" if table == PUBLISHED else f"-{table}"
+    return (*(f"{m}{painted}-{c}" for m in maps for c in COLOURS), *scalars) if colours else (*maps, *scalars)
+
+
+def table_of(channels: Sequence[str]) -> str:
+    """The colour table that a network's maps are painted in, by the names of its channels.
+
+    Raises
+    ------
+    BadInputError
+        When they name several, or one that isn't known.
+    """
+    parts = [name.split("-") for name in channels if name.endswith(tuple(f"-{c}" for c in COLOURS))]
+    named = {part[1] if len(part) > 2 else PUBLISHED for part in parts} or {PUBLISHED}
+    if len(named) > 1 or not named <= set(COLOUR_TABLES):
+        raise BadInputError(
+            f"the network's channels name the colour tables {', '.join(sorted(named))}; allowed is one of "
+            f"{', '.join(COLOUR_TABLES)}."
+        )
+    return named.pop()

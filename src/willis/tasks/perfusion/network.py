@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError
-from willis.io.colormap import jet, paint
+from willis.io.colormap import paint
+from willis.io.colour_bar import Rgb
+from willis.io.colour_tables import PUBLISHED, colour_table
 from willis.tasks.perfusion.prepare import GREY_UNIT, PreparedMaps
 from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
@@ -36,33 +38,41 @@ def slice_grid(grid: Grid, size: int, field_mm: float) -> Grid:
 
 
 def network_image(
-    prepared: PreparedMaps, maps: Sequence[str], scalars: Sequence[float], target: Grid
+    prepared: PreparedMaps, maps: Sequence[str], scalars: Sequence[float], target: Grid, table: str = PUBLISHED
 ) -> npt.NDArray[np.float32]:
     """(3 · maps + scalars, I, J, K): each map painted, then each scalar everywhere.
+
+    Parameters
+    ----------
+    table
+        One of :data:`willis.io.colour_tables.COLOUR_TABLES`, whatever colours the maps came in.
 
     Raises
     ------
     BadInputError
-        When a map is missing.
+        When a map is missing, or there is no such table.
     """
     missing = [name for name in maps if name not in prepared.maps]
     if missing:
         raise BadInputError(f"the network needs {', '.join(maps)}; missing is {', '.join(missing)}.")
     inside = prepared.brain if prepared.way == "colours" else prepared.tissue
     where = _share_on(inside, prepared.grid, target) >= 0.5
-    channels = [_painted(prepared.maps[name], name, where, target) for name in maps]
+    colours = colour_table(table)
+    channels = [_painted(prepared.maps[name], name, where, target, colours) for name in maps]
     flat = [np.full((1, *target.shape), value, dtype=np.float32) for value in scalars]
     return np.concatenate([*channels, *flat])
 
 
-def _painted(volume: Volume, name: str, where: npt.NDArray[np.bool_], target: Grid) -> npt.NDArray[np.float32]:
+def _painted(
+    volume: Volume, name: str, where: npt.NDArray[np.bool_], target: Grid, colours: Rgb
+) -> npt.NDArray[np.float32]:
     """(3, I, J, K) blue, green, red."""
     values = resample_to(volume.with_data(volume.data.astype(np.float32)), target).data
     if name == "mip":
         low, high = MIP_GREY if volume.unit == GREY_UNIT else MIP_HU
         grey = np.clip((values - low) / (high - low), 0, 1) * 255 * where
         return np.repeat(grey[None], 3, axis=0).astype(np.float32)
-    rgb = paint(values, RANGES[name], jet(), where)
+    rgb = paint(values, RANGES[name], colours, where)
     return np.ascontiguousarray(np.moveaxis(rgb[..., ::-1], -1, 0)).astype(np.float32)
 
 

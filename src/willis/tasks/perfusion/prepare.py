@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,11 +13,12 @@ from scipy import ndimage
 from willis.errors import BadInputError, GeometryError
 from willis.image.midline import Midline, find_midline
 from willis.io.nifti_series import read_times
-from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour
-from willis.study import Study
+from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
+from willis.study import Source, Study
 from willis.tasks.brain.mask import own_brain_mask
+from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
-from willis.tasks.perfusion.plausible import PLAUSIBLE, in_own_unit
+from willis.tasks.perfusion.plausible import in_own_unit
 from willis.tasks.perfusion.spec import MAPS
 from willis.volume.grid import Grid
 from willis.volume.series import Series
@@ -29,7 +29,6 @@ LEAST_BRAIN_ML = 30.0
 LEAST_DROPPED_ML = 1.0  # of the brain without flow that isn't read, from which a note says so
 SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
 GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
-_RANGE = re.compile(r"([a-z]+)=(-?[0-9.]+):([0-9.]+)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class PreparedMaps:
     baseline
         The head before contrast, in HU, of a series; None for maps.
     bars
-        Values at the ends of the bar of each map that came in colours.
+        Values at the lower or left and at the other end of the bar of each map that came in colours.
     """
 
     maps: Mapping[str, Volume]
@@ -131,7 +130,8 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
                 f"{name.upper()} {study[name].grid.shape} doesn't lie on the grid of {space.upper()} {grid.shape}. "
                 "Give all maps as one analysis wrote them."
             )
-    valued = {name: _valued(study[name], options) for name in (*names, *(["mip"] if "mip" in study else []))}
+    every = (*names, *(["mip"] if "mip" in study else []))
+    valued = {name: _valued(study[name], options, study.sources.get(name)) for name in every}
     grid = valued[space].grid
     brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
     finite = {name: _finite(valued[name]) for name in names}
@@ -157,26 +157,26 @@ def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
     return low - a * slope, low + (1 - a) * slope
 
 
-def _valued(volume: Volume, options: Mapping[str, Any]) -> Volume:
-    """A map with places on a bar turned into values by ``range``, and pictures placed by ``spacing``."""
+def _valued(volume: Volume, options: Mapping[str, Any], source: Source | None) -> Volume:
+    """A map with places on a bar turned into values by its range, and pictures placed by ``spacing``."""
     if UNPLACED in volume.notes:
         volume = _placed(volume, options["spacing"])
     if volume.unit != BAR_UNIT:
         return volume
-    ranges = _ranges(options["range"])
+    ranges = bar_ranges(options["range"])
     if volume.role not in ranges:
+        if source is not None and (declared := range_by_metadata(source.path)) is not None:
+            return in_declared_values(volume, *declared)
         raise BadInputError(
             f"the {volume.role.upper()} map is colour-coded, and what the ends of its bar stand for isn't known; give "
             f"it as --range {volume.role}=LOW:HIGH."
         )
-    low, high = ranges[volume.role]
-    values = (low + volume.data * (high - low)).astype(np.float32)
-    return volume.with_data(values, unit=PLAUSIBLE[volume.role].unit).noted(f"Its bar runs from {low:g} to {high:g}.")
+    return in_values(volume, ranges[volume.role])
 
 
 def _check_ranges(study: Study, options: Mapping[str, Any]) -> None:
     """Whether every map that ``range`` calls colour-coded is one."""
-    for name in _ranges(options["range"]):
+    for name in bar_ranges(options["range"]):
         if name not in study:
             raise BadInputError(f"--range speaks of {name}, but no {name.upper()} map was given.")
         if study[name].unit != BAR_UNIT:
@@ -184,21 +184,6 @@ def _check_ranges(study: Study, options: Mapping[str, Any]) -> None:
                 f"--range says that the {name.upper()} map is colour-coded, but it is grey or holds values. Give the "
                 "coloured map with its bar, or leave --range out to have its values read."
             )
-
-
-def _ranges(text: Any) -> dict[str, tuple[float, float]]:
-    """``tmax=0:12,cbf=0:60`` as numbers by map."""
-    found: dict[str, tuple[float, float]] = {}
-    for part in str(text or "").split(","):
-        if not part.strip():
-            continue
-        match = _RANGE.fullmatch(part.strip())
-        if match is None or match[1] not in MAPS or not float(match[3]) > float(match[2]):
-            raise BadInputError(
-                f"--range has {part.strip()!r}; allowed is MAP=LOW:HIGH with MAP one of {', '.join(MAPS)}: tmax=0:12."
-            )
-        found[match[1]] = (float(match[2]), float(match[3]))
-    return found
 
 
 def _placed(volume: Volume, spacing: Any) -> Volume:

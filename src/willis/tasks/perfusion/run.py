@@ -16,6 +16,7 @@ from willis.tasks.perfusion import beside, figures, interpret, territory
 from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read_by_network
 from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
+from willis.tasks.perfusion.published import published_files
 from willis.tasks.perfusion.spec import MAPS, SPEC
 from willis.tasks.perfusion.trials import criteria as criteria_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
@@ -82,6 +83,9 @@ def run(
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, reading, network, study.sources)
+    with watch.stage("published"):
+        wanted = network if prepared.way == "colours" else None
+        attachments = [] if wanted is None else published_files(prepared, wanted, study.sources)
     tell(1.0, "done")
     where = territory.told_of_territory(brought, reading, prepared.grid.voxel_ml)
     said = f"{interpret.summarise(measurements, missing, thresholds)} {where}".rstrip()
@@ -113,7 +117,7 @@ def run(
                 methods=_methods(prepared, thresholds, network),
             ),
             "perfusion": dict(prepared.details),
-            "clinical": {"nihss": clinical.nihss, "age": clinical.age},
+            "clinical": {"nihss": clinical.nihss, "age": clinical.age, "sex": clinical.sex},
         },
         notes=[
             *prepared.notes,
@@ -123,6 +127,7 @@ def run(
             *clinical.notes,
             *([*network.notes, *network.prediction.notes] if network is not None else []),
         ],
+        attachments=attachments,
     )
 
 
@@ -143,7 +148,7 @@ def _read_by_network(
     if lacking and options["method"] == "both":
         names = ", ".join(name.upper() for name in lacking)
         return None, f"No network was run, since {bundle.name} needs {names}."
-    scalars = {"nihss": clinical.nihss, "age": clinical.age, "sex": study.scalars.get("sex")}
+    scalars = {"nihss": clinical.nihss, "age": clinical.age, "sex": clinical.sex}
     least = _number(options["min_size"])
     return read_by_network(prepared, scalars, bundle, settings=settings, min_ml=least, progress=progress), ""
 

@@ -87,11 +87,16 @@ SPEC = TaskSpec(
             choices=("both", "network", "thresholds"),
         ),
         OptionSpec("times", "path", None, "Text file with the time of each frame in s, where the series lacks them."),
-        OptionSpec("range", "text", None, "Values at the two ends of colour bars: tmax=0:12,cbf=0:60."),
+        OptionSpec(
+            "range", "text", None,
+            "Values at the low and high ends of colour bars: tmax=0:12,cbf=0:60; cbf=0:60:below (above, left, right) "
+            "says where the high one stands, and is needed where the colours don't tell.",
+        ),
         OptionSpec("spacing", "text", None, "Pixel width, height and slice distance of pictures, mm: 0.45,0.45,5."),
         OptionSpec("nihss", "text", None, "NIHSS, 0 to 42; a dash where it is unknown."),
         OptionSpec("age", "number", None, "Age in years.", least=0.0, most=120.0),
-        OptionSpec("clinical", "path", None, "Table with participant_id, nihss, age (tab, comma or semicolon)."),
+        OptionSpec("sex", "text", None, "Sex: m or f; a dash where it is unknown. Only some networks use it."),
+        OptionSpec("clinical", "path", None, "Table with participant_id, nihss, age, sex (tab, comma or semicolon)."),
         OptionSpec("motion", "flag", True, "Bring frames back that moved (shifts, found on bone)."),
         OptionSpec("gamma_variate", "flag", False, "Fit artery and vein by gamma variates, without recirculation."),
         OptionSpec(
