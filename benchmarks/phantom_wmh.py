@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from scipy import ndimage
 
+from willis.image.morphology import distance_mm
 from willis.measure.agreement import bland_altman
 from willis.measure.calibration import reliability
 from willis.measure.case import evaluate_case
@@ -27,8 +28,9 @@ from willis.study import Study
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
-from willis.tasks.wmh import interpret
+from willis.tasks.wmh.regions import PERIVENTRICULAR_MM, RIGHT, RegionOfVoxel, region_volumes
 from willis.tasks.wmh.spec import REGIONS
+from willis.volume.volume import Volume
 
 SEED = 900_001
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
@@ -41,6 +43,7 @@ def analysed(index: int, heads: Any, bundle: str, flair_only: bool) -> dict[str,
     findings = run_task("wmh", Study(volumes, subject=patient.study.subject), settings=RunSettings(bundle=bundle))
     on_flair = {m.label: m.volume for m in findings.masks if m.space == "flair"}
     truth, brain = patient.truth["wmh"], patient.truth["brain"]
+    reported = {r: float(findings.measurements[f"wmh_{r.replace(' ', '_')}_volume"].value) for r in REGIONS}
     rng = np.random.default_rng(index)
     inside = rng.choice(np.flatnonzero(brain.data), 50_000)
     return {
@@ -50,32 +53,38 @@ def analysed(index: int, heads: Any, bundle: str, flair_only: bool) -> dict[str,
         "brain": evaluate_case(on_flair["brain"], brain)["dice"],
         "probability": findings.probabilities[0].volume.data.ravel()[inside],
         "label": truth.data.ravel()[inside],
-        "regions": region_volumes(findings, truth, patient.truth["regions"].data),
+        "regions": by_region(reported, on_flair["wmh"], patient.truth),
     }
 
 
-def region_volumes(findings: Any, truth: Any, codes: npt.NDArray[np.integer]) -> dict[str, tuple[float, float]]:
-    """By region, true and found ml; lesions of the truth get their regions by the same rules from the true anatomy."""
-    labels, count = ndimage.label(truth.data > 0, np.ones((3, 3, 3)))
+def by_region(found_ml: dict[str, float], found: Volume, truth: Mapping[str, Volume]) -> dict[str, tuple[float, ...]]:
+    """By region, ml: true, found where the true anatomy places it, and found as reported.
+
+    Between the first and the second lies what the network misses or makes up; between the second and the third, what
+    ventricles and cortex cost by not being found where they are.
+    """
+    places, voxel_ml = true_region_of_voxels(truth), found.grid.voxel_ml
+    true_ml, placed_ml = (region_volumes(mask.data > 0, places, voxel_ml) for mask in (truth["wmh"], found))
+    return {region: (true_ml[region], placed_ml[region], found_ml[region]) for region in REGIONS}
+
+
+def true_region_of_voxels(truth: Mapping[str, Volume]) -> RegionOfVoxel:
+    """(I, J, K) index in ``REGIONS`` by the task's own distances from the true ventricles and cortex, on the FLAIR.
+
+    Grey matter and fluid, into which the borders of lesions reach, count with the nearest white matter.
+    """
+    codes, spacing = truth["regions"].data, truth["regions"].grid.spacing_mm
     place, right = codes % RIGHT_REGION, codes >= RIGHT_REGION
-    regions = [place_of(np.bincount(place[labels == n], minlength=7), right[labels == n]) for n in range(1, count + 1)]
-    true_ml = interpret.region_volumes(labels, regions, ~right, truth.grid.voxel_ml)
-    return {
-        region: (true_ml[region], float(findings.measurements[f"wmh_{region.replace(' ', '_')}_volume"].value))
-        for region in REGIONS
-    }
-
-
-def place_of(counts: npt.NDArray[np.integer], right: npt.NDArray[np.bool_]) -> str:
-    """Region of a true lesion from its voxels in each :class:`Region` and on the right."""
-    side = "right" if right.mean() > 0.5 else "left"
-    if 2 * counts[Region.BRAINSTEM] > counts.sum():
-        return "brainstem"
-    if 2 * counts[Region.CEREBELLAR] > counts.sum():
-        return f"cerebellar {side}"
-    if counts[Region.PERIVENTRICULAR]:
-        return f"periventricular {side}"
-    return f"{'juxtacortical' if 2 * counts[Region.JUXTACORTICAL] > counts.sum() else 'deep'} {side}"
+    unplaced = np.isin(place, (Region.OUTSIDE, Region.GREY_OR_CSF))
+    nearest = ndimage.distance_transform_edt(unplaced, sampling=spacing, return_distances=False, return_indices=True)
+    place = place[tuple(nearest)]
+    region = np.full(place.shape, REGIONS.index("deep left"), dtype=np.uint8)
+    region[distance_mm(truth["ventricles"].data, spacing) <= PERIVENTRICULAR_MM] = REGIONS.index("periventricular left")
+    region[place == Region.JUXTACORTICAL] = REGIONS.index("juxtacortical left")
+    region[place == Region.CEREBELLAR] = REGIONS.index("cerebellar left")
+    region[right] += RIGHT
+    region[place == Region.BRAINSTEM] = REGIONS.index("brainstem")
+    return region
 
 
 def draw(cases: list[dict[str, Any]], path: Path) -> None:
@@ -153,10 +162,10 @@ def summarise(cases: list[dict[str, Any]], on: str) -> list[dict[str, Any]]:
     figures.append({"figure": "expected calibration error of voxels in the brain", "value": error, "on": on})
     for said, came, count in zip(bins.promised, bins.observed, bins.count, strict=True):
         print(f"  said {said:.3f}  came true {came:.3f}  ({count} voxels)")
-    print("region                true ml  found ml, all cases together")
+    print("region, ml of all cases together      true  found, truly there  found, reported there")
     for region in REGIONS:
-        both = np.sum([c["regions"][region] for c in cases], axis=0)
-        print(f"  {region:20s} {both[0]:7.2f}  {both[1]:7.2f}")
+        true_ml, placed_ml, reported_ml = np.sum([c["regions"][region] for c in cases], axis=0)
+        print(f"  {region:34s} {true_ml:7.2f} {placed_ml:19.2f} {reported_ml:22.2f}")
     return figures
 
 

@@ -2,14 +2,7 @@ import numpy as np
 import pytest
 
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions
-from willis.tasks.wmh.interpret import (
-    RegionMaps,
-    assign_regions,
-    measure,
-    region_table,
-    region_volumes,
-    summarise,
-)
+from willis.tasks.wmh.interpret import measure, region_table, summarise
 from willis.tasks.wmh.spec import REGIONS
 from willis.volume.grid import Grid
 
@@ -58,54 +51,8 @@ def test_a_cluster_mostly_outside_the_brain_is_dropped():
     assert find_lesions(probability, brain, GRID, ClusterRules(0.5, 3.0, 26, 0.5))[1] == 1
 
 
-def region_maps():
-    empty = np.zeros(SHAPE, dtype=bool)
-    ventricles, cortex, cerebellum, brainstem, left = (empty.copy() for _ in range(5))
-    ventricles[18:22, 18:22] = True
-    cortex[:, 36:] = True
-    cerebellum[:, :8, :6] = True
-    brainstem[18:22, 8:12, :6] = True
-    left[:20] = True
-    return RegionMaps(ventricles, cortex, cerebellum, brainstem, left)
-
-
-@pytest.mark.parametrize(
-    ("start", "region"),
-    [
-        ((14, 18, 10), "periventricular left"),
-        ((23, 18, 10), "periventricular right"),
-        ((5, 20, 10), "deep left"),
-        ((32, 20, 10), "deep right"),
-        ((5, 33, 10), "juxtacortical left"),
-        ((32, 33, 10), "juxtacortical right"),
-        ((5, 2, 2), "cerebellar left"),
-        ((30, 2, 2), "cerebellar right"),
-        ((19, 9, 2), "brainstem"),
-    ],
-)
-def test_region_of_a_lesion_by_its_place(start, region):
-    labels, count = find_lesions(blob(start, (2, 2, 2)), BRAIN, GRID, RULES)
-    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == [region]
-
-
-def test_a_large_lesion_that_touches_the_ventricle_is_periventricular():
-    labels, count = find_lesions(blob((2, 19, 10), (15, 3, 2)), BRAIN, GRID, RULES)
-    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == ["periventricular left"]
-
-
-def test_distance_to_the_ventricle_is_in_mm_across_thick_slices():
-    maps = region_maps()
-    maps.ventricles[:] = False
-    maps.ventricles[19:21, 19:21, 5] = True
-    labels, count = find_lesions(blob((19, 19, 7), (2, 2, 1)), BRAIN, GRID, RULES)
-    assert assign_regions(labels, count, maps, GRID.spacing_mm) == ["deep left"]
-    assert assign_regions(labels, count, maps, (1.0, 1.0, 1.0)) == ["periventricular left"]
-
-
 def test_no_lesion_is_a_finding_with_zeros():
-    labels, count = find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)
-    assert count == 0
-    assert assign_regions(labels, count, region_maps(), GRID.spacing_mm) == []
+    assert find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)[1] == 0
     measurements = measure([], 1200.0, [0.0, 0.2], dict.fromkeys(REGIONS, 0.0))
     assert measurements["wmh_volume"].value == 0
     assert measurements["wmh_volume"].interval == (0.0, 0.2)
@@ -114,31 +61,18 @@ def test_no_lesion_is_a_finding_with_zeros():
     assert [row["volume_ml"] for row in region_table(measurements)] == [0] * len(REGIONS)
 
 
-def test_regions_add_up_to_the_total():
-    probability = blob((14, 18, 10), (3, 3, 3)) + blob((32, 33, 10), (2, 2, 2)) + blob((5, 2, 2), (2, 2, 1))
+def test_shares_and_rows_follow_from_the_lesions_and_their_regions():
+    probability = blob((5, 20, 10), (3, 3, 3)) + blob((32, 33, 10), (2, 2, 2))
     labels, count = find_lesions(probability, BRAIN, GRID, RULES)
-    regions = assign_regions(labels, count, region_maps(), GRID.spacing_mm)
-    lesions = describe_lesions(labels, count, probability, GRID, regions)
-    volumes = region_volumes(labels, regions, region_maps().left, GRID.voxel_ml)
+    lesions = describe_lesions(labels, count, probability, GRID, ["deep left", "juxtacortical right"])
+    volumes = {**dict.fromkeys(REGIONS, 0.0), "deep left": 0.081, "juxtacortical right": 0.024}
     measurements = measure(lesions, 1000.0, [], volumes)
-    rows = region_table(measurements)
-    assert sum(row["volume_ml"] for row in rows) == pytest.approx(measurements["wmh_volume"].value)
-    assert sum(row["count"] for row in rows) == measurements["wmh_count"].value == 3
+    rows = {row["region"]: row for row in region_table(measurements)}
+    assert rows["deep left"] == {"region": "deep left", "volume_ml": 0.081, "count": 1}
+    assert rows["juxtacortical right"]["count"] == 1
+    assert sum(row["count"] for row in rows.values()) == measurements["wmh_count"].value == 2
     assert measurements["wmh_volume"].interval is None
     assert measurements["wmh_brain_share"].value == pytest.approx(measurements["wmh_volume"].value / 10)
-
-
-def test_a_lesion_across_the_midline_gives_each_side_its_part_and_counts_once():
-    probability = blob((12, 18, 10), (10, 4, 2))
-    labels, count = find_lesions(probability, BRAIN, GRID, RULES)
-    regions = assign_regions(labels, count, region_maps(), GRID.spacing_mm)
-    volumes = region_volumes(labels, regions, region_maps().left, GRID.voxel_ml)
-    assert volumes["periventricular left"] == pytest.approx(8 * 4 * 2 * 0.003)
-    assert volumes["periventricular right"] == pytest.approx(2 * 4 * 2 * 0.003)
-    lesions = describe_lesions(labels, count, probability, GRID, regions)
-    measurements = measure(lesions, 1000.0, [], volumes)
-    counts = [measurements[f"wmh_periventricular_{side}_count"].value for side in ("left", "right")]
-    assert counts == [1, 0]
 
 
 def test_interval_spans_members_and_ensemble():

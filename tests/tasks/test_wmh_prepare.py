@@ -79,6 +79,14 @@ def test_flair_alone_leaves_the_t1_channel_empty_and_says_so():
     assert any("FLAIR alone" in note for note in prepared.notes)
 
 
+def test_a_t1_that_the_bundle_does_not_read_is_told():
+    study = Study({"t1": head("t1"), "flair": head("flair", 1), "brain": ellipsoid(GRID)})
+    prepared = prepare(study, manifest(channels=("flair",)), OPTIONS, never_asked)
+    assert prepared.reference == "flair"
+    assert prepared.image.shape == (1, *SHAPE)
+    assert any("reads no T1" in note for note in prepared.notes)
+
+
 def test_flair_alone_is_refused_by_a_bundle_that_needs_both():
     study = Study({"flair": head("flair"), "brain": ellipsoid(GRID)})
     with pytest.raises(BadInputError, match="needs t1, flair"):

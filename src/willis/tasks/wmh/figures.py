@@ -9,16 +9,26 @@ import numpy as np
 from willis.draw.charts import bar_chart
 from willis.draw.mosaic import axial_mosaic
 from willis.draw.overlay import heat_mosaic, registration_overlay
-from willis.draw.palette import BRAIN, FOUND
+from willis.draw.palette import BRAIN, FOUND, INK, REFERENCE, SECOND
 from willis.draw.panel import Outline
 from willis.draw.views import plane_views
 from willis.findings import Figure, Mask, Measurement
 from willis.infer.ensemble import Prediction
 from willis.study import Study
 from willis.tasks.prepared import Prepared
+from willis.tasks.wmh.regions import (
+    JUXTACORTICAL_MM,
+    PERIVENTRICULAR_MM,
+    PLACES,
+    RegionMaps,
+    RegionOfVoxel,
+    part_in,
+)
 from willis.tasks.wmh.spec import REGIONS
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
+
+PLACE_COLOURS = dict(zip(PLACES, (FOUND, REFERENCE, SECOND, BRAIN, BRAIN), strict=True))
 
 
 def make(
@@ -27,8 +37,16 @@ def make(
     prediction: Prediction,
     masks: Sequence[Mask],
     measurements: Mapping[str, Measurement],
+    maps: RegionMaps | None,
+    region_of_voxel: RegionOfVoxel | None,
 ) -> list[Figure]:
-    """Lesion mosaic, regions chart, and the quality pages."""
+    """Lesion mosaic, regions in numbers and on slices, and the quality pages.
+
+    Parameters
+    ----------
+    maps, region_of_voxel
+        On the FLAIR's grid; None when regions are unknown.
+    """
     flair = study["flair"]
     on_flair = {mask.label: mask.volume for mask in masks if mask.space == "flair"}
     lesions, brain = on_flair["wmh"], on_flair["brain"]
@@ -44,6 +62,8 @@ def make(
     if chart is not None:
         caption = "Volume of the lesions of each region, by side."
         figures.append(Figure("regions", caption, "regions", chart, kind="chart"))
+    if maps is not None and region_of_voxel is not None:
+        figures.append(_places(flair, lesions, brain, maps, region_of_voxel))
     figures.append(
         Figure(
             "brain",
@@ -69,6 +89,25 @@ def _regions(measurements: Mapping[str, Measurement]) -> bytes | None:
         place, _, side = region.partition(" ")
         groups.setdefault(place, {})[side or "midline"] = found.value
     return bar_chart(groups, unit="ml")
+
+
+def _places(flair: Volume, lesions: Volume, brain: Volume, maps: RegionMaps, region_of_voxel: RegionOfVoxel) -> Figure:
+    inside = lesions.data > 0
+    parts = {place: part_in(place, inside, region_of_voxel) for place in PLACES}
+    ventricles = lesions.with_data(maps.ventricles.astype(np.uint8))
+    outlines = [Outline(ventricles, INK, "ventricles", dashed=True)]
+    outlines += [
+        Outline(lesions.with_data(part.astype(np.uint8)), PLACE_COLOURS[place], place, dashed=place == "brainstem")
+        for place, part in parts.items()
+        if part.any()
+    ]
+    return Figure(
+        "places",
+        "Where the lesions were counted, and the ventricles as they were found, on which that rests: periventricular "
+        f"within {PERIVENTRICULAR_MM:g} mm of a ventricle, juxtacortical within {JUXTACORTICAL_MM:g} mm of the cortex.",
+        "regions",
+        axial_mosaic(flair, outlines, slices=10, within=brain),
+    )
 
 
 def _registration(study: Study, prepared: Prepared) -> Figure:
@@ -107,6 +146,10 @@ def _box(study: Study, prepared: Prepared) -> Figure:
         "Field of view that the network was given, on the image that sets the space.",
         "quality",
         plane_views(
-            reference, prepared.grid.centre_mm.tolist(), [Outline(prepared.brain, BRAIN, "brain")], box=prepared.grid
+            reference,
+            prepared.grid.centre_mm.tolist(),
+            [Outline(prepared.brain, BRAIN, "brain")],
+            box=prepared.grid,
+            within=prepared.brain,
         ),
     )

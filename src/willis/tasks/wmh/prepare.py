@@ -140,5 +140,10 @@ def _notes(study: Study, manifest: Manifest, registrations: Mapping[str, Registr
     notes = [f"{role.upper()}: {note}" for role, image in study.volumes.items() for note in image.notes]
     if "t1" in manifest.channels and "t1" not in study:
         notes.append("No T1 was given: the FLAIR alone was read, which is less specific.")
+    if "t1" in study and "t1" not in manifest.channels:
+        notes.append(
+            f"The bundle {manifest.name} reads no T1: it had no part in finding lesions, and masks on its grid lie "
+            "where the files place it."
+        )
     notes += [f"{role.upper()}: {found.reason}" for role, found in registrations.items() if found.poor]
     return tuple(notes)

@@ -24,6 +24,15 @@ from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.wmh import figures, interpret
 from willis.tasks.wmh.prepare import prepare
+from willis.tasks.wmh.regions import (
+    JUXTACORTICAL_MM,
+    PERIVENTRICULAR_MM,
+    RegionMaps,
+    RegionOfVoxel,
+    assign_regions,
+    region_of_voxels,
+    region_volumes,
+)
 from willis.tasks.wmh.spec import SPEC
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
@@ -38,7 +47,8 @@ class _OnFlair:
 
     probability: Volume
     brain: Volume
-    maps: interpret.RegionMaps | None
+    maps: RegionMaps | None
+    region_of_voxel: RegionOfVoxel | None
     labels: npt.NDArray[np.int32]
     count: int
     member_ml: tuple[float, ...]
@@ -94,15 +104,15 @@ def run(
         found = _on_flair(study, prepared, prediction, brain, rules)
         grid = study["flair"].grid
         regions, region_ml = [], None
-        if found.maps:
-            regions = interpret.assign_regions(found.labels, found.count, found.maps, grid.spacing_mm)
-            region_ml = interpret.region_volumes(found.labels, regions, found.maps.left, grid.voxel_ml)
+        if found.region_of_voxel is not None:
+            regions = assign_regions(found.labels, found.count, found.region_of_voxel)
+            region_ml = region_volumes(found.labels > 0, found.region_of_voxel, grid.voxel_ml)
         lesions = describe_lesions(found.labels, found.count, found.probability.data, grid, regions)
         measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, region_ml)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(study, prepared, prediction, masks, measurements)
+        pictures = figures.make(study, prepared, prediction, masks, measurements, found.maps, found.region_of_voxel)
     tell(1.0, "done")
     brain_notes = brain.notes if brain is not None and "brain" not in study else ()
     notes = [*prepared.notes, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
@@ -124,7 +134,7 @@ def run(
             bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
             prediction=describe_prediction(prediction),
             stopwatch=watch,
-            methods=_methods(study, prepared, bundle, rules),
+            methods=_methods(study, prepared, bundle, rules, by_region=found.maps is not None),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
         ),
         notes=notes,
@@ -155,14 +165,16 @@ def _on_flair(
         alone = probability_to_grid(member[0].astype(np.float32), prepared.grid, grid, world_transform=way)
         kept, _ = find_lesions(alone.data, inside, grid, rules)
         member_ml.append(float(np.count_nonzero(kept)) * grid.voxel_ml)
-    return _OnFlair(probability, mask, _region_maps(brain, grid, way), labels, count, tuple(member_ml))
+    maps = _region_maps(brain, grid, way)
+    region_of_voxel = None if maps is None else region_of_voxels(maps, grid.spacing_mm)
+    return _OnFlair(probability, mask, maps, region_of_voxel, labels, count, tuple(member_ml))
 
 
-def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> interpret.RegionMaps | None:
+def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> RegionMaps | None:
     names = ("ventricles", "cortex", "cerebellum", "brainstem", "left")
     if brain is None or not all(brain.has(name) for name in names):
         return None
-    return interpret.RegionMaps(*(brain.part_on(name, grid, way).data > 0 for name in names))
+    return RegionMaps(*(brain.part_on(name, grid, way).data > 0 for name in names))
 
 
 def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
@@ -193,13 +205,22 @@ def _fit(registration: Any) -> dict[str, Any]:
     }
 
 
-def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRules) -> str:
-    images = " and ".join(role.upper() for role in ("t1", "flair") if role in study)
+def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRules, *, by_region: bool) -> str:
+    read = [role for role in bundle.manifest.channels if role in study]
+    images = " and ".join(role.upper() for role in read)
     registered = (
         "The FLAIR was registered rigidly to the T1 by mutual information. "
         if "flair" in prepared.registrations
         else "The images were used where their files place them. "
-        if "t1" in study
+        if len(read) > 1
+        else ""
+    )
+    regions = (
+        " Each voxel of a lesion was given its region: brainstem or cerebellum; juxtacortical within "
+        f"{JUXTACORTICAL_MM:g} mm of the cortex and nearer to it than to a ventricle; periventricular within "
+        f"{PERIVENTRICULAR_MM:g} mm of a ventricle; else deep. A network of any contrast found these parts in the "
+        f"{prepared.reference.upper()} at 2 mm. A lesion is counted in the region that has most of it."
+        if by_region
         else ""
     )
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
@@ -210,5 +231,5 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         f"{len(bundle.manifest.members)} member(s), mean of probabilities) was run; voxels with a probability of at "
         f"least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, and "
         f"clusters below {rules.min_mm3:g} mm³ or more than {100 * rules.max_outside_brain:g} % outside the brain were "
-        "dropped."
+        f"dropped.{regions}"
     )

@@ -41,8 +41,8 @@ SPEC = TaskSpec(
         MeasurementSpec("wmh_count", "count", "Number of lesions (connected with 26 neighbours)."),
         MeasurementSpec("wmh_brain_share", "%", "WMH volume over brain volume."),
         MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
-        MeasurementSpec("wmh_<region>_volume", "ml", "Volume of the lesions of one region and side."),
-        MeasurementSpec("wmh_<region>_count", "count", "Number of lesions of one region and side."),
+        MeasurementSpec("wmh_<region>_volume", "ml", "Volume of lesions, voxel by voxel, in one region and side."),
+        MeasurementSpec("wmh_<region>_count", "count", "Number of lesions that lie mostly in one region and side."),
     ),
     citations=(
         Citation(
