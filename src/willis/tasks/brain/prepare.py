@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from willis.image.intensity import scale_range
 from willis.volume.grid import Grid, Shape3
@@ -15,6 +16,9 @@ from willis.volume.volume import Volume
 SPACING_MM = 2.0
 SHAPE: Shape3 = (128, 128, 128)
 HU_WINDOW = (-100.0, 200.0)  # HU kept of a CT: all soft tissue, blood and the skull's inner edge
+AIR_HU = -1000.0
+PADDING_HU = -900.0  # below any tissue, lung too
+BLANK_HU = 0.5  # what was cut out of a CT is often written as 0, and interpolated since
 
 
 def network_grid(grid: Grid) -> Grid:
@@ -28,13 +32,24 @@ def network_input(data: npt.NDArray[Any], unit: str = "") -> npt.NDArray[np.floa
     """Values (I, J, K) scaled to [0, 1]: a fixed window of Hounsfield units, else the image's own range."""
     if unit == "HU":
         low, high = HU_WINDOW
-        return np.asarray((np.clip(data, low, high) - low) / (high - low), dtype=np.float32)
+        aired = np.where(blank_around(data), low, np.clip(data, low, high))
+        return np.asarray((aired - low) / (high - low), dtype=np.float32)
     return scale_range(data)
+
+
+def blank_around(hounsfield: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """(I, J, K) what surrounds a CT's head and is air or was set to 0 HU, as brain extraction does.
+
+    0 HU is fluid to a network that knows air as the least value. Only what the array's faces reach counts.
+    """
+    blank = np.pad((hounsfield <= PADDING_HU) | (np.abs(hounsfield) <= BLANK_HU), 1, constant_values=True)
+    regions, _ = ndimage.label(blank)
+    return np.asarray((regions == regions[0, 0, 0])[1:-1, 1:-1, 1:-1])
 
 
 def prepare(image: Volume) -> tuple[npt.NDArray[np.float32], Grid]:
     """The network's input (1, 128, 128, 128) and its grid."""
     grid = network_grid(image.grid)
-    fill = HU_WINDOW[0] if image.unit == "HU" else 0.0
+    fill = AIR_HU if image.unit == "HU" else 0.0
     coarse = resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", fill=fill)
     return network_input(coarse.data, image.unit)[None], grid
