@@ -112,7 +112,7 @@ def test_nothing_found_is_nothing_there():
     empty = np.zeros(PREPARED.shape, np.float32)
     assert not probability_to_grid(empty, PREPARED, TARGETS["oblique"]).data.any()
     assert not mask_to_grid(empty, PREPARED, TARGETS["oblique"], 0.5).data.any()
-    assert occupied_box(empty > 0) is None
+    assert occupied_box(empty > 0, 1) is None
 
 
 def test_a_grid_elsewhere_gets_nothing(blobs):
@@ -123,3 +123,22 @@ def test_a_grid_elsewhere_gets_nothing(blobs):
 def test_a_map_of_another_shape_is_refused(blobs):
     with pytest.raises(GeometryError, match="shape"):
         probability_to_grid(blobs[1:], PREPARED, PREPARED)
+
+
+def test_a_spline_keeps_what_is_a_few_voxels_wide_and_stays_a_probability():
+    """From a grid twice as coarse, a small ball keeps its volume, from which linear interpolation cuts the corners."""
+    coarse = Grid((24, 24, 24), np.diag([2.0, 2.0, 2.0, 1.0]))
+    fine = Grid((96, 96, 96), np.diag([0.5, 0.5, 0.5, 1.0]))
+    far = np.linalg.norm(coarse.to_mm(np.moveaxis(np.indices(coarse.shape), 0, -1)) - [23.1, 22.7, 24.2], axis=-1)
+    ball = (1 / (1 + np.exp((far - 4.0) / 0.7))).astype(np.float32)
+    true_ml = 4 / 3 * np.pi * 4.0**3 / 1000
+    found = {kernel: probability_to_grid(ball, coarse, fine, kernel=kernel).data for kernel in ("linear", "spline")}
+    volume = {kernel: float((data >= 0.5).sum()) * fine.voxel_ml for kernel, data in found.items()}
+    assert abs(volume["spline"] / true_ml - 1) < 0.04
+    assert volume["linear"] / true_ml < 0.93
+    assert found["spline"].min() >= 0 and found["spline"].max() <= 1
+
+
+def test_a_splines_box_holds_all_that_counts(blobs):
+    whole = ndimage.zoom(blobs, 1, order=3)
+    assert np.abs(probability_to_grid(blobs, PREPARED, PREPARED, kernel="spline").data - whole).max() < 1e-3

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from willis.models.manifest import Rule
 from willis.tasks.fvv.interpret import (
     LOWERED_ADC,
     count_votes,
@@ -14,6 +15,7 @@ from willis.tasks.fvv.interpret import (
     measure,
     score_rater,
     summarise,
+    without_what_b0_hides,
 )
 from willis.tasks.fvv.spec import SPEC
 from willis.volume.grid import Grid
@@ -108,6 +110,37 @@ def test_the_decision_and_how_sure_it_is(visible: tuple[int, int], answer: str, 
     decision = decide(count_votes([member(n) for n in visible], GRID))
     assert (decision.answer, decision.certain) == (answer, certain)
     assert ("near the cutoff" in decision.reason) is not certain
+
+
+RATIO = Rule(value=1.1, spread=0.05, origin="made up")
+
+
+@pytest.mark.parametrize(
+    ("ratio", "fvv_ml", "interval_ml", "answer", "certain"),
+    [
+        (1.4, 1.0, (1.0, 1.0), "no mismatch", True),
+        (1.12, 1.0, (0.0, 1.0), "no mismatch", False),
+        (1.08, 0.0, (0.0, 1.0), "mismatch", False),
+        (0.95, 0.0, (0.0, 0.0), "mismatch", True),
+    ],
+)
+def test_what_b0_does_not_show_is_not_visible(ratio, fvv_ml, interval_ml, answer, certain) -> None:
+    votes = without_what_b0_hides(count_votes([member(8), member(8)], GRID), ratio, RATIO)
+    assert votes.fvv_ml == pytest.approx(fvv_ml)
+    assert votes.interval_ml == pytest.approx(interval_ml)
+    assert votes.visible.any() == (fvv_ml > 0) and votes.lesion.sum() == 8
+    decision = decide(votes)
+    assert (decision.answer, decision.certain) == (answer, certain)
+    assert f"{ratio:.2f} times as bright" in decision.reason
+    assert ("1.00 ml visible" in decision.reason) == (fvv_ml == 0)
+    assert measure(votes, [], None, {})["b0_ratio"].value == ratio
+
+
+@pytest.mark.parametrize(("ratio", "rule"), [(None, RATIO), (0.9, None)])
+def test_without_a_rule_or_a_ratio_the_members_alone_count(ratio, rule) -> None:
+    votes = count_votes([member(8)], GRID)
+    assert without_what_b0_hides(votes, ratio, rule) is votes
+    assert "other side" not in decide(votes).reason
 
 
 def test_no_lesion_gives_no_decision_and_says_why() -> None:

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import ndimage, optimize
+from scipy.spatial.transform import Rotation
 
+from willis.errors import BadInputError
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
+from willis.image.midline import find_midline
 from willis.volume.grid import FloatArray, Grid, Shape3
+from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 MEDIAN_VOXELS = 3  # side of the median filter; published method
+COMPARED_MM = 5.0  # spacing at which an image is compared with its reflection
 
 
 def midplane_grid(matrix: FloatArray, middle_mm: Sequence[float], shape: Shape3, spacing_mm: float) -> Grid:
@@ -46,6 +51,66 @@ def midplane_grid(matrix: FloatArray, middle_mm: Sequence[float], shape: Shape3,
 def mirrored(volume: Volume) -> Volume:
     """The image turned over along its first axis, on the same grid."""
     return volume.with_data(np.ascontiguousarray(volume.data[::-1]))
+
+
+def find_reflection(image: Volume, brain: Volume) -> FloatArray:
+    """(4, 4) the reflection, mm to mm, that lays a brain's image on itself best.
+
+    From the plane that the mask's outline is most alike about, Powell's method climbs the correlation of the image with
+    its reflection, over the plane's offset and its two angles (Prima 2002, doi:10.1109/TMI.2002.806283, for the idea).
+
+    Parameters
+    ----------
+    image
+        Any contrast in which both halves look alike but for lesions.
+    brain
+        Mask on the image's grid.
+
+    Raises
+    ------
+    BadInputError
+        When the mask is empty.
+    """
+    start = find_midline(brain)
+    coarse = _isotropic(image.grid, COMPARED_MM)
+    values = resample_to(image.with_data(image.data.astype(np.float32)), coarse, antialias=True)
+    inside = resample_to(brain.with_data((brain.data > 0).astype(np.float32)), coarse, antialias=True)
+    if not (inside.data >= 0.5).any():
+        raise BadInputError("the brain mask is empty; its halves can't be compared.")
+    middle = coarse.to_mm(np.argwhere(inside.data >= 0.5).mean(axis=0))
+    normal = np.array([*start.normal, 0.0])
+    offset = start.offset_mm - float(normal @ middle)
+
+    def reflection(parameters: FloatArray) -> FloatArray:
+        shift, yaw, roll = parameters
+        turned = Rotation.from_euler("zy", [yaw, roll]).apply(normal)
+        matrix = np.eye(4)
+        matrix[:3, :3] -= 2 * np.outer(turned, turned)
+        matrix[:3, 3] = 2 * (float(turned @ middle) + offset + shift) * turned
+        return matrix
+
+    def unlikeness(scaled: FloatArray) -> float:
+        matrix = reflection(scaled * _REACH)
+        both = (resample_to(inside, coarse, world_transform=matrix).data >= 0.5) & (inside.data >= 0.5)
+        if np.count_nonzero(both) < 0.3 * np.count_nonzero(inside.data >= 0.5):
+            return 1.0
+        there = resample_to(values, coarse, world_transform=matrix).data[both]
+        return 1.0 - float(np.corrcoef(values.data[both], there)[0, 1])
+
+    found = optimize.minimize(unlikeness, np.zeros(3), method="Powell", options={"xtol": 0.02, "ftol": 1e-4})
+    best = found.x if found.fun < unlikeness(np.zeros(3)) else np.zeros(3)
+    return reflection(best * _REACH)
+
+
+_REACH = np.array([5.0, np.deg2rad(5.0), np.deg2rad(5.0)])  # mm, rad: the size of the first steps
+
+
+def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
+    ratio = spacing_mm / np.array(grid.spacing_mm)
+    i, j, k = (int(n) for n in np.maximum(np.round(np.array(grid.shape) / ratio), 1))
+    affine = grid.affine @ np.diag([*ratio, 1.0])
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.array([i, j, k]) - 1) / 2)
+    return Grid((i, j, k), affine)
 
 
 @dataclass(frozen=True)

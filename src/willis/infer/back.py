@@ -1,6 +1,6 @@
 """The way back: what was found on the prepared grid, on the grid of the patient's own image.
 
-Only the box in which something was found is resampled, since a linear interpolation of zeros is zero. For two classes
+Only the box in which something was found is resampled, since an interpolation of zeros is zero. For two classes
 the sign of their interpolated difference is the larger one's label, so that one map stands for both.
 """
 
@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from willis.errors import GeometryError
 from willis.volume.grid import FloatArray, Grid
-from willis.volume.resample import index_transform, resample_to
+from willis.volume.resample import Kernel, index_transform, resample_to
 from willis.volume.volume import Volume
 
-MARGIN = 1  # voxels kept around what was found, so that interpolation fades out as it would in the whole
+MARGIN = {"linear": 1, "spline": 4}  # voxels kept around what was found, so that it fades out as in the whole map
 
 
 Box = tuple[slice, slice, slice]
@@ -26,8 +26,9 @@ def probability_to_grid(
     target_grid: Grid,
     *,
     world_transform: npt.NDArray[np.float64] | None = None,
+    kernel: Kernel = "linear",
 ) -> Volume:
-    """A probability map on another grid, linearly interpolated slab by slab, 0 outside the prepared one.
+    """A probability map on another grid, interpolated slab by slab, 0 outside the prepared one.
 
     Parameters
     ----------
@@ -37,6 +38,9 @@ def probability_to_grid(
         Where it lies, and where it shall lie.
     world_transform
         (4, 4), mm of the target to mm of the prepared grid; None when both show the patient in one place.
+    kernel
+        ``linear``, which cuts the corners of what is a few voxels wide; or ``spline``, kept in [0, 1], from a much
+        coarser grid.
 
     Raises
     ------
@@ -44,10 +48,11 @@ def probability_to_grid(
         When array and grid differ in shape, or the transform has no inverse.
     """
     out = np.zeros(target_grid.shape, np.float32)
-    found = _resampled(probability, occupied_box(probability != 0), prepared_grid, target_grid, world_transform)
+    box = occupied_box(probability != 0, MARGIN[kernel])
+    found = _resampled(probability, box, prepared_grid, target_grid, world_transform, kernel)
     if found is not None:
-        box, values = found
-        out[box] = values
+        where, values = found
+        out[where] = np.clip(values, 0, 1)
     return Volume(out, target_grid, unit="1")
 
 
@@ -65,22 +70,22 @@ def mask_to_grid(
     voxels that reach it is resampled, since no interpolated value exceeds those that it lies between.
     """
     out = np.zeros(target_grid.shape, np.uint8)
-    box = occupied_box(probability >= np.float32(threshold))
-    found = _resampled(probability, box, prepared_grid, target_grid, world_transform)
+    box = occupied_box(probability >= np.float32(threshold), MARGIN["linear"])
+    found = _resampled(probability, box, prepared_grid, target_grid, world_transform, "linear")
     if found is not None:
         where, values = found
         out[where] = values >= np.float32(threshold)
     return Volume(out, target_grid)
 
 
-def occupied_box(occupied: npt.NDArray[np.bool_]) -> Box | None:
-    """The box that holds all True voxels, and a margin; None when there are none."""
+def occupied_box(occupied: npt.NDArray[np.bool_], margin: int) -> Box | None:
+    """The box that holds all True voxels, and a margin of so many; None when there are none."""
     slices = []
     for axis in range(3):
         line = np.flatnonzero(occupied.any(axis=tuple(a for a in range(3) if a != axis)))
         if not line.size:
             return None
-        slices.append(slice(max(0, int(line[0]) - MARGIN), min(occupied.shape[axis], int(line[-1]) + 1 + MARGIN)))
+        slices.append(slice(max(0, int(line[0]) - margin), min(occupied.shape[axis], int(line[-1]) + 1 + margin)))
     i, j, k = slices
     return i, j, k
 
@@ -91,6 +96,7 @@ def _resampled(
     prepared_grid: Grid,
     target_grid: Grid,
     world_transform: npt.NDArray[np.float64] | None,
+    kernel: Kernel,
 ) -> tuple[Box, npt.NDArray[np.float32]] | None:
     """One box of the map, and the box of the target grid that it fills; None when it fills none."""
     if probability.shape != prepared_grid.shape:
@@ -104,7 +110,7 @@ def _resampled(
     if min(side.stop - side.start for side in reached) == 0:
         return None
     part = Volume(np.asarray(probability[box], np.float32), _part(prepared_grid, box))
-    return reached, resample_to(part, _part(target_grid, reached), "linear", world_transform=world_transform).data
+    return reached, resample_to(part, _part(target_grid, reached), kernel, world_transform=world_transform).data
 
 
 def _reached_box(source: Box, to_target: FloatArray, grid: Grid) -> Box:

@@ -82,6 +82,8 @@ def _thresholds(manifest: Manifest) -> Iterable[str]:
         f"Clusters ({clusters.connectivity} neighbours) from {clusters.min_voxels} voxels, at most "
         f"{clusters.max_outside_brain:.0%} of them outside the brain{origin}."
     )
+    for name, rule in manifest.rules.items():
+        yield f"{name} {rule.value:.4g}{f' ± {rule.spread:.2g}' if rule.spread else ''}: {rule.origin}."
     if manifest.calibration:
         c = manifest.calibration
         yield f"Calibrated: sigmoid({c.slope:.4g} × logit + {c.intercept:.4g}): {c.origin}."

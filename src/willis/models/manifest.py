@@ -99,6 +99,14 @@ class Threshold(_Part):
     origin: Text
 
 
+class Rule(_Part):
+    """A constant by which a task reads the network's answer, how far it is uncertain, and where it was chosen."""
+
+    value: float
+    spread: Annotated[float, Field(ge=0)] = 0.0
+    origin: Text
+
+
 class Clusters(_Part):
     """Which connected groups of voxels stay in the mask, and where these limits were chosen."""
 
@@ -170,6 +178,7 @@ class Manifest(_Part):
     intensity: Intensity
     threshold: Threshold
     clusters: Clusters = Clusters()
+    rules: dict[Name, Rule] = Field(default_factory=dict)
     calibration: Calibration | None = None
     precision: tuple[Equivalence, ...] = ()
     measured: tuple[Measured, ...] = ()

@@ -8,7 +8,7 @@ members of what each calls visible in that infarct.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from scipy import ndimage
 from willis.findings import Decision, Lesion, Measurement
 from willis.image.components import component_sizes, label_components, largest_component
 from willis.measure.overlap import dice
+from willis.models.manifest import Rule
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -26,6 +27,49 @@ DECISION = "DWI-FLAIR mismatch"
 BRAIN_ABOVE = 0.5  # probability, as published: the sign of the logit
 MIDDLE_MM = 1e-3  # voxels nearer to the brain's middle lie on it, and count half for either side
 LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
+
+
+@dataclass(frozen=True)
+class OtherSide:
+    """The infarct's b0 against the mirrored side, and what follows for its visible part.
+
+    Parameters
+    ----------
+    ratio
+        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`.
+    least
+        Below it, nothing of the infarct counts as visible.
+    spread
+        Of the logarithm of the ratio, between infarcts that FLAIR doesn't show.
+    network_ml
+        Visible volume by each member alone.
+    """
+
+    ratio: float
+    least: float
+    spread: float
+    network_ml: tuple[float, ...]
+
+    @property
+    def hidden(self) -> bool:
+        """Whether b0 isn't brighter than on the other side."""
+        return self.ratio < self.least
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the ratio lies within the spread of the least one."""
+        return bool(abs(np.log(self.ratio / self.least)) < self.spread)
+
+    @property
+    def told(self) -> str:
+        """In words, how the ratio was used."""
+        said = f"b0 in the infarct is {self.ratio:.2f} times as bright as on the other side"
+        if not self.hidden:
+            return f"{said}; from {self.least:.2f} times on, what the network calls visible counts."
+        return (
+            f"{said}, below {self.least:.2f} times: none of it counts as visible. The network alone called "
+            f"{np.mean(self.network_ml):.2f} ml visible."
+        )
 
 
 @dataclass(frozen=True)
@@ -44,8 +88,12 @@ class Votes:
         How many there are.
     visible_ml
         Visible volume in the lesion by each member.
+    counted_ml
+        Volume of the lesion where ``visible_ml`` was counted, which may be between the voxels.
     dropped_ml
         Volume of each part that was found and dropped, since its ADC isn't lowered.
+    other_side
+        What b0 says against its mirrored side; None where no such rule belongs to the bundle, or nothing was compared.
     """
 
     grid: Grid
@@ -54,7 +102,9 @@ class Votes:
     visible: npt.NDArray[np.uint8]
     members: int
     visible_ml: tuple[float, ...]
+    counted_ml: float
     dropped_ml: tuple[float, ...] = ()
+    other_side: OtherSide | None = None
 
     @property
     def fvv_ml(self) -> float:
@@ -63,7 +113,11 @@ class Votes:
 
     @property
     def interval_ml(self) -> tuple[float, float] | None:
-        """From the member that sees least to the one that sees most; None for a single one."""
+        """From the member that sees least to the one that sees most, and from 0 to what they see where b0 may not be
+        brighter than on the other side; None for a single, undoubted one.
+        """
+        if self.other_side is not None and self.other_side.doubtful:
+            return 0.0, max(self.other_side.network_ml)
         return (min(self.visible_ml), max(self.visible_ml)) if self.members > 1 else None
 
     @property
@@ -123,7 +177,9 @@ def count_votes(
         dropped_ml = tuple(float(size) * grid.voxel_ml for size in component_sizes(labels, parts))
         infarct = kept
     volumes = tuple(float(np.count_nonzero(one & infarct)) * grid.voxel_ml for one in seen)
-    return Votes(grid, agreed, infarct, np.where(infarct, visible, 0).astype(np.uint8), count, volumes, dropped_ml)
+    lesion_ml = float(np.count_nonzero(infarct)) * grid.voxel_ml
+    shown = np.where(infarct, visible, 0).astype(np.uint8)
+    return Votes(grid, agreed, infarct, shown, count, volumes, lesion_ml, dropped_ml)
 
 
 def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
@@ -142,6 +198,25 @@ def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3, lower
     medians = np.asarray(ndimage.median(adc, labels, np.arange(1, count + 1)))
     kept = np.concatenate([[False], medians < lowered * float(np.median(adc[brain]))])
     return np.asarray(kept[labels])
+
+
+def without_what_b0_hides(votes: Votes, ratio: float | None, rule: Rule | None) -> Votes:
+    """The votes with nothing visible where b0 isn't brighter than on the other side.
+
+    Parameters
+    ----------
+    ratio
+        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`.
+    rule
+        The bundle's ``visible_b0_ratio``.
+    """
+    if ratio is None or rule is None:
+        return votes
+    other = OtherSide(ratio, rule.value, rule.spread, votes.visible_ml)
+    if not other.hidden:
+        return replace(votes, other_side=other)
+    nothing = np.zeros_like(votes.visible)
+    return replace(votes, visible=nothing, visible_ml=tuple(0.0 for _ in votes.visible_ml), other_side=other)
 
 
 def decide(votes: Votes) -> Decision:
@@ -163,9 +238,16 @@ def decide(votes: Votes) -> Decision:
            "which speaks for an onset before")
         + " the time window of thrombolysis."
     )  # fmt: skip
+    if votes.other_side is not None:
+        reason += f" {votes.other_side.told}"
     if near:
-        reason += f" It is near the cutoff: single members find {low:.2f} to {high:.2f} ml."
+        reason += f" It is near the cutoff: {_why_near(votes)} {low:.2f} to {high:.2f} ml."
     return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not near)
+
+
+def _why_near(votes: Votes) -> str:
+    doubtful = votes.other_side is not None and votes.other_side.doubtful
+    return "that ratio is uncertain, and the volume may be" if doubtful else "single members find"
 
 
 def describe_lesions(
@@ -211,16 +293,16 @@ def measure(
         Of :func:`score_rater`; empty when no mask was given.
     """
     voxel_ml = votes.grid.voxel_ml
+    ratio = votes.other_side.ratio if votes.other_side is not None else None
     lesion_ml = float(np.count_nonzero(votes.lesion)) * voxel_ml
-    fvv, interval = votes.fvv_ml, votes.interval_ml
-    share = (
-        None if interval is None or not lesion_ml else (100 * interval[0] / lesion_ml, 100 * interval[1] / lesion_ml)
-    )
+    fvv, interval, whole = votes.fvv_ml, votes.interval_ml, votes.counted_ml
+    share = None if interval is None or not whole else (100 * interval[0] / whole, 100 * interval[1] / whole)
     found = [
         Measurement("flair_visibility_volume", fvv, "ml", interval, "FLAIR Visibility Volume"),
         Measurement("lesion_volume", lesion_ml, "ml", None, "Acute infarct"),
-        Measurement("visible_share", 100 * fvv / lesion_ml if lesion_ml else None, "%", share, "Visible share"),
+        Measurement("visible_share", 100 * fvv / whole if whole else None, "%", share, "Visible share"),
         Measurement("lesion_adc", None if adc_mm2_s is None else 1e3 * adc_mm2_s, "um2/ms", None, "ADC in the infarct"),
+        Measurement("b0_ratio", ratio, "1", None, "b0 in the infarct over that on the other side"),
         Measurement("lesion_count", len(lesions), "count", None, "Parts of the infarct"),
         Measurement("lesion_left_share", left_share(votes), "%", None, "Share on the left"),
         Measurement("brain_volume", float(np.count_nonzero(votes.brain)) * voxel_ml, "ml", None, "Brain volume"),
@@ -270,7 +352,7 @@ def summarise(decision: Decision, measurements: Mapping[str, Measurement], *, dr
         told = "is left after what has no lowered ADC was dropped" if dropped else "was found"
         return f"No acute infarct {told}. {DECISION}: no decision."
     fvv = measurements["flair_visibility_volume"]
-    spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f} by member)"
+    spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f})"
     words = {"mismatch": "DWI-FLAIR mismatch", "no mismatch": "No DWI-FLAIR mismatch"}[decision.answer]
     near = "" if decision.certain else ", near the cutoff"
     return (

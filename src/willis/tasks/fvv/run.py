@@ -17,10 +17,12 @@ from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.fvv import figures, interpret
-from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes
+from willis.tasks.fvv.asymmetry import b0_ratio
+from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes, without_what_b0_hides
 from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
+from willis.tasks.fvv.subvoxel import COUNTED_MM, counted_between_voxels
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
@@ -30,6 +32,7 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 STEPS = 4
+VISIBLE_RATIO = "visible_b0_ratio"  # name of a bundle's rule
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,11 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
         return count_votes(answers, prepared.grid, threshold, manifest.clusters.min_voxels)
     grid = pair.b1000.grid
     least = round(_least_ml(manifest) / grid.voxel_ml) if manifest.clusters.min_voxels > 1 else 1
-    return count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
+    votes = count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
+    votes = counted_between_voxels(votes, list(prediction.members), prepared.grid, threshold)
+    rule = manifest.rules.get(VISIBLE_RATIO)
+    ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b) if rule else None
+    return without_what_b0_hides(votes, ratio, rule)
 
 
 def _least_ml(manifest: Manifest) -> float:
@@ -163,9 +170,11 @@ def _least_ml(manifest: Manifest) -> float:
 def members_on(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> Iterator[npt.NDArray[np.float32]]:
     """Each member's probabilities on the b1000's own grid."""
     for member in prediction.members:
-        yield np.stack(
-            [probability_to_grid(one.astype(np.float32), prepared.grid, pair.b1000.grid).data for one in member]
-        )
+        yield np.stack([_on_b1000(one.astype(np.float32), pair, prepared).data for one in member])
+
+
+def _on_b1000(probability: npt.NDArray[np.float32], pair: DwiPair, prepared: Prepared) -> Volume:
+    return probability_to_grid(probability, prepared.grid, pair.b1000.grid, kernel="spline")
 
 
 def _native(votes: Votes, b1000: Volume) -> dict[str, npt.NDArray[np.uint8]]:
@@ -186,7 +195,7 @@ def _findings(
 ) -> tuple[Decision, list[Lesion], dict[str, Measurement]]:
     pair, votes, grid = found.pair, found.votes, found.pair.b1000.grid
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
-    probability = probability_to_grid(found.prediction.probability[1], found.prepared.grid, grid)
+    probability = _on_b1000(found.prediction.probability[1], pair, found.prepared)
     lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
     adc = float(pair.adc.data[lesion].mean()) if lesion.any() else None
     rater = {}
@@ -197,10 +206,7 @@ def _findings(
 
 def _probability(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> dict[str, Volume]:
     named = {"lesion": prediction.probability[1], "flairvisible": prediction.probability[2]}
-    return {
-        name: replace(probability_to_grid(data, prepared.grid, pair.b1000.grid), role=name)
-        for name, data in named.items()
-    }
+    return {name: replace(_on_b1000(data, pair, prepared), role=name) for name, data in named.items()}
 
 
 def _fit(registration: Any) -> dict[str, Any]:
@@ -213,9 +219,13 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
     manifest = bundle.manifest
     second = "a b0" if "b0" in study else "a b0 made of the b1000 and the ADC"
     if manifest.window.mode == "slices":
-        how, dropped = f"Slices were brought to {SIDE} × {SIDE} voxels as published", ""
+        how, dropped, between = f"Slices were brought to {SIDE} × {SIDE} voxels as published", "", ""
     else:
-        how = f"Images were resampled to {' × '.join(f'{s:g}' for s in manifest.spacing_mm)} mm"
+        how = (
+            f"Images were resampled to {' × '.join(f'{s:g}' for s in manifest.spacing_mm)} mm, without the spatial "
+            "frequencies that this can't hold"
+        )
+        between = f", that of the visible part on voxels cut to at most {COUNTED_MM:g} mm"
         small = f" that have less than {_least_ml(manifest):.2g} ml, or" if manifest.clusters.min_voxels > 1 else ""
         dropped = (
             f"Parts of the infarct{small} whose median ADC is not below {LOWERED_ADC:g} times the brain's median were "
@@ -225,9 +235,20 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
     mask = "the brain mask that was given" if pair.brain is not None else "a mask by Otsu's threshold on both images"
     return (
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
-        f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle {manifest.name} "
-        f"({manifest.title}; {len(manifest.members)} member(s)) was run. Brain, and infarct within it, are what at "
-        f"least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of the "
-        f"volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR mismatch. "
-        f"Volumes were counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels."
+        f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle "
+        f"{manifest.name} ({manifest.title}; {len(manifest.members)} member(s)) was run. Brain, and infarct within it, "
+        f"are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
+        f"the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR "
+        f"mismatch. {_ratio_rule(manifest)}"
+        f"Volumes were counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels{between}."
+    )
+
+
+def _ratio_rule(manifest: Manifest) -> str:
+    rule = manifest.rules.get(VISIBLE_RATIO)
+    if rule is None:
+        return ""
+    return (
+        f"Where b0 in the infarct is less than {rule.value:.2f} times as bright as at the mirrored place, nothing of "
+        "it counted as visible. "
     )
