@@ -1,13 +1,19 @@
 """Fixtures for every room: the real scans, and a few small made-up volumes."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import settings
 
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
+
+if TYPE_CHECKING:
+    from willis.nets.deeplab25d import DeepLab25d
 
 settings.register_profile("willis", deadline=None)  # a busy machine is no fault
 settings.load_profile("willis")
@@ -21,6 +27,34 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real scans are not here: {REAL_DATA}")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def stack_network() -> "Callable[..., DeepLab25d]":
+    """Make FVV's network of a seed, random weights and norms: logits of order one, half of each output positive."""
+
+    def make(seed: int, outputs: int = 3, like: "npt.NDArray[np.float32] | None" = None) -> "DeepLab25d":
+        """For stacks (N, 2, 7, I, J) like some, else of 64 × 64 normal values."""
+        import torch
+
+        from willis.nets.deeplab25d import DeepLab25d, DeepLab25dConfig
+
+        torch.manual_seed(seed)
+        network = DeepLab25d(DeepLab25dConfig(inputs=2, outputs=outputs)).eval()
+        with torch.no_grad():
+            for name, value in network.state_dict().items():
+                if name.endswith("running_mean") or name.endswith("norm.bias"):
+                    value.normal_(0, 0.1)
+                elif name.endswith("running_var") or name.endswith("norm.weight"):
+                    value.uniform_(0.7, 1.3)
+                elif value.ndim > 1:
+                    value.normal_(0, float(np.sqrt(2 / value[0].numel())))  # He et al. 2015: maps keep their size
+            x = torch.randn(2, 2, 7, 64, 64) if like is None else torch.from_numpy(like)
+            network.head.weight.mul_(3 / network(x).std())
+            network.head.bias.sub_(network(x).movedim(1, 0).flatten(1).median(dim=1).values)
+        return network
+
+    return make
 
 
 @pytest.fixture

@@ -1,8 +1,12 @@
+import json
+
 import numpy as np
 import pytest
 
+from willis.app.cli.main import call
 from willis.errors import BadInputError
 from willis.infer.engine import open_engine
+from willis.infer.ensemble import predict
 from willis.infer.export import export_bundle
 from willis.models.manifest import make_manifest
 from willis.models.store import open_bundle, write_bundle
@@ -69,6 +73,48 @@ def test_openvino_files_give_the_same_logits(bundle, tmp_path):
         "member_1.bin",
         "member_1.xml",
     ]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory, stack_network):
+    """A bundle of FVV's network, which finds a slice from seven."""
+    from willis.tasks.fvv.dataset import manifest_fields
+
+    fields = {**manifest_fields({"preparation": "slices"}), "network": {"name": "deeplab25d", "config": {}}}
+    manifest = make_manifest(fields | {"window": {"mode": "slices", "shape": (64, 48, 7)}}, "a test")
+    return write_bundle(
+        tmp_path_factory.mktemp("stacks") / "fvv", manifest, [stack_network(0).state_dict()], half=False
+    )
+
+
+def test_a_network_of_stacks_is_exported_for_any_number_of_them(stacks, tmp_path):
+    assert call(["models", "export", str(stacks.folder), "-o", str(tmp_path / "out"), "--format", "onnx"]) == 0
+    exported = open_bundle(tmp_path / "out", task="fvv")
+    assert exported.manifest.window == stacks.manifest.window
+    image = np.random.default_rng(3).standard_normal((2, 64, 48, 6)).astype(np.float32)
+    one, other = (predict(b, image, engine=engine) for b, engine in ((stacks, "torch"), (exported, "onnx")))
+    assert one.probability.std() > 0.1
+    np.testing.assert_allclose(other.probability, one.probability, atol=1e-4)
+    graph = open_engine(exported, 0, engine="onnx")
+    several = np.random.default_rng(4).standard_normal((3, 2, 7, 64, 48)).astype(np.float32)
+    np.testing.assert_allclose(np.concatenate([graph(stack[None]) for stack in several]), graph(several), atol=1e-3)
+
+
+def test_openvino_files_of_a_network_of_stacks_give_the_same_logits(stacks, tmp_path):
+    ov = pytest.importorskip("openvino")
+    export_bundle(stacks, tmp_path / "out", "openvino")
+    stack = np.random.default_rng(4).standard_normal((1, 2, 7, 64, 48)).astype(np.float32)
+    network = ov.Core().compile_model(tmp_path / "out" / "member_0.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    expected = open_engine(stacks, 0, engine="torch")(stack)
+    np.testing.assert_allclose(network([stack])[0], expected, atol=1e-3)
+    assert json.loads((tmp_path / "out" / "exported_from.json").read_text())["window"]["mode"] == "slices"
+
+
+def test_a_stack_of_another_depth_is_refused(stacks, tmp_path, capsys):
+    words = ["models", "export", str(stacks.folder), "-o", str(tmp_path / "out"), "--shape", "64", "64", "5"]
+    assert call(words) == 2
+    assert "takes (N, 2, 7, H, W)" in " ".join(capsys.readouterr().err.split())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("format_", ["onnx", "openvino"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError
-from willis.io.diffusion import read_bvals, read_dwi
+from willis.io.diffusion import read_dwi, volume_count
 from willis.io.study import read_study
 
 
@@ -60,10 +60,16 @@ def test_one_volume_is_no_series(tmp_path: Path) -> None:
         read_dwi(series(tmp_path, "0", [10]))
 
 
-def test_bvals_stand_in_rows_or_columns(tmp_path: Path) -> None:
-    path = tmp_path / "x.bval"
-    path.write_text("0 1000\n1000.0\t50\n")
-    assert read_bvals(path) == [0, 1000, 1000, 50]
+@pytest.mark.parametrize("values", [[10], [10, 4], [10, 4, 4, 4, 4]])
+def test_volumes_are_counted(tmp_path: Path, values: list[float]) -> None:
+    assert volume_count(series(tmp_path, None, values)) == len(values)
+
+
+def test_what_is_cut_short_is_not_counted(tmp_path: Path) -> None:
+    path = series(tmp_path, None, [10, 4])
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(BadInputError, match="damaged or cut gzip file"):
+        volume_count(path)
 
 
 def test_a_mask_of_another_role_is_read_as_mask(tmp_path: Path) -> None:

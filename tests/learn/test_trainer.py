@@ -158,6 +158,21 @@ def test_plateau_lowers_the_rate_and_survives_resuming(tmp_path: Path, sources: 
     assert rates == pytest.approx([0.01, 0.01, 0.01, 0.001, 0.001, 0.0001])
 
 
+def test_the_rate_may_follow_another_figure_than_the_weights(tmp_path: Path, sources: ModuleType) -> None:
+    """Dice rises all the time, the loss stands still from the second validation on."""
+    watching = recipe(steps=5, validate_every=1).changed(
+        "schedule", name="plateau", monitor="loss", patience=2, factor=0.1
+    )
+    dice, loss = iter([0.1, 0.2, 0.3, 0.4, 0.5]), iter([0.9, 0.5, 0.5, 0.6, 0.5])
+    result = train(watching, sources.Balls(), lambda _: {"dice": next(dice), "loss": next(loss)}, tmp_path / "both")
+    rates = [row["rate"] for row in read_log(tmp_path / "both") if row["kind"] == "train"]
+    assert rates == pytest.approx([0.01, 0.01, 0.01, 0.01, 0.001])
+    assert result.state.best_step == 5
+    _, validate = figures(0.3)
+    with pytest.raises(BadInputError, match=r"schedule\.monitor is 'loss', which the validation doesn't measure"):
+        train(watching, sources.Balls(), validate, tmp_path / "none")
+
+
 def test_snapshots_become_members(tmp_path: Path, sources: ModuleType) -> None:
     cyclic = recipe(steps=6).changed("schedule", name="cyclic", cycles=3).changed("bundle", members="snapshots")
     result = train(cyclic, sources.Balls(), out=tmp_path)

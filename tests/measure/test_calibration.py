@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from willis.errors import BadInputError
-from willis.measure.calibration import brier_score, fit_calibration, reliability
+from willis.measure.calibration import brier_score, fit_calibration, pool_reliability, reliability
 
 
 def overconfident(n: int = 40000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -142,3 +142,27 @@ def test_values_that_are_no_probabilities_are_refused(probability, labels) -> No
 def test_an_unknown_kind_of_bin_is_refused() -> None:
     with pytest.raises(BadInputError, match="allowed are 'width', 'count'"):
         reliability([0.5], [1], by="size")
+
+
+def test_reliabilities_of_parts_are_that_of_the_whole() -> None:
+    logits, labels = overconfident(1000)
+    p = expit(logits)
+    parts = [reliability(p[s], labels[s]) for s in (slice(0, 3), slice(3, 700), slice(700, 1000))]
+    whole, pooled = reliability(p, labels), pool_reliability(parts)
+    assert any((part.count == 0).any() for part in parts)
+    assert np.array_equal(pooled.count, whole.count)
+    np.testing.assert_allclose(pooled.promised, whole.promised)
+    np.testing.assert_allclose(pooled.observed, whole.observed)
+    assert pooled.expected_error == pytest.approx(whole.expected_error)
+
+
+def test_a_bin_that_no_part_fills_stays_empty() -> None:
+    pooled = pool_reliability([reliability([0.05], [0]), reliability([0.95], [1])])
+    assert pooled.count.tolist() == [1, *[0] * 8, 1]
+    assert np.isnan(pooled.promised[1:9]).all()
+
+
+def test_other_bins_are_not_pooled() -> None:
+    for parts in ([], [reliability([0.5], [1]), reliability([0.5], [1], bins=5)]):
+        with pytest.raises(BadInputError, match="same bins"):
+            pool_reliability(parts)

@@ -1,7 +1,9 @@
 """FVV's published files as bundles: both layouts of checkpoints, ONNX graphs, older models with four outputs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,14 @@ from torch import nn
 from willis.app.cli.main import call
 from willis.errors import BadInputError
 from willis.infer.ensemble import predict
+from willis.infer.slices import stack_about
+from willis.io.study import read_study
 from willis.models.importers.fvv import STACK, find_models, import_fvv, read_graph, read_weights
+from willis.models.store import open_bundle
 from willis.nets.deeplab25d import DeepLab25d, DeepLab25dConfig
+from willis.tasks.fvv.dataset import FvvData
+from willis.tasks.fvv.prepare import pair_of, prepare
+from willis.volume.grid import Grid
 
 onnx = pytest.importorskip("onnx")
 
@@ -84,6 +92,18 @@ def test_both_layouts_are_read(tmp_path: Path, wrapped: bool, parallel: bool) ->
     assert all(np.array_equal(weights[name], value.numpy()) for name, value in state.items())
 
 
+@pytest.mark.parametrize("half", [False, True])
+def test_imported_weights_are_those_of_the_checkpoint(tmp_path: Path, half: bool) -> None:
+    """Bit for bit, unless rounding of the kernels is asked for."""
+    network = made_up(5)
+    save_checkpoint(network, tmp_path / "model1.pth", wrapped=True)
+    words = ["models", "import", "fvv", str(tmp_path), "-o", str(tmp_path / "bundle"), *(["--half"] if half else [])]
+    assert call(words) == 0
+    weights = open_bundle(tmp_path / "bundle").member_weights(0)
+    same = [np.array_equal(weights[name], value.numpy()) for name, value in network.state_dict().items()]
+    assert len(weights) == len(same) and all(same) is not half
+
+
 def test_of_four_outputs_three_are_kept(tmp_path: Path) -> None:
     network = made_up(1, outputs=4)
     save_checkpoint(network, tmp_path / "model1.pth", wrapped=True)
@@ -93,20 +113,66 @@ def test_of_four_outputs_three_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("outputs", [3, 4])
-def test_graph_and_checkpoint_give_the_same_logits(tmp_path: Path, outputs: int) -> None:
-    network = made_up(2, outputs)
+def test_graph_and_checkpoint_give_the_same_logits(
+    tmp_path: Path, outputs: int, stack_network: Callable[..., DeepLab25d]
+) -> None:
+    rng = np.random.default_rng(3)
+    network = stack_network(2, outputs, rng.uniform(-1.7, 1.7, (2, 2, 7, 128, 128)).astype(np.float32))
     for kind in ("onnx", "pth"):
         (tmp_path / kind).mkdir()
     save_graph(network, tmp_path / "onnx" / "model1.onnx")
     save_checkpoint(network, tmp_path / "pth" / "model1.pth", wrapped=False)
     bundles = [import_fvv(tmp_path / kind, tmp_path / f"bundle-{kind}") for kind in ("onnx", "pth")]
-    x = np.random.default_rng(3).standard_normal((2, 256, 256, 3)).astype(np.float32)
+    x = rng.uniform(-1.7, 1.7, (2, 256, 256, 3)).astype(np.float32)
     found = [
         predict(bundle, x, engine=engine).probability for bundle, engine in zip(bundles, ("onnx", "torch"), strict=True)
     ]
     assert found[0].shape == (3, 256, 256, 3)
-    logits = [np.log(p / (1 - p)) for p in found]
+    plain = (found[0] > 0.01) & (found[0] < 0.99)  # where a float32 probability tells its logit
+    logits = [np.log(p[plain] / (1 - p[plain])) for p in found]
+    assert plain.mean() > 0.1 and logits[0].std() > 0.5
     assert np.abs(logits[0] - logits[1]).max() <= 1e-3
+    assert found[1][~plain] == pytest.approx(found[0][~plain], abs=1e-5)
+
+
+def save_scan(folder: Path) -> tuple[Path, Path]:
+    """Three thick slices of a ball whose voxels all differ; b0 and b1000."""
+    grid = Grid((32, 40, 3), np.diag([-6.0, 6.0, 8.0, 1.0]))
+    at = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - grid.centre_mm
+    rng = np.random.default_rng(0)
+    brain = np.linalg.norm(at, axis=-1) < 80
+    b0 = np.where(brain, 250 + 700 * rng.random(grid.shape), 3.0)
+    b1000 = np.where(brain, b0 * np.exp(-rng.uniform(0.3, 1.3, grid.shape)), 2 + rng.random(grid.shape))
+    for name, data in (("b0", b0), ("b1000", b1000)):
+        image = nib.Nifti1Image(data.astype(np.float32), grid.affine)
+        image.header.set_xyzt_units("mm")
+        image.set_qform(grid.affine, 1)
+        nib.save(image, folder / f"{name}.nii.gz")
+    return folder / "b0.nii.gz", folder / "b1000.nii.gz"
+
+
+@pytest.mark.slow
+def test_both_kinds_give_the_same_predictions(tmp_path: Path, stack_network: Callable[..., DeepLab25d]) -> None:
+    """From published files to the published file, each by the engine of its kind, voxel for voxel."""
+    b0, b1000 = save_scan(tmp_path)
+    manifest = FvvData.model_validate({"preparation": "slices"}).manifest
+    prepared = prepare(pair_of(read_study(b0=b0, b1000=b1000), {}), manifest).image
+    seen = np.stack([stack_about(prepared, k, 7, float(prepared.min()))[..., ::2, ::2] for k in (0, 1)])
+    network = stack_network(4, 3, seen)
+    for kind in ("onnx", "pth"):
+        (tmp_path / kind).mkdir()
+    save_graph(network, tmp_path / "onnx" / "model1.onnx")
+    save_checkpoint(network, tmp_path / "pth" / "model1.pth", wrapped=True)
+    found = []
+    for kind, engine in (("onnx", "onnx"), ("pth", "torch")):
+        bundle, out = tmp_path / f"bundle-{kind}", tmp_path / f"out-{kind}"
+        assert call(["models", "import", "fvv", str(tmp_path / kind), "-o", str(bundle)]) == 0
+        words = ["--b0", str(b0), "--b1000", str(b1000), "--bundle", str(bundle), "--engine", engine, "-o", str(out)]
+        assert call(["run", "fvv", *words]) == 0
+        found.append(np.asarray(nib.load(out / "published" / "predictions.nii.gz").dataobj))
+    assert np.array_equal(found[0], found[1])
+    shares = (found[0] > 0).mean(axis=(0, 1, 2))  # brain, infarct, visible part: none of them everywhere or nowhere
+    assert (shares > 0.05).all() and (shares < 0.95).all()
 
 
 def test_models_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:

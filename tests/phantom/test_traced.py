@@ -1,18 +1,21 @@
 """Traced lesions in phantoms: laid where the head has the same place, within the tissues asked, on either side."""
 
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from willis.errors import BadInputError
-from willis.phantom.acute import draw_acute
+from willis.app.cli.main import call
+from willis.errors import BadInputError, WillisError
+from willis.phantom.acute import PATTERNS, Acute, draw_acute
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.labels import BRAIN, PARENCHYMA, SIDE_MASK, Tissue, lookup
 from willis.phantom.traced import MNI_BRAIN_MM, find_traced, traced_lesion
 
 MIDDLE_MM = (-35.0, 10.0, 25.0)  # left, above the ventricles
+TRACED_SEED = 7  # whose first patient is one of the half with a traced infarct
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +65,43 @@ def test_half_of_the_drawn_patients_have_a_traced_lesion(toy_anatomy: Anatomy, m
     for acute in traced:
         hours = acute.hours[acute.fraction > 0]
         assert 0 < hours.min() <= hours.max() <= acute.parameters["hours"]
+
+
+def test_the_command_draws_a_traced_infarct_by_its_seed_alone(
+    tmp_path: Path, toy_anatomy: Anatomy, masks: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command draws the same infarct; patients end here, before they are scanned."""
+    drawn: list[Acute] = []
+
+    def until_drawn(*given: Any, **more: Any) -> Acute:
+        drawn.append(draw_acute(*given, **more))
+        raise WillisError("far enough")
+
+    monkeypatch.setattr("willis.phantom.patient.builtin_anatomy", lambda: toy_anatomy)
+    monkeypatch.setattr("willis.phantom.fvv.draw_acute", until_drawn)
+    words = ["phantom", "fvv", "--seed", str(TRACED_SEED), "-o", str(tmp_path / "out")]
+    for _ in range(2):
+        assert call([*words, "--infarcts", str(masks[0].parent)]) != 0
+    assert call(words) != 0
+    one, two, grown = drawn
+    assert np.array_equal(one.fraction, two.fraction) and np.array_equal(one.hours, two.hours)
+    assert one.parameters == two.parameters and one.parameters["mask"] == "ball.nii.gz"
+    ball_ml = 4 / 3 * np.pi * 1.4**3  # in MNI space, whose brain is larger than the toy's
+    assert 0.3 * ball_ml < one.fraction.sum() / 1000 < ball_ml
+    assert grown.parameters["pattern"] in PATTERNS and not np.array_equal(one.fraction, grown.fraction)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_of_no_masks_makes_no_patients(tmp_path: Path, capsys: pytest.CaptureFixture[str], made: bool) -> None:
+    if made:
+        (tmp_path / "in").mkdir()
+    assert call(["phantom", "fvv", "--infarcts", str(tmp_path / "in"), "-o", str(tmp_path / "out")]) == 2
+    assert "holds no NIfTI file; give a folder of lesion masks" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_kinds_take_no_infarcts(tmp_path: Path) -> None:
+    assert call(["phantom", "wmh", "--infarcts", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
 
 
 def test_a_folder_without_masks_is_refused(tmp_path: Path) -> None:

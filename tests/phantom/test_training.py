@@ -116,7 +116,7 @@ def test_fluid_that_was_cut_away_is_not_asked_for(brain_cases: list[BrainCase]) 
         assert fluid.any() or case.stripped
         beside = ndimage.binary_dilation(lookup(BRAIN)[case.codes], iterations=round(FLUID_MM / SPACING_MM))
         assert not (fluid & ~ndimage.binary_dilation(beside)).any()
-    shares = {True: [], False: []}  # type: dict[bool, list[float]]
+    shares: dict[bool, list[float]] = {True: [], False: []}
     for case in brain_cases:
         asked = outlined(case.codes)
         shares[case.stripped].append(float((case.brain[asked] > 0).mean()))

@@ -154,6 +154,21 @@ def test_a_decision_is_shown_with_its_reason_and_doubt(example_findings):
     assert "Mismatch present uncertain visible in 12 % only" in re.sub(r"\s+", " ", said)
 
 
+def section_ids(findings: Findings) -> list[str]:
+    return re.findall(r'<section id="([^"]+)"', page_of(findings))
+
+
+def test_pictures_stand_right_under_a_decision_and_nothing_else_moves(example_findings):
+    plain = section_ids(example_findings)
+    assert plain[:3] == ["finding", "numbers", "result"]
+    decided = replace(example_findings, decision=Decision("mismatch", "present", "visible in 12 % only"))
+    assert section_ids(decided) == ["finding", "result", "numbers", *plain[3:]]
+    html = page_of(decided)
+    picture = html.index("<img")
+    assert html.index("visible in 12 % only") < picture < html.index('class="key"')
+    assert f'href="#{section_ids(decided)[1]}"' in html[: html.index("<main")]
+
+
 def test_long_tables_are_folded_and_lose_no_row(page, example_findings):
     assert len(example_findings.lesions) == 18
     assert "other 8 lesions" in re.sub(r"\s+", " ", page.text)

@@ -85,10 +85,19 @@ def test_a_diffusion_image_is_not_taken_for_a_flair(tmp_path: Path, said: dict[s
     assert read_study(b1000=path)["b1000"].grid.shape == SHAPE
 
 
-def test_what_a_sidecar_says_of_b_is_passed_on_in_words(tmp_path: Path) -> None:
+def test_what_a_sidecar_says_of_b_is_kept_beside_the_bval(tmp_path: Path) -> None:
     path = b1000(tmp_path)
     sidecar(path, DiffusionBValue=800.0)
-    assert any("DiffusionBValue 800" in note for note in read_study(b1000=path)["b1000"].notes)
+    assert read_study(b1000=path).scalars == {"sidecar_b_value": 800}
+    (tmp_path / "x_b1000.bval").write_text("1000")
+    assert read_study(b1000=path).scalars == {"sidecar_b_value": 800, "b_value": 1000}
+
+
+@pytest.mark.parametrize("said", [{}, {"DiffusionBValue": 0}, {"DiffusionBValue": "many"}])
+def test_a_sidecar_without_b_says_none(tmp_path: Path, said: dict[str, Any]) -> None:
+    path = b1000(tmp_path)
+    sidecar(path, **said)
+    assert not read_study(b1000=path).scalars
 
 
 def test_a_sidecar_that_cannot_be_read_is_said(tmp_path: Path) -> None:

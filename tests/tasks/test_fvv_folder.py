@@ -72,7 +72,7 @@ def test_a_damaged_image_is_a_problem_of_its_patient_alone(tmp_path: Path) -> No
     (tmp_path / "p" / "b1000.nii.gz").write_bytes(b"no image")
     put(tmp_path / "whole", "b0", "b1000")
     found = find_patients(tmp_path)
-    assert "b1000.nii.gz can't be read as NIfTI" in found["p"].problem and not found["whole"].problem
+    assert "b1000.nii.gz is not a NIfTI file" in found["p"].problem and not found["whole"].problem
 
 
 def test_folders_without_diffusion_are_no_patients(tmp_path: Path) -> None:

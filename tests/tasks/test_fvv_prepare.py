@@ -261,6 +261,30 @@ def test_an_assumed_b_value_is_said(ball: Study) -> None:
     assert "the method was made for 1000" in notes({"b_value": 800.0}, {})
 
 
+def told_of_sidecar(study: Study, scalars: dict[str, float], b: float | None = None) -> str:
+    notes = pair_of(Study(study.volumes, scalars=scalars), {"b_value": b}).notes
+    return " ".join(note for note in notes if "DiffusionBValue" in note)
+
+
+def test_a_sidecar_that_names_another_b_is_told(ball: Study) -> None:
+    said = "says DiffusionBValue 800 s/mm², and 1000 was used. If the JSON is right, give --b-value 800."
+    assert said in told_of_sidecar(ball, {"sidecar_b_value": 800.0})
+    assert said in told_of_sidecar(ball, {"sidecar_b_value": 800.0, "b_value": 1000.0})
+    assert "1100 was used" in told_of_sidecar(ball, {"sidecar_b_value": 800.0}, 1100.0)
+    assert "give an image of b 800 to 1200 instead" in told_of_sidecar(ball, {"sidecar_b_value": 3000.0})
+    assert not told_of_sidecar(ball, {"sidecar_b_value": 800.0}, 800.0)
+    assert not told_of_sidecar(ball, {"sidecar_b_value": 800.0, "b_value": 800.0})
+    assert not told_of_sidecar(ball, {})
+
+
+def test_of_a_b0_that_is_made_the_sidecar_says_more(ball: Study) -> None:
+    with_map = with_adc(ball, 1.0)
+    made = Study({role: with_map.volumes[role] for role in ("b1000", "adc")})
+    told = "1000 was used, for the b0 made of the ADC too."
+    assert told in told_of_sidecar(made, {"sidecar_b_value": 800.0})
+    assert told not in told_of_sidecar(with_map, {"sidecar_b_value": 800.0})
+
+
 def test_two_slices_are_too_few(ball: Study) -> None:
     grid = Grid((52, 56, 2), ball["b0"].grid.affine)
     cut = {role: Volume(image.data[:, :, :2], grid, role=role) for role, image in ball.volumes.items()}

@@ -71,6 +71,34 @@ def test_patients_of_one_kind_have_no_auc() -> None:
     assert "auc" not in measured([(maps(50, 0), maps(50, 0))])
 
 
+def test_calibration_is_that_of_all_voxels_in_the_masks() -> None:
+    """Infarct promised 0.8 where a half is true in one patient and all in another, as large: 0.75 came true."""
+    measures = PublishedMeasures()
+    true = [maps(0, 200), maps(0, 400)]
+    found = np.zeros((3, *SHAPE))
+    found[0], found[1] = 1, 0.8
+    counts = [measures.of_case(found, case(one)) for one in true]
+    measured_ = measures.of_all(counts)
+    assert measured_["ece_brain"] == measured_["ece_flairvisible"] == 0
+    assert measured_["ece_lesion"] == pytest.approx(0.8 - 0.75)
+    rows = [row for row in measures.tables(counts)["calibration"] if row["output"] == "lesion"]
+    assert [(row["from"], row["to"]) for row in rows] == [(k / 10, (k + 1) / 10) for k in range(10)]
+    full = [row for row in rows if row["voxels"]]
+    assert len(full) == 1 and full[0]["voxels"] == 2 * 400 * 4
+    assert (full[0]["promised"], full[0]["observed"]) == pytest.approx((0.8, 0.75))
+
+
+def test_voxels_outside_the_mask_are_not_judged() -> None:
+    target, found = maps(0, 200), np.zeros((3, *SHAPE))
+    found[1] = 0.3
+    whole = case(target)
+    half = Case(whole.image, target, np.moveaxis(np.indices(SHAPE), 0, -1)[..., 2] < 2, "01", SPACING)
+    target[1, :, :, 2:] = 0
+    measures = PublishedMeasures()
+    assert measures.of_case(found, half).promises[1].count.sum() == 800
+    assert measures.of_all([measures.of_case(found, half)])["ece_lesion"] == pytest.approx(0.2)
+
+
 def test_kappa_of_a_known_table() -> None:
     """Cohen's two by two: 20 and 15 agreed, 5 and 10 not; observed 0.7, by chance 0.5."""
     one = [1] * 25 + [0] * 25

@@ -200,7 +200,8 @@ def test_the_synthesis_is_the_first_picture(done: Path) -> None:
     figures = read_derivatives(done).figures
     assert figures[0].name == "synthesis" and {figure.section for figure in figures[:2]} == {"result"}
     page = (done / "report.html").read_text(encoding="utf-8")
-    assert page.index("Synthesis in the published layout") < page.index('id="lesions"')
+    decision, map_, numbers = (page.index(text) for text in ('class="answer"', "Synthesis in the", 'id="numbers"'))
+    assert decision < page.index("<img") < map_ < numbers
 
 
 def test_methods_name_what_is_dropped(done: Path) -> None:
@@ -240,6 +241,22 @@ def test_a_bval_beside_the_b1000_is_used(tmp_path: Path, bundle: Path, capsys: p
     found = read_derivatives(tmp_path / "out")
     assert found.provenance["options"]["b_value"] == 800
     assert found.measurements["lesion_adc"].value == pytest.approx(0.35 * 1000 / 800, abs=0.06)
+
+
+def test_the_report_tells_that_the_sidecar_names_another_b(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    b0, b1000 = write_pair(tmp_path)
+    (tmp_path / "b1000.json").write_text('{"DiffusionBValue": 900.0}')
+    given = ("--b0", b0, "--b1000", b1000, "--bundle", bundle, "-o", tmp_path / "out")
+    told = "The JSON beside the b1000 says DiffusionBValue 900 s/mm², and 1000 was used"
+    assert run(*given) == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert told in capsys.readouterr().out and told in page
+    assert run(*given, "--b-value", "900") == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "DiffusionBValue" not in capsys.readouterr().out and "DiffusionBValue" not in page
+    assert read_derivatives(tmp_path / "out").provenance["options"]["b_value"] == 900
 
 
 def test_a_second_run_replaces_the_first(done: Path, bundle: Path) -> None:

@@ -30,7 +30,8 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
         Is made. ``onnx``: a bundle with ONNX members; ``openvino``: ``member_0.xml``, ``member_0.bin``… and the
         manifest of the bundle they were made of.
     shape
-        Voxels (I, J, K); the bundle's window or grid when None.
+        Voxels (I, J, K); the bundle's window or grid when None. Of a network that finds a slice from a stack, K are the
+        slices of the stack; ONNX then takes any number of stacks (N, C, K, I, J) at once, OpenVINO one.
 
     Raises
     ------
@@ -47,7 +48,8 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     spatial = shape or manifest.window.shape or manifest.shape
     if spatial is None:
         raise BadInputError(f"{bundle.name} takes images of any size; give one with --shape, as --shape 96 96 96.")
-    whole = (1, len(manifest.channels), *spatial)
+    stacks = manifest.window.mode == "slices"
+    whole = (1, len(manifest.channels), *((spatial[2], *spatial[:2]) if stacks else spatial))
     _check_size(bundle, whole)
     if format_ == "openvino":
         return _as_openvino(bundle, folder, whole)
@@ -62,7 +64,7 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
         precision=(),
         peculiarities=(*manifest.peculiarities, f"Exported from the bundle {bundle.digest} for images of one size."),
     )
-    graphs = (onnx_graph(bundle, member, whole) for member in range(len(manifest.members)))
+    graphs = (onnx_graph(bundle, member, whole, any_count=stacks) for member in range(len(manifest.members)))
     return write_bundle(folder, described, graphs, card=bundle.card or None).folder
 
 

@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 OPSET = 18  # of 2022; every later runtime reads it
 
 
-def onnx_graph(bundle: Bundle, member: int, shape: tuple[int, ...]) -> bytes:
-    """Give one member as ONNX: input ``image`` (N, C, I, J, K) of one shape, output ``logits``, numbers unrounded."""
+def onnx_graph(bundle: Bundle, member: int, shape: tuple[int, ...], *, any_count: bool = False) -> bytes:
+    """One member as ONNX: input ``image``, output ``logits``, numbers unrounded.
+
+    Parameters
+    ----------
+    bundle
+        Holds weights of a network of willis.
+    member
+        Index into its members.
+    shape
+        Of the input: (N, C, I, J, K), or (N, C, K, I, J) for a network that finds the middle of K slices.
+    any_count
+        Whether N may be another in each call.
+    """
     with tempfile.TemporaryDirectory() as made, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns of itself and of sizes that are constant here on purpose
         path = Path(made) / "network.onnx"
@@ -29,6 +41,7 @@ def onnx_graph(bundle: Bundle, member: int, shape: tuple[int, ...]) -> bytes:
             input_names=["image"],
             output_names=["logits"],
             opset_version=OPSET,
+            dynamic_axes={"image": {0: "count"}, "logits": {0: "count"}} if any_count else None,
             dynamo=False,
         )
         return path.read_bytes()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from willis.errors import BadInputError
+from willis.io.beside import SIDECAR, read_sidecar, with_ending
 from willis.io.nifti import SPACE_CODE, packed
 from willis.io.nifti_file import SINGLE_FILE_OFFSET, SINGLE_FILE_SUFFIXES, NiftiFile, open_nifti, voxel_array
 from willis.io.nifti_geometry import NO_SHEAR_DEG, read_grid, shear_deg
@@ -86,7 +85,7 @@ def write_series(series: Series, path: Path | str) -> Path:
     finally:
         part.unlink(missing_ok=True)
     if series.times_s is not None:
-        write_json({"VolumeTiming": [round(float(t), 4) for t in series.times_s]}, sidecar_of(path))
+        write_json({"VolumeTiming": [round(float(t), 4) for t in series.times_s]}, with_ending(path, SIDECAR))
     return path
 
 
@@ -107,15 +106,10 @@ def read_times(path: Path | str) -> FloatArray:
         ) from None
 
 
-def sidecar_of(path: Path) -> Path:
-    """The JSON file that belongs to a NIfTI file."""
-    return path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-
-
 def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, ...]]:
     count = file.shape[3]
     frames = np.arange(count, dtype=np.float64)
-    said = _sidecar(path)
+    said, sidecar = read_sidecar(path), with_ending(path, SIDECAR)
     if isinstance(said.get("VolumeTiming"), list):
         try:
             times = np.array(said["VolumeTiming"], dtype=np.float64)
@@ -123,11 +117,11 @@ def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, .
             times = np.array([np.nan])
         if not np.isfinite(times).all():
             raise BadInputError(
-                f"{sidecar_of(path)} holds what is no number in VolumeTiming; allowed is one time in s for each frame. "
+                f"{sidecar} holds what is no number in VolumeTiming; allowed is one time in s for each frame. "
                 "Mend it or leave it out."
             )
         if times.shape != (count,):
-            raise BadInputError(f"{sidecar_of(path)} gives {times.size} times; {path.name} holds {count} frames.")
+            raise BadInputError(f"{sidecar} gives {times.size} times; {path.name} holds {count} frames.")
         return np.asarray(times - times[0]), ()
     if isinstance(said.get("RepetitionTime"), int | float) and said["RepetitionTime"] > 0:
         return frames * float(said["RepetitionTime"]), ()
@@ -138,17 +132,6 @@ def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, .
     if step * unit > LONGEST_STEP_S:
         return frames * step * 1e-3, (f"The header's step of {step:g} was read as ms.",)
     return frames * step * unit, (f"Times are the header's: a frame every {step * unit:g} s.",)
-
-
-def _sidecar(path: Path) -> dict[str, Any]:
-    beside = sidecar_of(path)
-    if not beside.is_file():
-        return {}
-    try:
-        said = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{beside} can't be read as JSON: {error}.") from None
-    return said if isinstance(said, dict) else {}
 
 
 def _step(times_s: FloatArray | None) -> float:

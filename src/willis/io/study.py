@@ -10,11 +10,13 @@ from typing import Literal
 import numpy as np
 
 from willis.errors import BadInputError
+from willis.io.bvals import b_beside
 from willis.io.dicom.series import read_series, sha256_of_series
-from willis.io.diffusion import b_beside, check_sidecar, read_dwi
+from willis.io.diffusion import read_dwi
 from willis.io.nifti import read_nifti, sha256_of
 from willis.io.nifti_series import read_series as read_nifti_series
 from willis.io.pictures import is_colour, read_colour_map, read_grey, sha256_of_pictures
+from willis.io.weighting import check_weighted
 from willis.study import Source, Study
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
@@ -57,7 +59,8 @@ def read_study(
     **paths
         File by role: ``t1="t1.nii.gz", flair="flair.nii.gz"``, or the folder of one DICOM series; None is left out.
         ``dwi``, a 4D file with its .bval beside it, becomes ``b0`` and ``b1000``; the .bval beside a ``b1000`` gives
-        the scalar ``b_value``; a name that ends in ``_mask`` is a mask of the role before it.
+        the scalar ``b_value``, the JSON ``sidecar_b_value``; a name that ends in ``_mask`` is a mask of the role
+        before it.
 
     Raises
     ------
@@ -98,10 +101,12 @@ def read_study(
             volumes[mask] = _as_mask(read_nifti(path, mask, allow_empty=True))
             files[mask] = files.pop(role)
         elif role == WEIGHTED_ROLE:
-            notes = check_sidecar(path)
+            said_b, notes = check_weighted(path)
             volumes[role] = read_nifti(path, role, index=index.get(role)).noted(*notes)
             if (b := b_beside(path, index.get(role))) is not None:
                 clinical.setdefault("b_value", b)
+            if said_b is not None:
+                clinical.setdefault("sidecar_b_value", said_b)
         else:
             volumes[role] = read_nifti(path, role, index=index.get(role))
     if brain_mask is not None:

@@ -234,6 +234,11 @@ class ScheduleSettings(Settings):
         Of ``cyclic``.
     patience, factor
         Of ``plateau``: validations without progress before the rate is multiplied by the factor.
+    monitor, monitor_mode
+        Of ``plateau``: which figure of the validation it follows, and whether more or less is better; without one, that
+        of ``[training]``, and its mode.
+    threshold, cooldown
+        Of ``plateau``: what a figure must gain to be progress, and validations after a lower rate that don't count.
     """
 
     name: Literal["constant", "poly", "cosine", "plateau", "cyclic"] = "cosine"
@@ -243,6 +248,10 @@ class ScheduleSettings(Settings):
     cycles: int = Field(5, ge=1)
     patience: int = Field(5, ge=1)
     factor: float = Field(0.5, gt=0, lt=1)
+    monitor: str = ""
+    monitor_mode: Literal["max", "min"] = "min"
+    threshold: float = Field(0.0, ge=0)
+    cooldown: int = Field(0, ge=0)
 
 
 class TrainingSettings(Settings):
@@ -272,7 +281,8 @@ class TrainingSettings(Settings):
     record_patches
         Write case, place and augmentation of every patch to ``patches.jsonl`` (about 1 kB a patch).
     monitor, monitor_mode
-        Which figure of the validation chooses the best weights, and whether more or less is better.
+        Which figure of the validation chooses the best weights, and whether more or less is better; ``loss``, the
+        recipe's own on whole cases, is measured only where it is named here or in ``[schedule]``.
     patience
         Validations without progress before the run ends early; 0: never.
     threads

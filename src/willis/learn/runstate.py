@@ -18,10 +18,13 @@ class RunState:
         Steps done.
     best, best_step
         Best value of the monitored figure and the step after which it was measured.
-    stale, plateau_stale
-        Validations since then, and since the plateau schedule last lowered the rate.
+    stale
+        Validations since then.
     plateau_factor
-        That schedule's factor of the rate.
+        The plateau schedule's factor of the rate.
+    plateau_best, plateau_stale, plateau_cooldown
+        Best value of the figure that this schedule follows, validations without progress since then or since the rate
+        was lowered, and how many don't count yet.
     seconds
         Time spent in steps, over all resumptions.
     reason
@@ -34,8 +37,10 @@ class RunState:
     best: float | None = None
     best_step: int = 0
     stale: int = 0
-    plateau_stale: int = 0
     plateau_factor: float = 1.0
+    plateau_best: float | None = None
+    plateau_stale: int = 0
+    plateau_cooldown: int = 0
     seconds: float = 0.0
     reason: str = ""
     snapshots: list[int] = field(default_factory=list)

@@ -19,6 +19,7 @@ from willis.learn.case import CaseSource
 from willis.learn.checkpoint import load_state, save_state
 from willis.learn.distributed import World, join_world
 from willis.learn.learner import Learner
+from willis.learn.plateau import follow_plateau
 from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
 from willis.learn.runlog import RunLog
@@ -180,24 +181,19 @@ class _Run:
     def _judge(self, figures: Mapping[str, float]) -> None:
         """Keep the best weights, count stale validations, lower the rate on a plateau."""
         training, schedule, state = self.recipe.training, self.recipe.schedule, self.state
-        if training.monitor not in figures:
-            raise BadInputError(
-                f"training.monitor is {training.monitor!r}, which the validation doesn't measure; "
-                f"it measures {', '.join(figures)}."
-            )
-        value = figures[training.monitor]
+        value = _measured(figures, "training.monitor", training.monitor)
+        if schedule.name == "plateau":
+            watched = _measured(figures, "schedule.monitor", schedule.monitor) if schedule.monitor else value
+            mode = schedule.monitor_mode if schedule.monitor else training.monitor_mode
+            follow_plateau(schedule, state, watched, less_is_better=mode == "min")
+            self.learner.plateau_factor = state.plateau_factor
         sign = 1 if training.monitor_mode == "max" else -1
         if state.best is None or sign * value > sign * state.best:
-            state.best, state.best_step, state.stale, state.plateau_stale = value, state.step, 0, 0
+            state.best, state.best_step, state.stale = value, state.step, 0
             if self.world.leads:
                 save_state(self.folder / BEST_FILE, self.learner.weights(), {"step": state.step, "value": value})
             return
         state.stale += 1
-        state.plateau_stale += 1
-        if schedule.name == "plateau" and state.plateau_stale >= schedule.patience:
-            state.plateau_factor = max(schedule.floor, state.plateau_factor * schedule.factor)
-            state.plateau_stale = 0
-            self.learner.plateau_factor = state.plateau_factor
 
     def _reason(self) -> str:
         training = self.recipe.training
@@ -233,6 +229,15 @@ class _Run:
             paths = [self.folder / f"snapshot-{step}.safetensors" for step in self.state.snapshots]
             return tuple(load_state(path)[0] for path in paths)
         return (self.learner.weights(),)
+
+
+def _measured(figures: Mapping[str, float], setting: str, name: str) -> float:
+    """The figure of a validation that a setting of the recipe names."""
+    if name not in figures:
+        raise BadInputError(
+            f"{setting} is {name!r}, which the validation doesn't measure; it measures {', '.join(figures)}."
+        )
+    return figures[name]
 
 
 def _check(recipe: Recipe, world: World) -> None:

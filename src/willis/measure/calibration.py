@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -92,6 +93,26 @@ def reliability(
         promised = np.bincount(held, weights=p, minlength=edges.size - 1) / count
         observed = np.bincount(held, weights=y, minlength=edges.size - 1) / count
     return Reliability(edges, count, promised, observed)
+
+
+def pool_reliability(parts: Sequence[Reliability]) -> Reliability:
+    """Reliability of the values of several, of one number of bins of equal width, taken together.
+
+    Raises
+    ------
+    BadInputError
+        When there is none, or their bins differ.
+    """
+    if not parts or any(not np.array_equal(part.edges, parts[0].edges) for part in parts):
+        raise BadInputError("reliabilities can be pooled when there are some and all have the same bins.")
+    counts = np.array([part.count for part in parts])
+    total = counts.sum(axis=0)
+
+    def mean(values: Sequence[Floats]) -> Floats:
+        sums = (np.where(counts > 0, np.array(values), 0.0) * counts).sum(axis=0)
+        return np.asarray(np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0))
+
+    return Reliability(parts[0].edges, total, mean([p.promised for p in parts]), mean([p.observed for p in parts]))
 
 
 def brier_score(probability: npt.ArrayLike, labels: npt.ArrayLike) -> float:

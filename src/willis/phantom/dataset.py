@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from willis import __version__
 from willis.errors import BadInputError
@@ -22,9 +23,11 @@ ABOUT = "Simulated patients with known truth, made by willis. No person's images
 
 def write_patients(
     task: str, out: Path | str, *, count: int, seed: int, anatomies: Sequence[Anatomy] | None = None,
-    contrast: str = "physics", progress: Callable[[float, str], None] | None = None,
+    contrast: str = "physics", progress: Callable[[float, str], None] | None = None, **options: Any,
 ) -> Path:  # fmt: skip
     """Write ``count`` patients; the folder appears only when all are in it. One seed always gives the same bytes.
+
+    ``options`` are the kind's own, see its maker.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def write_patients(
         for index in range(count):
             if progress is not None:
                 progress(index / count, f"patient {index + 1} of {count}")
-            patient = make_patient(task, seed, index, anatomies, contrast=contrast)
+            patient = make_patient(task, seed, index, anatomies, contrast=contrast, **options)
             write_patient(patient, kind, staging)
             rows.append(patient.row)
             people.append({"participant_id": patient.study.prefix, **patient.study.scalars})

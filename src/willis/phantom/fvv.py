@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +48,7 @@ def fvv_patient(
     contrast: str,
     hours: float | None = None,
     pattern: str | None = None,
+    traced: Sequence[Path] = (),
 ) -> Patient:
     """Draw one patient.
 
@@ -60,11 +63,13 @@ def fvv_patient(
         Since onset; drawn when None.
     pattern
         One of :data:`willis.phantom.acute.PATTERNS` or ``none``; drawn when None.
+    traced
+        Masks of real infarcts in MNI space, as :func:`willis.phantom.acute.draw_acute` takes them.
     """
     pose = draw_pose(rng, middle_mm=(0.0, 0.0, BRAIN_ABOVE_MIDDLE_MM))
     head = draw_head(rng, anatomy, pose, HEAD_SHAPE, 1.0, distances=False)
     base = scanner_grid("RAS", HEAD_SHAPE, (1.0, 1.0, 1.0), rng.uniform(-15, 15, 3))
-    acute = draw_acute(rng, head.codes, 1.0, hours=hours, pattern=pattern)
+    acute = draw_acute(rng, head.codes, 1.0, hours=hours, pattern=pattern, traced=traced)
     old = draw_lesions(rng, measured_scene(head))
     tissue, strength = draw_person(rng)
     scene = draw_scene(rng, head.codes, acute, old, tissue, strength, with_flair=True)

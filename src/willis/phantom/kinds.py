@@ -33,6 +33,8 @@ class PhantomKind:
         What the README of a folder of such patients says of its files.
     contrasts
         Ways to draw the tissues' values, the default first.
+    takes_traced
+        Whether the maker takes ``traced``, files of lesions traced on scans and warped to MNI space, as shapes.
     """
 
     title: str
@@ -42,6 +44,7 @@ class PhantomKind:
     truth: Mapping[str, str]
     about: str
     contrasts: tuple[str, ...] = ("physics",)
+    takes_traced: bool = False
 
     def make(self) -> PatientMaker:
         """The maker."""
@@ -68,6 +71,7 @@ DWI's grid as distorted as the images are (space-dwi), and on the FLAIR's (space
 flair_visibility_volume_ml is the part of the infarct whose FLAIR signal is at least 1.15 times that of normal tissue,
 mismatch whether it is below 0.5 ml (n/a without an infarct).
 """,
+        takes_traced=True,
     ),
     "wmh": PhantomKind(
         title="patients with white matter hyperintensities: T1 and FLAIR as a scanner gives them",

@@ -46,7 +46,10 @@ class Section:
 
 
 def plan(findings: Findings) -> list[Section]:
-    """All sections that a report of these findings may have, in order."""
+    """All sections that a report of these findings may have, in order.
+
+    A decision is followed by the pictures that it rests on, before any number; without one, numbers come first.
+    """
     tables = [
         Section(f"table-{number}", title_of(name), "table.html", partial(table, name=name))
         for number, name in enumerate(findings.tables, start=1)
@@ -57,9 +60,10 @@ def plan(findings: Findings) -> list[Section]:
         Section(f"pictures-{number}", title_of(name), "figures.html", partial(figures, name=name))
         for number, name in enumerate(further, start=1)
     ]
+    shown = Section("result", "Pictures", "figures.html", partial(figures, name="result"))
+    measured = Section("numbers", "Measurements", "numbers.html", numbers)
     return [
-        Section("numbers", "Measurements", "numbers.html", numbers),
-        Section("result", "Pictures", "figures.html", partial(figures, name="result")),
+        *((shown, measured) if findings.decision else (measured, shown)),
         *tables,
         Section("lesions", "Lesions", "lesions.html", lesions),
         *pictures,

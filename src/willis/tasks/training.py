@@ -67,7 +67,13 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
             own = getattr(data, "validation_measures", None)
             activation = str(recipe.bundle.manifest.get("activation", recipe.loss.activation))
             judge = make_validation(
-                cases, fields["outputs"], window, own=own() if own else None, activation=activation, folder=folder
+                cases,
+                fields["outputs"],
+                window,
+                own=own() if own else None,
+                activation=activation,
+                folder=folder,
+                loss=recipe.loss if "loss" in (recipe.training.monitor, recipe.schedule.monitor) else None,
             )
             judges.append(judge if cases else lambda _network: {})
         return judges[0](network)

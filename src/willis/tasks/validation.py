@@ -23,6 +23,8 @@ from willis.models.manifest import Window
 if TYPE_CHECKING:
     from torch import nn
 
+    from willis.learn.recipe import LossSettings
+
 
 class OwnMeasures(Protocol):
     """What a task measures beyond Dice: something of each case, and numbers of all of them."""
@@ -53,6 +55,7 @@ def make_validation(
     own: OwnMeasures | None = None,
     activation: str = "sigmoid",
     folder: Path | None = None,
+    loss: LossSettings | None = None,
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A function that gives the mean Dice of each output, and ``dice``, that of the first one.
 
@@ -74,6 +77,8 @@ def make_validation(
         ``sigmoid`` or ``softmax``, as the bundle will have it.
     folder
         Where the task's own tables are written, those of the last validation: ``validation-NAME.tsv``.
+    loss
+        That of the recipe, when ``loss``, its mean over cases, is wanted too.
     """
 
     def validate(network: nn.Module) -> dict[str, float]:
@@ -82,14 +87,19 @@ def make_validation(
         engine = TorchEngine(network, precision="bfloat16")
         if getattr(network, "one_answer", False):
             return scan_measures([scan_logit(engine, case) for case in cases], cases, threshold, folder)
-        scores, counts = [], []
+        scores, counts, losses = [], [], []
         for case in cases:
-            found = case_probabilities(engine, case, window, activation)
+            logits = _logits(engine, case, window)
+            found = _masked(logits, case, activation)
+            if loss is not None:
+                losses.append(case_loss(loss, logits, case, by_slice=window.mode == "slices"))
             scores.append(dices(found, case, threshold))
             if own is not None:
                 counts.append(own.of_case(found, case))
         mean = np.mean(scores, axis=0)
         named = {"dice": float(mean[0])} | {f"dice_{name}": float(m) for name, m in zip(outputs, mean, strict=True)}
+        if losses:
+            named["loss"] = float(np.mean(losses))
         if isinstance(own, OwnTables) and folder is not None:
             for name, rows in own.tables(counts).items():
                 write_table(rows, folder / f"validation-{name}.tsv")
@@ -109,7 +119,33 @@ def case_probabilities(
     engine: Engine, case: Case, window: Window, activation: str = "sigmoid"
 ) -> npt.NDArray[np.float32]:
     """(L, I, J, K) of one case, 0 outside its mask."""
-    return np.asarray(probabilities(_logits(engine, case, window), activation) * case.mask)
+    return _masked(_logits(engine, case, window), case, activation)
+
+
+def _masked(logits: npt.NDArray[np.float32], case: Case, activation: str) -> npt.NDArray[np.float32]:
+    return np.asarray(probabilities(logits, activation) * case.mask)
+
+
+def case_loss(settings: LossSettings, logits: npt.NDArray[np.float32], case: Case, *, by_slice: bool = False) -> float:
+    """A recipe's loss on one case as a whole.
+
+    Parameters
+    ----------
+    settings
+        ``[loss]`` of the recipe.
+    logits
+        (L, I, J, K).
+    by_slice
+        Whether each slice along K is a sample of its own, as a network trained on slices has them.
+    """
+    import torch
+
+    from willis.learn.losses import Loss
+
+    whole = (logits, np.asarray(case.target), np.asarray(case.mask)[None])
+    samples = [np.moveaxis(a, 3, 0)[..., None] if by_slice else a[None] for a in whole]
+    total, _ = Loss(settings)(*(torch.from_numpy(np.ascontiguousarray(a)) for a in samples))
+    return float(total)
 
 
 def scan_logit(engine: Engine, case: Case) -> float:

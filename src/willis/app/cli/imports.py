@@ -153,6 +153,7 @@ def fvv(
     folder: Path,
     *,
     output: Output = None,
+    half: Half = False,
     replace: Replace = False,
 ) -> None:
     """Import the published FVV models of DWI-FLAIR mismatch: ten ONNX graphs or ten PyTorch checkpoints.
@@ -166,7 +167,7 @@ def fvv(
     """
     from willis.models.importers.fvv import import_fvv
 
-    print_imported(import_fvv(folder, output, replace=replace))
+    print_imported(import_fvv(folder, output, half=half, replace=replace))
 
 
 @imports.command

@@ -31,6 +31,16 @@ _ARGUMENTS: tuple[tuple[str, Any, Any, Parameter], ...] = (
 )
 
 
+_INFARCTS = (
+    "infarcts",
+    Path | None,
+    None,
+    Parameter(
+        help="Folder of traced infarcts, NIfTI masks in MNI space: about half of the infarcts are then of these."
+    ),
+)
+
+
 def make_app() -> App:
     """The verb with one sub-command for each kind of phantom."""
     verb = App(name="phantom", help="Make simulated patients with known truth.")
@@ -49,6 +59,8 @@ def make_command(name: str, kind: PhantomKind) -> Callable[..., None]:
     if len(kind.contrasts) > 1:
         choices: Any = Literal[kind.contrasts]
         arguments.append(("contrast", choices, kind.contrasts[0], Parameter(help=_CONTRAST_HELP)))
+    if kind.takes_traced:
+        arguments.append(_INFARCTS)
     command.__signature__ = Signature(  # type: ignore[attr-defined]
         [
             Argument(argument, Argument.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, about])
@@ -61,16 +73,21 @@ def make_command(name: str, kind: PhantomKind) -> Callable[..., None]:
 
 
 def make(
-    task: str, *, output: Path, contrast: str, count: int = 1, seed: int = 0, anatomies: Path | None = None
-) -> None:
+    task: str, *, output: Path, contrast: str, count: int = 1, seed: int = 0, anatomies: Path | None = None,
+    infarcts: Path | None = None,
+) -> None:  # fmt: skip
     """Write the patients and say where they are."""
     from willis.app.cli.progress import ProgressReport
     from willis.phantom.anatomy import read_anatomies
     from willis.phantom.dataset import write_patients
+    from willis.phantom.traced import find_traced
 
+    options = {"traced": find_traced(infarcts)} if infarcts is not None else {}
     heads = read_anatomies(anatomies) if anatomies is not None else None
     with ProgressReport() as progress:
-        write_patients(task, output, count=count, seed=seed, anatomies=heads, contrast=contrast, progress=progress)
+        write_patients(
+            task, output, count=count, seed=seed, anatomies=heads, contrast=contrast, progress=progress, **options
+        )
     print(f"{count} patient{'s' if count > 1 else ''}: {output}\nTrue volumes: {output / 'truth.tsv'}")
 
 

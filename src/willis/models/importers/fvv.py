@@ -33,7 +33,7 @@ GRAPH_INPUT, GRAPH_OUTPUT = "modelInput", "modelOutput"
 _NUMBER = re.compile(r"(\d+)\D*$")
 
 
-def import_fvv(folder: Path, out: Path | None = None, *, replace: bool = False) -> Bundle:
+def import_fvv(folder: Path, out: Path | None = None, *, half: bool = False, replace: bool = False) -> Bundle:
     """Make one bundle of the published files.
 
     Parameters
@@ -42,6 +42,8 @@ def import_fvv(folder: Path, out: Path | None = None, *, replace: bool = False) 
         Holds ``model1.onnx`` to ``model10.onnx``, or as many ``.pth``.
     out
         The bundle's folder; in the user's store under its own name when not given.
+    half
+        Store the checkpoints' kernels as float16; logits then differ. Graphs are stored as they are.
     replace
         Whether a bundle of this name may be replaced.
 
@@ -61,6 +63,7 @@ def import_fvv(folder: Path, out: Path | None = None, *, replace: bool = False) 
         out if out is not None else user_folder() / manifest.name,
         manifest,
         members,
+        half=half,
         card=render_card(manifest),
         replace=replace,
     )

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
-from willis.io.diffusion import has_bval, volume_count
+from willis.io.beside import stem_of
+from willis.io.bvals import has_bval
+from willis.io.diffusion import volume_count
+from willis.io.nifti_file import SINGLE_FILE_SUFFIXES
 
-SUFFIXES = (".nii.gz", ".nii")
 B0_ENDS = ("b0", "B0")
 B1000_ENDS = ("b1000", "B1000", "DWI")  # *DWI is the published name of a b1000
 ADC_ENDS = ("adc", "ADC")
@@ -135,30 +137,26 @@ def _several(paths: Sequence[Path], kind: str) -> str:
 
 
 def _is_dwi(path: Path) -> bool:
-    return _stem(path) == "dwi" or _stem(path).endswith("_dwi")
+    return stem_of(path) == "dwi" or stem_of(path).endswith("_dwi")
 
 
 def _is_weighted(path: Path) -> bool:
     """Whether a name is that of a b1000, as published or as ISLES'22 has it."""
-    return _is_dwi(path) or _stem(path).endswith(B1000_ENDS)
+    return _is_dwi(path) or stem_of(path).endswith(B1000_ENDS)
 
 
 def _niftis(folder: Path) -> list[Path]:
     files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.name.endswith(SUFFIXES))
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return sorted(path for path in files if path.name.endswith(SINGLE_FILE_SUFFIXES))
 
 
 def _ending(folder: Path, ends: Sequence[str]) -> list[Path]:
     """The files whose names, or BIDS ``acq-`` labels, have the first of some ends that any has."""
     for end in ends:
-        if found := [path for path in _niftis(folder) if _stem(path).removesuffix("_dwi").endswith(end)]:
+        if found := [path for path in _niftis(folder) if stem_of(path).removesuffix("_dwi").endswith(end)]:
             return found
     return []
 
 
 def _named(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((path for path in _niftis(folder) if _stem(path) in names), None)
+    return next((path for path in _niftis(folder) if stem_of(path) in names), None)

@@ -21,9 +21,10 @@ from willis.image.intensity import scale_zscore
 from willis.image.register import Registration, register_rigid
 from willis.models.manifest import Manifest
 from willis.study import Study
+from willis.tasks.fvv.b_value import b_value, told_b
 from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_adc, check_pair
-from willis.tasks.fvv.spec import B_RANGE
 from willis.tasks.prepared import Prepared
+from willis.volume.band_limited import resample_band_limited
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient, reorient_grid
 from willis.volume.resample import resample_to
@@ -33,7 +34,6 @@ PUBLISHED_AXES = "LAS"  # order and sense of axes that dcm2niix gives axial slic
 PUBLISHED_PASSES = 4  # medians before Otsu's threshold
 LATTICE_PASSES = 1  # on a coarser lattice, whose voxels are means already
 LEAST_SLICES = 3
-DEFAULT_B = 1000.0  # s/mm²
 SMALL_MAXIMUM = 50.0  # of a b1000 that was scaled down: there "below 1 is air" would cut into the brain
 COMMON_MAXIMUM = 1000.0  # of a b1000 as scanners store it
 
@@ -129,22 +129,6 @@ def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
     )
 
 
-def b_value(study: Study, options: Mapping[str, Any]) -> float:
-    """B of the b1000, s/mm²: what was given, else what the .bval says, else 1000.
-
-    Raises
-    ------
-    BadInputError
-        When it is outside 800 to 1200.
-    """
-    known = (options.get("b_value"), study.scalars.get("b_value"))
-    b = next((float(value) for value in known if value is not None), DEFAULT_B)
-    low, high = B_RANGE
-    if not low <= b <= high:
-        raise BadInputError(f"the b value is {b:g} s/mm²; allowed is {low:g} to {high:g}.")
-    return b
-
-
 def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
     """The images that belong together, on the b1000's own grid.
 
@@ -167,7 +151,7 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
             f"the b1000 has {min(b1000.grid.shape)} slices; at least {LEAST_SLICES} are needed. Give the whole scan."
         )
     notes = [f"{role}: {note}" for role, image in study.volumes.items() for note in image.notes]
-    notes += _told_b(study, options, b)
+    notes += told_b(study, options, b)
     laid: dict[str, Volume] = {}
     registrations: dict[str, Registration] = {}
     for role in ("b0", "adc"):
@@ -188,21 +172,6 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
     return DwiPair(
         b1000, laid["b0"], adc, b, brain, rater, registrations, (*notes, *moved), "b0" in study and "adc" in study
     )
-
-
-def _told_b(study: Study, options: Mapping[str, Any], b: float) -> list[str]:
-    """Where the b value comes from, when a reader could doubt it."""
-    given, told = options.get("b_value"), study.scalars.get("b_value")
-    notes = []
-    if given is None and told is None:
-        notes.append(
-            f"No b value was given, nor a .bval beside the b1000: {b:g} s/mm² is assumed; --b-value says another."
-        )
-    elif given is not None and told is not None and float(given) != told:
-        notes.append(f"The .bval says {told:g} s/mm²; {b:g} was given, and is used.")
-    if b != DEFAULT_B:
-        notes.append(f"The b value is {b:g} s/mm²; the method was made for {DEFAULT_B:g}.")
-    return notes
 
 
 def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, Registration | None]:
@@ -272,10 +241,7 @@ def _published(pair: DwiPair) -> Prepared3:
 def _on_lattice(pair: DwiPair, spacing_mm: tuple[float, float, float]) -> Prepared3:
     """Both images at the bundle's spacing, axes nearest to RAS and not turned."""
     grid = lattice(pair.b1000.grid, spacing_mm)
-    images = [
-        resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", antialias=True).data
-        for image in (pair.b1000, pair.b0)
-    ]
+    images = [resample_band_limited(image, grid).data for image in (pair.b1000, pair.b0)]
     if pair.brain is not None:
         soft = resample_to(pair.brain.with_data((pair.brain.data > 0).astype(np.float32)), grid, "linear")
         return images, grid, soft.data >= 0.5
