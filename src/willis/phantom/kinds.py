@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -35,6 +35,8 @@ class PhantomKind:
         Ways to draw the tissues' values, the default first.
     takes_traced
         Whether the maker takes ``traced``, files of lesions traced on scans and warped to MNI space, as shapes.
+    choices
+        What else the maker takes, by name: what it is, and the values, the default first.
     """
 
     title: str
@@ -45,6 +47,7 @@ class PhantomKind:
     about: str
     contrasts: tuple[str, ...] = ("physics",)
     takes_traced: bool = False
+    choices: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
 
     def make(self) -> PatientMaker:
         """The maker."""
@@ -118,6 +121,12 @@ core, penumbra (without the core), brain, old infarct, and the maps behind the c
 is the delay after the arteries). Groups, sites and true volumes: truth.tsv. NIHSS, age (years) and sex (0 male,
 1 female): participants.tsv.
 """,
+        choices={
+            "residue": (
+                "The tissue's residue function, or one drawn for each patient.",
+                ("exponential", "box", "gamma", "drawn"),
+            )
+        },
     ),
     "chronic": PhantomKind(
         title="patients with a chronic stroke: a T1 as a scanner gives it",

@@ -61,6 +61,8 @@ def make_command(name: str, kind: PhantomKind) -> Callable[..., None]:
         arguments.append(("contrast", choices, kind.contrasts[0], Parameter(help=_CONTRAST_HELP)))
     if kind.takes_traced:
         arguments.append(_INFARCTS)
+    for option, (about, values) in kind.choices.items():
+        arguments.append((option, Literal[values], values[0], Parameter(help=about)))
     command.__signature__ = Signature(  # type: ignore[attr-defined]
         [
             Argument(argument, Argument.KEYWORD_ONLY, default=default, annotation=Annotated[annotation, about])
@@ -74,7 +76,7 @@ def make_command(name: str, kind: PhantomKind) -> Callable[..., None]:
 
 def make(
     task: str, *, output: Path, contrast: str, count: int = 1, seed: int = 0, anatomies: Path | None = None,
-    infarcts: Path | None = None,
+    infarcts: Path | None = None, **choices: str,
 ) -> None:  # fmt: skip
     """Write the patients and say where they are."""
     from willis.app.cli.progress import ProgressReport
@@ -82,7 +84,9 @@ def make(
     from willis.phantom.dataset import write_patients
     from willis.phantom.traced import find_traced
 
-    options = {"traced": find_traced(infarcts)} if infarcts is not None else {}
+    options: dict[str, Any] = dict(choices)
+    if infarcts is not None:
+        options["traced"] = find_traced(infarcts)
     heads = read_anatomies(anatomies) if anatomies is not None else None
     with ProgressReport() as progress:
         write_patients(
