@@ -1,5 +1,7 @@
-"""The default FVV bundle on a real DWI; figures for its card come from benchmarks/real_fvv.py."""
+"""The default FVV bundle on a real DWI, whose figures come from benchmarks/real_fvv.py, and the published preparing."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,10 @@ from willis.findings import Findings
 from willis.image.components import component_sizes, label_components
 from willis.io.nifti import read_nifti
 from willis.measure.overlap import dice
+from willis.study import Study
+from willis.tasks.fvv.dataset import FvvData
+from willis.tasks.fvv.prepare import pair_of, prepare
+from willis.tasks.fvv.spec import SPEC
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -33,3 +39,22 @@ def test_the_infarct_is_found_where_the_rater_saw_it(found: Findings, real_data:
     large = np.flatnonzero(component_sizes(labels, count) * truth.grid.voxel_ml > 0.2) + 1
     assert len(large) == 3
     assert all((lesion.data[labels == index] > 0).any() for index in large)
+
+
+def test_the_published_preparing_is_that_of_dipy_and_scikit_image(real_data: Path) -> None:
+    golden = json.loads((Path(__file__).parents[1] / "golden/fvv/real_preparing.json").read_text(encoding="utf-8"))
+    start = real_data / CASE
+    b1000 = read_nifti(Path(f"{start}_dwi.nii.gz"), role="b1000")
+    adc = read_nifti(Path(f"{start}_adc.nii.gz"))
+    b0 = b1000.with_data(b1000.data * np.exp(adc.data.astype(np.float64)), role="b0")
+    study = Study({"b0": b0, "b1000": b1000})
+    manifest = FvvData.model_validate({"preparation": "slices"}).manifest
+    prepared = prepare(pair_of(study, SPEC.resolve_options({})), manifest)
+    mask = prepared.mask
+    assert [int(mask[..., k].sum()) for k in range(mask.shape[2])] == golden["mask_voxels"]
+    assert hashlib.sha256(np.packbits(mask).tobytes()).hexdigest() == golden["mask_sha256"]
+    slices = [k for k in range(mask.shape[2]) if mask[..., k].any()]
+    for image, mean, std in zip(prepared.image, golden["mean"], golden["std"], strict=True):
+        inside = [image[..., k][mask[..., k]] for k in slices]
+        np.testing.assert_allclose([v.mean() for v in inside], mean, atol=2e-4)
+        np.testing.assert_allclose([v.std() for v in inside], std, atol=2e-4)
