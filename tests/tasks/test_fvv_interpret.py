@@ -136,11 +136,22 @@ def test_what_b0_does_not_show_is_not_visible(ratio, fvv_ml, interval_ml, answer
     assert measure(votes, [], None, {})["b0_ratio"].value == ratio
 
 
-@pytest.mark.parametrize(("ratio", "rule"), [(None, RATIO), (0.9, None)])
-def test_without_a_rule_or_a_ratio_the_members_alone_count(ratio, rule) -> None:
-    votes = count_votes([member(8)], GRID)
+@pytest.mark.parametrize(("ratio", "rule", "lesion"), [(0.9, None, True), (None, RATIO, False)])
+def test_without_a_rule_or_an_infarct_the_members_alone_count(ratio, rule, lesion) -> None:
+    votes = count_votes([member(8, lesion=lesion)], GRID)
     assert without_what_b0_hides(votes, ratio, rule) is votes
     assert "other side" not in decide(votes).reason
+
+
+@pytest.mark.parametrize(("visible", "answer", "certain"), [(8, "no mismatch", False), (3, "mismatch", True)])
+def test_what_cannot_be_compared_is_doubtful(visible, answer, certain) -> None:
+    votes = without_what_b0_hides(count_votes([member(visible)], GRID), None, RATIO)
+    assert votes.fvv_ml == pytest.approx(visible / 8)
+    assert votes.interval_ml == (0.0, pytest.approx(visible / 8))
+    decision = decide(votes)
+    assert (decision.answer, decision.certain) == (answer, certain)
+    assert "could not be compared with the other side" in decision.reason
+    assert measure(votes, [], None, {})["b0_ratio"].value is None
 
 
 def test_no_lesion_gives_no_decision_and_says_why() -> None:

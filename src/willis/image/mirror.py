@@ -14,11 +14,13 @@ from willis.errors import BadInputError
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
 from willis.image.midline import find_midline
 from willis.volume.grid import FloatArray, Grid, Shape3
+from willis.volume.lattice import lattice_over
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 MEDIAN_VOXELS = 3  # side of the median filter; published method
 COMPARED_MM = 5.0  # spacing at which an image is compared with its reflection
+FIRST_STEPS = np.array([5.0, np.deg2rad(5.0), np.deg2rad(5.0)])  # of the plane's offset, mm, and its angles, rad
 
 
 def midplane_grid(matrix: FloatArray, middle_mm: Sequence[float], shape: Shape3, spacing_mm: float) -> Grid:
@@ -72,7 +74,7 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
         When the mask is empty.
     """
     start = find_midline(brain)
-    coarse = _isotropic(image.grid, COMPARED_MM)
+    coarse = lattice_over(image.grid, (COMPARED_MM,) * 3)
     values = resample_to(image.with_data(image.data.astype(np.float32)), coarse, antialias=True)
     inside = resample_to(brain.with_data((brain.data > 0).astype(np.float32)), coarse, antialias=True)
     if not (inside.data >= 0.5).any():
@@ -90,7 +92,7 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
         return matrix
 
     def unlikeness(scaled: FloatArray) -> float:
-        matrix = reflection(scaled * _REACH)
+        matrix = reflection(scaled * FIRST_STEPS)
         both = (resample_to(inside, coarse, world_transform=matrix).data >= 0.5) & (inside.data >= 0.5)
         if np.count_nonzero(both) < 0.3 * np.count_nonzero(inside.data >= 0.5):
             return 1.0
@@ -99,18 +101,7 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
 
     found = optimize.minimize(unlikeness, np.zeros(3), method="Powell", options={"xtol": 0.02, "ftol": 1e-4})
     best = found.x if found.fun < unlikeness(np.zeros(3)) else np.zeros(3)
-    return reflection(best * _REACH)
-
-
-_REACH = np.array([5.0, np.deg2rad(5.0), np.deg2rad(5.0)])  # mm, rad: the size of the first steps
-
-
-def _isotropic(grid: Grid, spacing_mm: float) -> Grid:
-    ratio = spacing_mm / np.array(grid.spacing_mm)
-    i, j, k = (int(n) for n in np.maximum(np.round(np.array(grid.shape) / ratio), 1))
-    affine = grid.affine @ np.diag([*ratio, 1.0])
-    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ ((np.array([i, j, k]) - 1) / 2)
-    return Grid((i, j, k), affine)
+    return reflection(best * FIRST_STEPS)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class OtherSide:
     Parameters
     ----------
     ratio
-        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`.
+        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`; None when the infarct has no other side to be compared with.
     least
         Below it, nothing of the infarct counts as visible.
     spread
@@ -45,7 +45,7 @@ class OtherSide:
         Visible volume by each member alone.
     """
 
-    ratio: float
+    ratio: float | None
     least: float
     spread: float
     network_ml: tuple[float, ...]
@@ -53,16 +53,20 @@ class OtherSide:
     @property
     def hidden(self) -> bool:
         """Whether b0 isn't brighter than on the other side."""
-        return self.ratio < self.least
+        return self.ratio is not None and self.ratio < self.least
 
     @property
     def doubtful(self) -> bool:
-        """Whether the ratio lies within the spread of the least one."""
-        return bool(abs(np.log(self.ratio / self.least)) < self.spread)
+        """Whether the ratio is unknown, or lies within the spread of the least one."""
+        return self.ratio is None or bool(abs(np.log(self.ratio / self.least)) < self.spread)
 
     @property
     def told(self) -> str:
         """In words, how the ratio was used."""
+        if self.ratio is None:
+            return (
+                "b0 could not be compared with the other side, so that what the network calls visible is unconfirmed."
+            )
         said = f"b0 in the infarct is {self.ratio:.2f} times as bright as on the other side"
         if not self.hidden:
             return f"{said}; from {self.least:.2f} times on, what the network calls visible counts."
@@ -93,7 +97,7 @@ class Votes:
     dropped_ml
         Volume of each part that was found and dropped, since its ADC isn't lowered.
     other_side
-        What b0 says against its mirrored side; None where no such rule belongs to the bundle, or nothing was compared.
+        What b0 says against its mirrored side; None where no such rule belongs to the bundle, or no infarct was found.
     """
 
     grid: Grid
@@ -114,7 +118,7 @@ class Votes:
     @property
     def interval_ml(self) -> tuple[float, float] | None:
         """From the member that sees least to the one that sees most, and from 0 to what they see where b0 may not be
-        brighter than on the other side; None for a single, undoubted one.
+        brighter than on the other side, or can't be compared with it; None for a single, undoubted one.
         """
         if self.other_side is not None and self.other_side.doubtful:
             return 0.0, max(self.other_side.network_ml)
@@ -206,11 +210,11 @@ def without_what_b0_hides(votes: Votes, ratio: float | None, rule: Rule | None) 
     Parameters
     ----------
     ratio
-        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`.
+        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`; without one, what the members call visible stays and is doubtful.
     rule
-        The bundle's ``visible_b0_ratio``.
+        The bundle's ``visible_b0_ratio``; without one, the members alone count.
     """
-    if ratio is None or rule is None:
+    if rule is None or not votes.lesion.any():
         return votes
     other = OtherSide(ratio, rule.value, rule.spread, votes.visible_ml)
     if not other.hidden:
@@ -246,8 +250,11 @@ def decide(votes: Votes) -> Decision:
 
 
 def _why_near(votes: Votes) -> str:
-    doubtful = votes.other_side is not None and votes.other_side.doubtful
-    return "that ratio is uncertain, and the volume may be" if doubtful else "single members find"
+    other = votes.other_side
+    if other is None or not other.doubtful:
+        return "single members find"
+    unsure = "nothing confirms the network's volume" if other.ratio is None else "that ratio is uncertain"
+    return f"{unsure}, and the volume may be"
 
 
 def describe_lesions(

@@ -26,6 +26,7 @@ from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_adc, c
 from willis.tasks.prepared import Prepared
 from willis.volume.band_limited import resample_band_limited
 from willis.volume.grid import Grid
+from willis.volume.lattice import lattice_over
 from willis.volume.orient import reorient, reorient_grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -240,7 +241,7 @@ def _published(pair: DwiPair) -> Prepared3:
 
 def _on_lattice(pair: DwiPair, spacing_mm: tuple[float, float, float]) -> Prepared3:
     """Both images at the bundle's spacing, axes nearest to RAS and not turned."""
-    grid = lattice(pair.b1000.grid, spacing_mm)
+    grid = lattice_over(pair.b1000.grid, spacing_mm)
     images = [resample_band_limited(image, grid).data for image in (pair.b1000, pair.b0)]
     if pair.brain is not None:
         soft = resample_to(pair.brain.with_data((pair.brain.data > 0).astype(np.float32)), grid, "linear")
@@ -252,14 +253,3 @@ def _head_mask(pair: DwiPair, images: Sequence[npt.NDArray[Any]], passes: int) -
     """(I, J, K) the published mask of b1000 and b0, which has no scale but for "below 1 is air"."""
     factor = COMMON_MAXIMUM / float(pair.b1000.data.max()) if pair.scaled_down else 1.0
     return common_otsu_mask([factor * image for image in reversed(images)], passes)
-
-
-def lattice(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
-    """The lattice of a spacing over a grid's field of view, its axes the grid's own in the order of RAS."""
-    own = reorient_grid(grid, "RAS")
-    ratio = np.array(spacing_mm) / np.array(own.spacing_mm)
-    shape = np.maximum(np.round(np.array(own.shape) / ratio), 1).astype(int)
-    affine = own.affine.copy()
-    affine[:3, :3] = own.affine[:3, :3] * ratio
-    affine[:3, 3] = own.centre_mm - affine[:3, :3] @ ((shape - 1) / 2)
-    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
