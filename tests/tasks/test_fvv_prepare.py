@@ -6,6 +6,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
 from willis.image.head_mask import common_otsu_mask, median_otsu, otsu_threshold
@@ -248,6 +249,17 @@ def test_an_adc_is_compared_with_b0_and_b1000(ball: Study, factor: float, noted:
 def test_an_adc_that_contradicts_b0_and_b1000_is_refused(ball: Study, factor: float) -> None:
     with pytest.raises(BadInputError, match="more than a factor of 2 lies between them"):
         prepare(pair_of(with_adc(ball, factor), OPTIONS), manifest("lattice"))
+
+
+@pytest.mark.parametrize("beside_b0", [True, False])
+def test_an_adc_that_shares_no_noise_with_b1000_is_refused(ball: Study, beside_b0: bool) -> None:
+    adc = with_adc(ball, 1.0)["adc"]
+    grain = np.random.default_rng(1).normal(1, 0.02, adc.data.shape)
+    other = ball["b1000"].with_data((ndimage.gaussian_filter(ball["b1000"].data, 1) * grain).astype(np.float32))
+    volumes = {"b1000": other, "adc": adc, **({"b0": ball["b0"]} if beside_b0 else {})}
+    with pytest.raises(BadInputError, match=r"share no noise.*such as a FLAIR, given as b1000"):
+        prepare(pair_of(Study(volumes), OPTIONS), manifest("lattice"))
+    prepare(pair_of(Study({**volumes, "b1000": ball["b1000"]}), OPTIONS), manifest("lattice"))
 
 
 def test_an_assumed_b_value_is_said(ball: Study) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import willis
+from willis.errors import BadInputError
 from willis.findings import Findings
 from willis.image.components import component_sizes, label_components
 from willis.io.nifti import read_nifti
@@ -16,6 +17,8 @@ from willis.study import Study
 from willis.tasks.fvv.dataset import FvvData
 from willis.tasks.fvv.prepare import pair_of, prepare
 from willis.tasks.fvv.spec import SPEC
+from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -58,3 +61,15 @@ def test_the_published_preparing_is_that_of_dipy_and_scikit_image(real_data: Pat
         inside = [image[..., k][mask[..., k]] for k in slices]
         np.testing.assert_allclose([v.mean() for v in inside], mean, atol=2e-4)
         np.testing.assert_allclose([v.std() for v in inside], std, atol=2e-4)
+
+
+def test_a_flair_beside_the_adc_is_refused(real_data: Path) -> None:
+    start = real_data / CASE
+    b1000, flair = (read_nifti(Path(f"{start}_{name}.nii.gz")) for name in ("dwi", "flair"))
+    moved = resample_to(flair.with_data(flair.data.astype(np.float32)), b1000.grid)
+    study = Study(
+        {"b1000": Volume(moved.data, b1000.grid, role="b1000"), "adc": read_nifti(Path(f"{start}_adc.nii.gz"))}
+    )
+    manifest = FvvData.model_validate({"preparation": "lattice"}).manifest
+    with pytest.raises(BadInputError, match="share no noise"):
+        prepare(pair_of(study, SPEC.resolve_options({})), manifest)

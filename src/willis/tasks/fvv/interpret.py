@@ -210,7 +210,7 @@ def without_what_b0_hides(votes: Votes, ratio: float | None, rule: Rule | None) 
     Parameters
     ----------
     ratio
-        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`; without one, what the members call visible stays and is doubtful.
+        Of :func:`willis.tasks.fvv.asymmetry.b0_ratio`; None leaves the members' volume, in doubt.
     rule
         The bundle's ``visible_b0_ratio``; without one, the members alone count.
     """

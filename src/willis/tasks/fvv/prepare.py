@@ -23,6 +23,7 @@ from willis.models.manifest import Manifest
 from willis.study import Study
 from willis.tasks.fvv.b_value import b_value, told_b
 from willis.tasks.fvv.diffusion import adc_in_mm2_s, adc_of, b0_of, check_adc, check_pair
+from willis.tasks.fvv.grain import check_grain
 from willis.tasks.prepared import Prepared
 from willis.volume.band_limited import resample_band_limited
 from willis.volume.grid import Grid
@@ -57,8 +58,8 @@ class DwiPair:
         By role, how an image was laid on the b1000.
     notes
         What a reader must know.
-    adc_beside_b0
-        Whether b0 and ADC were both given, so that they can contradict each other.
+    given
+        Roles that the user gave; of b0 and ADC the other was made.
     """
 
     b1000: Volume
@@ -69,7 +70,7 @@ class DwiPair:
     rater: Volume | None
     registrations: Mapping[str, Registration]
     notes: tuple[str, ...]
-    adc_beside_b0: bool = False
+    given: frozenset[str] = frozenset()
 
     @property
     def scaled_down(self) -> bool:
@@ -96,7 +97,7 @@ def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
     Raises
     ------
     BadInputError
-        When no head is found, or the images can't be a pair, or the ADC can't be theirs.
+        When no head is found, or the images can't be a pair, or the ADC can't be theirs, or shares no noise with b1000.
     """
     if manifest.window.mode == "slices":
         images, grid, mask = _published(pair)
@@ -117,7 +118,9 @@ def prepare(pair: DwiPair, manifest: Manifest) -> Prepared:
             f"The b1000's largest value is {pair.b1000.data.max():.3g}: for the rule that voxels below 1 are air, both "
             f"images were taken as if it were {COMMON_MAXIMUM:g}."
         )
-    if pair.adc_beside_b0:
+    if "adc" in pair.given and "adc" not in pair.registrations:
+        check_grain(pair.b1000, pair.adc, own.data > 0)
+    if {"b0", "adc"} <= pair.given:
         notes += check_adc(pair.adc.data, pair.b0.data, pair.b1000.data, own.data > 0, pair.b)
     return Prepared(
         image=np.stack([scale_zscore(image, mask, cap=cap) for image in images]),
@@ -170,9 +173,7 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
     adc = laid.get("adc") or b1000.with_data(adc_of(laid["b0"].data, b1000.data, b), role="adc", unit="mm2/s")
     brain = _given_mask(study, "brain", b1000)
     rater, moved = _rater_mask(study, b1000)
-    return DwiPair(
-        b1000, laid["b0"], adc, b, brain, rater, registrations, (*notes, *moved), "b0" in study and "adc" in study
-    )
+    return DwiPair(b1000, laid["b0"], adc, b, brain, rater, registrations, (*notes, *moved), frozenset(study.volumes))
 
 
 def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, Registration | None]:
