@@ -3,11 +3,15 @@
     .venv/bin/python scripts/fit_lvo_judge.py level runs/lvo/bundle -o runs/lvo/level --anatomies HEADS
     .venv/bin/python scripts/fit_lvo_judge.py measure runs/lvo/level judge-0.npz --anatomies HEADS --first 0 --count 400
     .venv/bin/python scripts/fit_lvo_judge.py join runs/lvo/level judge-*.npz -o runs/lvo/joined
+    .venv/bin/python scripts/fit_lvo_judge.py occluded runs/lvo/joined sides-0.npz --anatomies HEADS --count 300
+    .venv/bin/python scripts/fit_lvo_judge.py segment runs/lvo/joined sides-*.npz -o runs/lvo/named
 
 `level` sets the bias of each map of a vessel and of clot so that a probability of 0.5 gives the best mean Dice on
 phantoms. `measure` makes others, runs the network's maps on them and keeps their measures, in parts that may run side
 by side. `join` fits a logistic function of them for each answer, its ridge chosen by cross-validation over persons, and
-writes the bundle.
+writes the bundle. `occluded` keeps the measures of occluded sides alone, of phantoms of their own; `segment` fits to
+those which vessels of an occluded side are shut, so that the right one of the five answers is the likeliest, and leaves
+the rest of the bundle as it is.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from willis.learn.case import Case
 from willis.measure.calibration import fit_calibration, reliability
@@ -33,12 +37,15 @@ from willis.models.publish import write_bundle
 from willis.models.store import open_bundle
 from willis.nets.halfnet import HalfNet, measures
 from willis.nets.registry import build_network
-from willis.tasks.lvo.half_cases import PhantomSource
-from willis.tasks.lvo.spec import OUTPUTS, SHUT
+from willis.phantom.lvo_training import vessel_case
+from willis.tasks.lvo.half_cases import PhantomSource, fit_error
+from willis.tasks.lvo.halves import corners_mm, network_input, scaled_part
+from willis.tasks.lvo.spec import OUTPUTS, SEGMENTS, SHUT
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 
 SEED = 62
 LEVEL_SEED = 63
+OCCLUDED_SEED = 7_310_001
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
 RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 5
@@ -51,6 +58,7 @@ PECULIARITIES = (
     "ischaemia alone, and on thick slices vessels thinner than a voxel by where they usually run.",
     "Vessels come in pieces, those of M2 in few: lengths, densities and the hyperdense sign are rough.",
 )
+ANSWERS = np.array([[name in answer.split("+") for name in SHUT] for answer in SEGMENTS], dtype=float)
 Floats = npt.NDArray[np.float64]
 
 
@@ -97,6 +105,23 @@ def measure(bundle: Bundle, out: Path, first: int, count: int, anatomies: str) -
         if len(found) % 50 == 0:
             np.savez(out, measures=found, labels=labels, persons=persons)
     np.savez(out, measures=found, labels=labels, persons=persons)
+
+
+def occluded(bundle: Bundle, out: Path, first: int, count: int, anatomies: str) -> None:
+    """Measures of the occluded side of so many phantoms, and the place of its answer in ``spec.SEGMENTS``."""
+    heads = anatomies_of(PhantomSettings(anatomies=anatomies, held_out=HELD_OUT))
+    network = trained(bundle)
+    found, answers = [], []
+    for number in range(first, first + count):
+        case = vessel_case(np.random.default_rng([OCCLUDED_SEED, number]), heads, *corners_mm(), occluded=True)
+        assert case.drawn is not None
+        matrix = case.matrix @ fit_error(np.random.default_rng([OCCLUDED_SEED, number, 1]))
+        side = network_input(scaled_part(case.ct, matrix), "right" if case.drawn.right else "left")
+        image = torch.from_numpy(side[None])
+        with torch.inference_mode():
+            found.append(measures(image, network.maps(image).sigmoid(), network.config.cell)[0].numpy())
+        answers.append(SEGMENTS.index(case.drawn.segment))
+    np.savez(out, measures=found, answers=answers, persons=np.arange(first, first + count))
 
 
 def phantoms(anatomies: str, seed: int) -> PhantomSource:
@@ -197,6 +222,64 @@ def join(bundle: Bundle, files: list[Path], out: Path) -> None:
     write(bundle, network, out, command, **fields, peculiarities=PECULIARITIES)
 
 
+def fit_answers(x: Floats, answers: npt.NDArray[np.int64], ridge: float) -> tuple[Floats, Floats]:
+    """(F, 3) weights and (3,) biases of the logits of ``spec.SHUT``; an answer's score is the sum of its vessels'."""
+    n, f = x.shape
+    rows = np.arange(n)
+
+    def loss(w: Floats) -> tuple[float, Floats]:
+        weights, bias = w[:-3].reshape(f, 3), w[-3:]
+        scores = (x @ weights + bias) @ ANSWERS.T
+        total = logsumexp(scores, axis=1)
+        value = float(np.mean(total - scores[rows, answers]) + ridge * np.sum(weights**2) / 2)
+        over = np.exp(scores - total[:, None])
+        over[rows, answers] -= 1
+        slope = over @ ANSWERS / n
+        return value, np.append((x.T @ slope + ridge * weights).ravel(), slope.sum(axis=0))
+
+    best = minimize(loss, np.zeros(3 * f + 3), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    return best[:-3].reshape(f, 3), best[-3:]
+
+
+def answered(x: Floats, answers: npt.NDArray[np.int64], persons: npt.NDArray[np.int64], ridge: float) -> Floats:
+    """(N, 5) log of each answer's share, by a fit to other persons."""
+    found = np.zeros((len(answers), len(SEGMENTS)))
+    for fold in range(FOLDS):
+        out = persons % FOLDS == fold
+        weights, bias = fit_answers(x[~out], answers[~out], ridge)
+        scores = (x[out] @ weights + bias) @ ANSWERS.T
+        found[out] = scores - logsumexp(scores, axis=1, keepdims=True)
+    return found
+
+
+def segment(bundle: Bundle, files: list[Path], out: Path) -> None:
+    """Fit the logits of the vessels on occluded sides, by measures of the half and of its segments, and write."""
+    parts = [np.load(file) for file in files]
+    x, answers, persons = (np.concatenate([p[name] for p in parts]) for name in ("measures", "answers", "persons"))
+    network = trained(bundle)
+    cells = (network.config.side // network.config.cell) ** 3
+    used = np.r_[cells, 2 * cells + 1 : x.shape[1]]  # without those of single cells: too many to be fitted
+    mean, scale = x[:, used].mean(axis=0), x[:, used].std(axis=0) + 1e-4
+    scaled = (x[:, used] - mean) / scale
+    rows = np.arange(len(answers))
+    losses = {r: -float(answered(scaled, answers, persons, r)[rows, answers].mean()) for r in RIDGES}
+    ridge = min(losses, key=lambda r: losses[r])
+    shares = answered(scaled, answers, persons, ridge)
+    right = np.mean(shares.argmax(axis=1) == answers)
+    print(f"ridge {ridge}: of {len(answers)} occluded sides left out of the fit, {right:.3f} named right;")
+    print(f"  mean log loss {losses[ridge]:.3f}, mean share of what is named {np.exp(shares.max(axis=1)).mean():.3f}")
+    weights, bias = fit_answers(scaled, answers, ridge)
+    whole = np.zeros((x.shape[1], len(SHUT)))
+    whole[used] = weights / scale[:, None]
+    bias = bias - mean @ (weights / scale[:, None])
+    with torch.no_grad():  # the network scales measures by the mean and scale of all halves
+        network.told.bias[1:] = torch.from_numpy(bias + network.mean.double().numpy() @ whole)
+        network.told.weight[1:] = torch.from_numpy((whole * network.scale.double().numpy()[:, None]).T)
+    command = bundle.manifest.model_dump()["training"]["command"]
+    command += f"; python scripts/fit_lvo_judge.py occluded BUNDLE SIDES --anatomies HEADS --count {len(answers)}"
+    write(bundle, network, out, f"{command}; python scripts/fit_lvo_judge.py segment BUNDLE SIDES -o BUNDLE")
+
+
 def write(bundle: Bundle, network: HalfNet, out: Path, command: str, **fields: Any) -> None:
     """A bundle's manifest with other weights, made by a command today."""
     told = bundle.manifest.model_dump(mode="json")
@@ -221,6 +304,16 @@ def main() -> None:
     measuring.add_argument("--first", type=int, default=0)
     measuring.add_argument("--count", type=int, default=400)
     measuring.add_argument("--anatomies", required=True)
+    siding = steps.add_parser("occluded")
+    siding.add_argument("bundle", help="joined, or levelled")
+    siding.add_argument("out", type=Path)
+    siding.add_argument("--first", type=int, default=0)
+    siding.add_argument("--count", type=int, default=300)
+    siding.add_argument("--anatomies", required=True)
+    naming = steps.add_parser("segment")
+    naming.add_argument("bundle", help="joined")
+    naming.add_argument("files", type=Path, nargs="+")
+    naming.add_argument("-o", "--output", type=Path, required=True)
     joining = steps.add_parser("join")
     joining.add_argument("bundle", help="the one that was measured")
     joining.add_argument("files", type=Path, nargs="+")
@@ -232,6 +325,10 @@ def main() -> None:
         level(bundle, asked.output, asked.count, asked.anatomies)
     elif asked.step == "measure":
         measure(bundle, asked.out, asked.first, asked.count, asked.anatomies)
+    elif asked.step == "occluded":
+        occluded(bundle, asked.out, asked.first, asked.count, asked.anatomies)
+    elif asked.step == "segment":
+        segment(bundle, asked.files, asked.output)
     else:
         join(bundle, asked.files, asked.output)
 

@@ -14,6 +14,7 @@ from willis.phantom.vessels import (
     M1,
     M2,
     OTHER,
+    RADII_MM,
     VARIANTS,
     Artery,
     draw_arteries,
@@ -108,3 +109,13 @@ def test_labels_overlap_only_where_vessels_meet():
 def test_a_piece_of_an_artery_has_the_length_asked_for():
     artery = next(a for a in draw_arteries(np.random.default_rng(5), straight_head())[0] if a.name == "m1")
     assert artery.part(4.0, 12.0).length_mm == pytest.approx(8.0, abs=1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "end", "mean_mm", "spread_mm"), [("c7", 1, 3.6, 0.4), ("m1", 0, 3.1, 0.4), ("m2 superior", 0, 2.4, 0.4)]
+)
+def test_radii_lie_within_what_was_measured_in_adults(name, end, mean_mm, spread_mm):
+    """Means and standard deviations of diameters by CT angiography: Rai 2013, J Neurointerv Surg 5:371."""
+    assert 2 * RADII_MM[name][end] == pytest.approx(mean_mm, abs=spread_mm)
+    m1 = np.linalg.norm(np.diff(COURSES_MM["m1"], axis=0), axis=1).sum()
+    assert m1 == pytest.approx(22.5, abs=8.1)

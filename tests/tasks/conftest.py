@@ -49,6 +49,7 @@ def _prepared_head(darker_side: slice = slice(0, 10)) -> PreparedHead:
         territories=territories,
         left=left_of(GRID, GRID),
         vessels=Volume(np.where(inside, 1, 0).astype(np.uint8), GRID),
+        prior=None,
         notes=(),
     )
 

@@ -202,7 +202,7 @@ def test_a_decision_says_what_it_rests_on():
     sure = interpret.decide(JUDGED, manifest(Calibration(slope=1.0, intercept=0.0, origin="100 phantoms")), ["left M1"])
     assert (sure.answer, sure.certain) == ("suspected", True)
     assert "0.80 (calibrated on 100 phantoms)" in sure.reason
-    assert "most likely left ICA terminus and M1" in sure.reason
+    assert "most likely left ICA terminus and M1 (share 0.60 of the five answers)" in sure.reason
     assert "Hyperdense: left M1" in sure.reason
     loose = interpret.decide(replace(JUDGED, probability=0.2), manifest(), [])
     assert (loose.answer, loose.certain) == ("not suspected", False)

@@ -1,5 +1,6 @@
 """The third stage names the occluded segment on the vessels' projection, and lays it back into the scan."""
 
+import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError, BundleError
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import write_table
 from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
@@ -168,3 +169,18 @@ def test_only_patients_with_an_occlusion_train_it_and_wrong_tables_are_refused(f
     write_table([{"participant_id": "sub-0", "segment": "m1", "side": "left"}], folder / "truth.tsv")
     with pytest.raises(BadInputError, match="doesn't list sub-1"):
         training_cases(data(folder=str(folder)))
+
+
+def test_projections_are_written_for_nnunet_as_the_third_stage_sees_them(folder, tmp_path):
+    out = tmp_path / "Dataset102_Segments"
+    assert call(["export", "lvo-projections", str(folder), "-o", str(out), "--folds", "3"]) == 0
+    told = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+    assert told["labels"] == {"background": 0, **{name: code for code, name in enumerate(SEGMENTS, start=1)}}
+    assert sorted(path.name for path in (out / "labelsTr").iterdir()) == [f"sub-{n}.nii.gz" for n in (0, 1, 3)]
+    picture = read_nifti(out / "imagesTr" / "sub-1_0000.nii.gz")
+    classes = read_nifti(out / "labelsTr" / "sub-1.nii.gz", allow_empty=True)
+    seen = segment.projected(*scan())
+    np.testing.assert_allclose(picture.data[:, :, 0], seen.picture, atol=1e-4)
+    assert picture.grid.spacing_mm[:2] == pytest.approx(seen.spacing_mm[:2])
+    np.testing.assert_array_equal(classes.data[:, :, 0], segment_cases.labels_of(seen, "c7+m1", "right"))
+    assert len(json.loads((out / "splits_final.json").read_text(encoding="utf-8"))) == 3

@@ -1,7 +1,9 @@
 """The arteries about the base of the brain: a circle of Willis by its courses in MNI space, carried into each head.
 
-Courses and radii are assumed within what anatomy texts give for adults. A head's own deep nuclei say where they lie: an
-affine map takes the nuclei's places in MNI space to those of the head.
+Courses are assumed; radii at the end of the ICA and at the starts of M1 and M2, and the length of M1, lie within a
+standard deviation of what Rai 2013 measured in 100 adults by CT angiography (J Neurointerv Surg 5:371; 3.6, 3.1 and
+2.4 mm across, 22.5 mm long); other radii are assumed. A head's own deep nuclei say where they lie: an affine map takes
+the nuclei's places in MNI space to those of the head.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ COURSES_MM: dict[str, tuple[tuple[float, float, float], ...]] = {  # right side,
     "p2": ((11, -15, -12), (20, -22, -10), (22, -32, -8), (18, -42, -4)),
     "basilar": ((0, -22, -38), (0, -17, -25), (0, -14, -14)),
 }
-RADII_MM: dict[str, tuple[float, float]] = {  # at both ends; assumed
+RADII_MM: dict[str, tuple[float, float]] = {  # at both ends
     "c7": (1.9, 1.7),
     "m1": (1.5, 1.3),
     "m2 superior": (1.1, 0.8),

@@ -42,3 +42,26 @@ def nnunet_dataset(
     called = [name.strip() for name in names.split(",")]
     write_nnunet_dataset(patients, called, output, folds=folds, seed=seed)
     print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+
+
+@app.command(name="lvo-projections")
+def lvo_projections(
+    folder: Path, *, output: Annotated[Path, Parameter(name=("--output", "-o"))], folds: int = 5, seed: int = 0
+) -> None:
+    """Write vessels seen from above, as the third stage of lvo reads them, as a 2D training set of nnU-Net v2.
+
+    Parameters
+    ----------
+    folder
+        BIDS folder with CTs, vessel labels and truth.tsv (participant_id, segment, side), as willis phantom lvo makes
+        it; patients with an occlusion alone are written.
+    output
+        Folder to make; nnU-Net finds it as DatasetNNN_Name.
+    folds, seed
+        Of the splits.
+    """
+    from willis.learn.nnunet_dataset import SPLITS
+    from willis.tasks.lvo.segment_cases import write_projections
+
+    count = write_projections(folder, output, folds=folds, seed=seed)
+    print(f"{count} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")

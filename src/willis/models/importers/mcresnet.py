@@ -26,7 +26,10 @@ INTENDED_USE = "Research on acute stroke. Not a medical device: not for diagnosi
 PECULIARITIES = (
     "Reads the scan on its own voxels, zero-padded to 512 × 512 × 200; a larger scan can't be read.",
     "CT values above 70 HU are set to 0, not cut at 70.",
-    "The prior keeps its own values; the difference is that of the left half alone.",
+    "The prior keeps its own values, those of the built-in territory unless --prior gives the published map.",
+    "The difference is that of one half alone: the patient's right one by the affine of the published half mask, "
+    "which calls it left.",
+    "The CT is that of the brain alone.",
     "Spacing in this manifest is nominal: the published method never resamples.",
 )
 

@@ -25,6 +25,7 @@ STROKE_WINDOW = (15.0, 55.0)  # HU: narrow, so that grey and white matter differ
 BRAIN_WINDOW = (0.0, 80.0)
 MIP_WINDOW = (20.0, 90.0)
 DIFFERENCE_HU = (3.0, 15.0)  # noise below, fluid and bone above
+PRIOR_LIMITS = (0.05, 1.0)
 TERRITORY_COLOURS = (FOUND, REFERENCE, SECOND, BRAIN)
 
 
@@ -58,6 +59,7 @@ def make(prepared: PreparedHead, masks: Sequence[Mask], judged: Judged) -> list[
             _heat(prepared, prepared.difference.absolute, "HU"),
         ),
         _territories(prepared),
+        *_prior(prepared),
         Figure(
             "brain",
             "Outline of the brain mask on the CT.",
@@ -125,6 +127,17 @@ def _territories(prepared: PreparedHead) -> Figure:
         "quality",
         axial_mosaic(shown, outlines, slices=10, window=BRAIN_WINDOW, within=head.inside),
     )
+
+
+def _prior(prepared: PreparedHead) -> list[Figure]:
+    """The user's own prior, where there is one."""
+    if prepared.prior is None:
+        return []
+    head = prepared.head
+    shown = head.hu.with_data(np.clip(head.hu.data, *BRAIN_WINDOW))
+    caption = "The prior that was given, brought to the patient, in the space of the brain's middle plane."
+    picture = heat_mosaic(shown, prepared.prior, "probability", limits=PRIOR_LIMITS, within=head.inside)
+    return [Figure("prior", caption, "quality", picture)]
 
 
 def _registration(prepared: PreparedHead) -> Figure:

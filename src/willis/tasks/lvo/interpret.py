@@ -159,7 +159,11 @@ def decide(judged: Judged, manifest: Manifest, dense: Sequence[str]) -> Decision
     """Whether an occlusion is suspected, where, and how far the probability can be trusted."""
     suspected = judged.probability >= judged.threshold
     answer = "suspected" if suspected else "not suspected"
-    where = f", most likely {judged.side} {segment_name(judged.segment)}" if suspected and judged.segment else ""
+    where = ""
+    if suspected and judged.segment:
+        share = judged.segments.get(judged.segment)
+        sure = "" if share is None else f" (share {share:.2f} of the five answers)"
+        where = f", most likely {judged.side} {segment_name(judged.segment)}{sure}"
     calibration = manifest.calibration
     trust = f"calibrated on {calibration.origin}" if calibration is not None else "not calibrated"
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""

@@ -29,7 +29,7 @@ BORDER_VOXELS = 6  # of a half, where a network sees less and so says less
 
 @dataclass(frozen=True)
 class SideLogits:
-    """What one look says of one side: that it is occluded, and which of ``spec.SHUT`` is, as logits."""
+    """What one look says of one side, as logits: that it is occluded, and if so, which of ``spec.SHUT`` is."""
 
     occluded: float
     shut: tuple[float, ...]
@@ -148,14 +148,10 @@ def side_logits(seen: Seen) -> dict[Side, float]:
 
 
 def segment_shares(shut: tuple[float, ...]) -> dict[str, float]:
-    """Share of each answer, from logits that each vessel is shut, taken as independent."""
-    p = 1 / (1 + np.exp(-np.asarray(shut, dtype=np.float64)))
-    weights = {
-        answer: float(np.prod([p[k] if name in answer.split("+") else 1 - p[k] for k, name in enumerate(SHUT)]))
-        for answer in SEGMENTS
-    }
-    total = sum(weights.values()) or 1.0
-    return {answer: weight / total for answer, weight in weights.items()}
+    """Share of each answer of an occluded side: its score is the sum of its vessels' logits, as they were fitted."""
+    scores = np.array([sum(shut[SHUT.index(name)] for name in answer.split("+")) for answer in SEGMENTS])
+    weights = np.exp(scores - scores.max())
+    return {answer: float(weight / weights.sum()) for answer, weight in zip(SEGMENTS, weights, strict=True)}
 
 
 def calibrated(logit: float, manifest: Manifest) -> float:

@@ -101,7 +101,7 @@ def _maps(prepared: PreparedHead, grid: Grid, published: bool) -> dict[str, Floa
         vessels = (warp_to(found, grid).data >= (0.5 if published else 0.25)) * ncct
     difference = prepared.difference.absolute.copy()
     if published:
-        difference[difference.shape[0] // 2 :] = 0  # the published map holds the left half alone
+        difference[: difference.shape[0] // 2] = 0  # label 1 of the published half mask, on the right by its affine
     return {
         "ncct": ncct,
         "vessels": vessels.astype(np.float32),
@@ -130,7 +130,9 @@ def _scaled(data: Float, counted: npt.NDArray[np.bool_]) -> Float:
 
 
 def _prior(prepared: PreparedHead) -> Volume:
-    """Nearness to the territory of the middle cerebral artery, 0 to 1, on the midplane grid."""
+    """On the midplane grid, the user's own prior, or nearness to the middle cerebral artery's territory, 0 to 1."""
+    if prepared.prior is not None:
+        return prepared.prior
     inside = prepared.territories % RIGHT == TERRITORIES.index("mca") + 1
     sigma = PRIOR_SMOOTHING_MM / prepared.head.grid.spacing_mm[0]
     return Volume(ndimage.gaussian_filter(inside.astype(np.float32), sigma), prepared.head.grid)

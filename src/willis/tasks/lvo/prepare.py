@@ -14,6 +14,7 @@ from scipy import ndimage
 from willis.errors import BadInputError
 from willis.image.mirror import HalfDifference, half_difference
 from willis.image.morphology import distance_mm
+from willis.io.nifti import read_nifti
 from willis.study import Study
 from willis.tasks.ct_template import read_territories
 from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
@@ -50,6 +51,8 @@ class PreparedHead:
         (I, J, K) on the CT's own grid: left of the brain's middle plane.
     vessels
         Labels on the CT's own grid, where they are known.
+    prior
+        The user's own probability of a territory, 0 to 1, on the midplane grid; None where none was given.
     notes
         Sentences that a reader must see.
     """
@@ -61,6 +64,7 @@ class PreparedHead:
     territories: npt.NDArray[np.uint8]
     left: npt.NDArray[np.bool_]
     vessels: Volume | None
+    prior: Volume | None
     notes: tuple[str, ...]
 
 
@@ -77,13 +81,14 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     Raises
     ------
     BadInputError
-        When the image is no head CT in HU, or a label map can't be used.
+        When the image is no head CT in HU, or a label map or a prior can't be used.
     """
     ct = as_hounsfield(study["ncct"])
     if options["vessels"] and options["vessel_bundle"]:
         raise BadInputError("both --vessels and --vessel-bundle were given; give one of them.")
     vessels = read_vessels(cast(Path, options["vessels"]), ct) if options["vessels"] else None
     territories = read_territories(cast("Path | None", options["territories"]))
+    prior = read_prior(cast(Path, options["prior"])) if options["prior"] else None
     head = find_head(study, ct)
     notes = check_brain_values(ct, head.brain)
     difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU, MATCHED_HU)
@@ -96,8 +101,27 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
         territories=_sided(codes),
         left=left_of(head.grid, ct.grid),
         vessels=vessels,
+        prior=None if prior is None else head.from_template(prior),
         notes=(*(f"CT: {note}" for note in ct.notes), *head.notes, *notes),
     )
+
+
+def read_prior(path: Path) -> Volume:
+    """A probability of a territory in MNI space, placed by its affine.
+
+    Raises
+    ------
+    BadInputError
+        When it holds other values than 0 to 1, or nothing.
+    """
+    given = read_nifti(path, "prior")
+    low, high = float(given.data.min()), float(given.data.max())
+    if low < 0 or high > 1:
+        raise BadInputError(
+            f"the prior {path.name} holds values from {low:g} to {high:g}; a probability runs from 0 to 1. Codes of "
+            "territories are given with --territories."
+        )
+    return given.with_data(given.data.astype(np.float32))
 
 
 def left_of(midplane: Grid, grid: Grid) -> npt.NDArray[np.bool_]:

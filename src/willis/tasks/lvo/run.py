@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from willis.errors import BadInputError
 from willis.findings import Findings, Mask
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import find_vessels
-from willis.tasks.lvo.judge import judge
+from willis.tasks.lvo.judge import Judged, judge
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.segment import find_segment
 from willis.tasks.lvo.spec import SPEC, VESSELS
@@ -55,12 +56,14 @@ def run(
     Raises
     ------
     BadInputError
-        When the image is no head CT in HU.
+        When the image is no head CT in HU, or an option doesn't fit the bundle.
     """
     tell = progress or silent
     watch = Stopwatch()
     tell(0 / STEPS, "laying the template on the head")
     bundle = open_bundle(settings.bundle or str(SPEC.default_bundle), SPEC.name)
+    if options["prior"] and "prior" not in bundle.manifest.channels:
+        raise BadInputError(f"the bundle {bundle.name} reads no prior; leave --prior out, or give a McResNet's bundle.")
     vessel_bundle = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
@@ -83,9 +86,11 @@ def run(
         dense = interpret.dense_vessels(vessels)
         decision = interpret.decide(judged, bundle.manifest, dense)
         measurements = interpret.measure(prepared, territories, darker, vessels, judged)
-        masks = [*_masks(prepared, darker), *_on_own_slices(study, prepared, darker)]
-        if judged.place is not None:
-            masks.append(Mask("clot", "ncct", judged.place))
+        masks, maps = _masks(prepared, darker, judged), [_difference(prepared, "ncct", prepared.ct.grid)]
+        for space, grid in _own_slices(study):
+            masks += [_laid(mask, space, grid) for mask in masks if mask.space == "ncct" and mask.label != "darker"]
+            masks.append(Mask("darker", space, _moved(darker, prepared, grid)))
+            maps.append(_difference(prepared, space, grid))
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(prepared, masks, judged)
@@ -95,7 +100,7 @@ def run(
         prefix=study.prefix,
         summary=interpret.summarise(decision, territories, darker, prepared.head.grid.voxel_ml, least),
         masks=masks,
-        maps=[_difference(prepared)],
+        maps=maps,
         measurements=measurements,
         decision=decision,
         tables={
@@ -118,35 +123,36 @@ def run(
     )
 
 
-def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
+def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_], judged: Judged) -> list[Mask]:
+    """On the CT's own grid."""
     ct = prepared.ct.grid
     masks = [Mask("brain", "ncct", prepared.head.brain), Mask("darker", "ncct", _moved(darker, prepared, ct))]
     for code, name in enumerate(VESSELS, start=1) if prepared.vessels is not None else ():
         here = Volume((prepared.vessels.data == code).astype(np.uint8), ct, role=name)  # type: ignore[union-attr]
         masks.append(Mask(LABELS.get(name, name), "ncct", here))
-    return masks
+    return masks if judged.place is None else [*masks, Mask("clot", "ncct", judged.place)]
 
 
-def _difference(prepared: PreparedHead) -> Mask:
-    """The published map, of both halves, on the CT's own grid."""
+def _difference(prepared: PreparedHead, space: str, grid: Grid) -> Mask:
+    """The published map, of both halves, on a grid of the patient's space."""
     there = Volume(prepared.difference.absolute, prepared.head.grid, role="difference", unit="HU")
-    return Mask("difference", "ncct", resample_to(there, prepared.ct.grid))
+    return Mask("difference", space, resample_to(there, grid))
 
 
-def _on_own_slices(study: Study, prepared: PreparedHead, darker: npt.NDArray[np.bool_]) -> list[Mask]:
-    """The same masks on the scanner's own slices, where those aren't the grid that was worked on."""
+def _own_slices(study: Study) -> list[tuple[str, Grid]]:
+    """The scanner's own slices, where those aren't the grid that is worked on: a name and a grid for each even run."""
     source = study.sources.get("ncct")
     stack = source.slices if source is not None else None
     if stack is None or (stack.even and stack.straight):
         return []
     runs = even_runs(stack)
-    masks = []
-    for number, (_, grid) in enumerate(runs, start=1):
-        space = "scanner" if len(runs) == 1 else f"scanner{number}"
-        brain = resample_to(prepared.head.brain.with_data(prepared.head.brain.data.astype(np.float32)), grid)
-        masks.append(Mask("brain", space, brain.with_data((brain.data >= 0.5).astype(np.uint8))))
-        masks.append(Mask("darker", space, _moved(darker, prepared, grid)))
-    return masks
+    return [("scanner" if len(runs) == 1 else f"scanner{n}", grid) for n, (_, grid) in enumerate(runs, start=1)]
+
+
+def _laid(mask: Mask, space: str, grid: Grid) -> Mask:
+    """A mask on the CT's own grid, on another grid of the patient's space."""
+    moved = resample_to(mask.volume.with_data(mask.volume.data.astype(np.float32)), grid)
+    return Mask(mask.label, space, moved.with_data((moved.data >= 0.5).astype(np.uint8)))
 
 
 def _moved(mask: npt.NDArray[np.bool_], prepared: PreparedHead, grid: Grid) -> Volume:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.image.project import project_labels
-from willis.io.nifti import read_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.learn.case import Case
 from willis.learn.folds import keep
-from willis.learn.nnunet_dataset import LabelledImage, find_images
+from willis.learn.nnunet_dataset import LabelledImage, find_images, write_nnunet_dataset
 from willis.learn.recipe import FoldSettings
 from willis.models.nnunet_plan import NnunetPlan
 from willis.settings import Settings
@@ -62,11 +63,10 @@ class FolderSource:
 
     def case(self, index: int) -> Case:
         """Patient ``index``: the vessels of the occluded segment have its class on their side."""
-        files, (segment, side) = self.images[index], self.told[index]
-        ct = as_hounsfield(read_nifti(files.image, "ncct"))
-        seen = projected(ct, read_vessels(files.labels, ct))
-        labels = labels_of(seen, segment, side)[:, :, None]
-        return planned_case(seen.picture[:, :, None], labels, seen.spacing_mm, self.plan, SEGMENTS, files.subject)
+        files = self.images[index]
+        seen, classes = _pictured(files, *self.told[index])
+        picture, labels = seen.picture[:, :, None], classes[:, :, None]
+        return planned_case(picture, labels, seen.spacing_mm, self.plan, SEGMENTS, files.subject)
 
 
 def labels_of(seen: Projection, segment: str, side: str) -> npt.NDArray[np.uint8]:
@@ -105,16 +105,72 @@ def source_of(
         raise BadInputError("the third stage is trained on labelled CTs; name their folder with --data.")
     if not settings.plan.flat:
         raise BadInputError("the third stage looks at a picture: plan.flat of [data] must be true.")
-    root = Path(settings.folder)
+    occluded = occluded_patients(Path(settings.folder))
+    kept = [occluded[index] for index in keep([image.subject for image, _ in occluded], folds, part)]
+    return FolderSource(tuple(image for image, _ in kept), tuple(told for _, told in kept), settings.plan)
+
+
+def occluded_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]:
+    """Patients of a folder who have an occlusion, with its segment and side.
+
+    Raises
+    ------
+    BadInputError
+        When a patient isn't in the table, the table can't be used, or none has an occlusion.
+    """
     told = _told(root / TRUTH)
     found = find_images(root, "ncct", "vessels")
     if unknown := [image.subject for image in found if image.subject not in told]:
         raise BadInputError(f"{root / TRUTH} doesn't list {unknown[0]}; every patient needs a segment and a side.")
-    occluded = [image for image in found if told[image.subject][0] != "none"]
+    occluded = [(image, told[image.subject]) for image in found if told[image.subject][0] != "none"]
     if not occluded:
         raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
-    kept = [occluded[index] for index in keep([image.subject for image in occluded], folds, part)]
-    return FolderSource(tuple(kept), tuple(told[image.subject] for image in kept), settings.plan)
+    return occluded
+
+
+def write_projections(root: Path, out: Path, *, folds: int = 5, seed: int = 0) -> int:
+    """Pictures of the vessels, one a patient with an occlusion, as a training set of nnU-Net's 2D configuration.
+
+    Parameters
+    ----------
+    root
+        As :class:`SegmentData` has it.
+    out
+        Folder to make, called ``DatasetNNN_Name``.
+    folds, seed
+        Of its file of splits.
+
+    Returns
+    -------
+    patients
+        How many.
+
+    Raises
+    ------
+    BadInputError
+        When the folder exists or can't be used, or there are fewer patients than folds.
+    """
+    patients = occluded_patients(root)
+    with tempfile.TemporaryDirectory() as staging:
+        pictures = [_written(files, told, Path(staging)) for files, told in patients]
+        write_nnunet_dataset(pictures, SEGMENTS, out, folds=folds, seed=seed)
+    return len(pictures)
+
+
+def _written(files: LabelledImage, told: tuple[str, str], folder: Path) -> LabelledImage:
+    seen, classes = _pictured(files, *told)
+    i, j, _ = seen.vessels.grid.shape
+    flat = seen.vessels.grid.shifted((0, 0, 0), (i, j, 1))
+    image = write_nifti(Volume(seen.picture[:, :, None], flat), folder / f"{files.subject}_picture.nii.gz")
+    labels = write_nifti(Volume(classes[:, :, None], flat), folder / f"{files.subject}_classes.nii.gz")
+    return LabelledImage(files.subject, image, labels)
+
+
+def _pictured(files: LabelledImage, segment: str, side: str) -> tuple[Projection, npt.NDArray[np.uint8]]:
+    """A patient's vessels seen from above, and the class of each pixel."""
+    ct = as_hounsfield(read_nifti(files.image, "ncct"))
+    seen = projected(ct, read_vessels(files.labels, ct))
+    return seen, labels_of(seen, segment, side)
 
 
 def _told(path: Path) -> dict[str, tuple[str, str]]:

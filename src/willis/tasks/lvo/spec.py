@@ -89,6 +89,12 @@ SPEC = TaskSpec(
             "right, or either side by its place.",
         ),
         OptionSpec(
+            "prior",
+            "path",
+            None,
+            "Your own probability of a territory (0 to 1) in MNI space, NIfTI, for a McResNet's channel of that name.",
+        ),
+        OptionSpec(
             "darker",
             "number",
             4.0,

@@ -59,7 +59,9 @@ class FolderSource:
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
     """Patients of the folder that ``folds`` leaves in."""
     source = _source(data, folds, "training")
-    if not any((read_nifti(image.labels, "vessels", allow_empty=True).data > 0).any() for image in source.images):
+    if not any(
+        (read_nifti(image.labels, "vessels", allow_empty=True, order="file").data > 0).any() for image in source.images
+    ):
         raise BadInputError("no label map of the training set holds a vessel; a network can't learn from none.")
     return source
 
