@@ -1,12 +1,13 @@
 """Chronic stroke: RAX-NET in three planes against a plain loop over slices, and describing full-size masks.
 
     python benchmarks/chronic.py                 all slices of three planes, 100 masks: many minutes
-    python benchmarks/chronic.py --every 40      each 40th slice alone, scaled to all of them
+    python benchmarks/chronic.py --every 40      the plain loop over each 40th slice alone, scaled to all of them
     python benchmarks/chronic.py --bundle chronic --image t1.nii.gz --brain mask.nii.gz
                                                  a trained bundle on a T1 of the standard grid
 
 The plain loop is what a Keras-style script does: every slice by itself, in torch eager. CPU seconds, one thread. Half
-precision is compared with float32 by the Dice of the fused masks; random weights are its worst case.
+precision is compared with float32 by the Dice of the fused masks; random weights are its worst case. The last line says
+what ``--engine auto --precision auto`` is on this machine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from willis.infer.planes import SLICES_AT_ONCE, predict_planes, slices_of
+from willis.infer.engine import open_engine
+from willis.infer.planes import predict_planes, slices_of
 from willis.infer.torch_engine import member_network
 from willis.io.labelled import LabelledImage
 from willis.io.nifti import read_nifti, write_nifti
@@ -63,39 +65,19 @@ def plain_loop(network: RaxNet, images: dict, views: list, every: int) -> float:
     return spent
 
 
-def ours(
-    bundle: Bundle, images: dict, inside: np.ndarray, engine: str, precision: str, every: int
-) -> tuple[float, np.ndarray]:
-    """CPU seconds of willis for all slices of the brain, and the last mask; compiled before the clock starts.
+def ours(bundle: Bundle, images: dict, inside: np.ndarray, engine: str, precision: str) -> tuple[float, np.ndarray]:
+    """CPU seconds of willis for all slices of the brain, and the mask; converted before the clock starts."""
 
-    With ``every`` above 1, from runs of one and of two batches of each plane, a straight line to all of them.
-    """
-    masks = []
+    def found(mask: np.ndarray) -> np.ndarray:
+        seen = predict_planes(bundle, images, mask=mask, engine=engine, precision=precision, threads=1)
+        return seen.probability[0] >= bundle.manifest.threshold.value
 
-    def spent(mask: np.ndarray) -> float:
-        start = time.process_time()
-        found = predict_planes(bundle, images, mask=mask, engine=engine, precision=precision, threads=1)
-        masks.append(found.probability[0] >= bundle.manifest.threshold.value)
-        return time.process_time() - start
-
-    spent(block(inside, SLICES_AT_ONCE))
-    if every == 1:
-        return spent(inside), masks[-1]
-    one, two = spent(block(inside, SLICES_AT_ONCE)), spent(block(inside, 2 * SLICES_AT_ONCE))
-    batches = np.mean([-(-len(line) // SLICES_AT_ONCE) for line in lines(inside)])
-    return float(one + (two - one) * (batches - 1)), masks[-1]
-
-
-def lines(inside: np.ndarray) -> list[np.ndarray]:
-    """Along each axis the slices that hold something of the brain."""
-    return [np.flatnonzero(inside.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
-
-
-def block(inside: np.ndarray, side: int) -> np.ndarray:
-    """A cube in the middle of the brain: as many slices in every plane."""
-    mask = np.zeros_like(inside)
-    mask[np.ix_(*[line[len(line) // 2 :][:side] for line in lines(inside)])] = True
-    return mask
+    middle = np.zeros_like(inside)
+    middle[tuple(n // 2 for n in inside.shape)] = True
+    found(middle)
+    start = time.process_time()
+    mask = found(inside)
+    return time.process_time() - start, mask
 
 
 def random_bundle(folder: Path) -> Bundle:
@@ -119,15 +101,21 @@ def prediction(asked: argparse.Namespace) -> None:
             images = {view.plane: image for view in bundle.manifest.planes}
         seconds = plain_loop(member_network(bundle, 0), images, list(bundle.manifest.planes), asked.every)
         print(f"plain loop, torch eager        {seconds:8.1f} CPU s for {sum(SHAPE)} slices", flush=True)
+        own = open_engine(bundle, 0)
+        ways = list(itertools.product(asked.engines, asked.precisions))
         exact = None
-        for engine, precision in itertools.product(asked.engines, asked.precisions):
-            mine, mask = ours(bundle, images, inside, engine, precision, asked.every)
+        spent = {}
+        for engine, precision in dict.fromkeys([*ways, (own.name, own.precision)]):
+            mine, mask = ours(bundle, images, inside, engine, precision)
+            spent[engine, precision] = mine
             exact = mask if exact is None else exact
             print(
                 f"willis, {engine + ' ' + precision:<20} {mine:8.1f} CPU s, {seconds / mine:.1f} times less; "
                 f"Dice with the first {dice(mask, exact):.4f}",
                 flush=True,
             )
+        mine = spent[own.name, own.precision]
+        print(f"unasked, willis takes {own.name} {own.precision}: {seconds / mine:.1f} times less CPU time", flush=True)
 
 
 def description(count: int) -> None:

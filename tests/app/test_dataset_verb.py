@@ -58,6 +58,9 @@ def test_from_masks_to_checked_folds_and_batches(
     assert "9 sessions of 8 patients, 18 lesions" in capsys.readouterr().out
     first = _rows(tables / "lesions_3d.csv")[0]
     assert first["subject_name"] == "sub-r001s001_ses-1"
+    lesion = read_table(tables / "lesions.tsv")[0]
+    assert lesion["side"] == "right" and str(lesion["place"]).endswith("right")  # its name says MNI space
+    assert str(lesion["territory"]).startswith("right ")
     assert [first[name] for name in ("number_of_lesion", "sum_voxel", "max_size")] == ["2", "37", "36"]
     axial = [row for row in _rows(tables / "lesions_axial.csv") if row["subject_name"] == first["subject_name"]]
     assert [(row["slide"], row["sum_voxel"]) for row in axial] == [*((str(k), "9") for k in range(5, 9)), ("10", "1")]

@@ -69,9 +69,10 @@ def test_intruder_is_found(capsys: Captured, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("native", "precision", "choice", "reason"),
     [
-        (False, "float32", "float32", "doesn't multiply float16"),
+        (False, "float32", "float32", "doesn't multiply float16 or bfloat16"),
         (True, "float32", "float32", "no bundle was measured"),
-        (True, "float16", "float16", "wmh"),
+        (True, "float16", "float16", "float16 for wmh"),
+        (True, "bfloat16", "bfloat16", "bfloat16 for wmh"),
     ],
 )
 def test_precision_is_explained(

@@ -117,3 +117,35 @@ def golden_folder(tmp_path):
     folder.mkdir()
     (folder / "T1_FLAIR.WMH_fold_0_model.h5").write_bytes(gzip.decompress(golden.read_bytes()))
     return folder
+
+
+def test_a_measured_precision_is_told_and_written(bundle, tmp_path, capsys, monkeypatch):
+    from pathlib import Path
+
+    from willis.infer.equivalence import PrecisionLikeness
+    from willis.tasks import equivalence
+
+    found = PrecisionLikeness("bfloat16", "openvino", {"wmh": 0.9984}, {"wmh": 0.9997}, 0.02, 3)
+    asked = {}
+
+    def measured(given, recipe, *, tell, **how):
+        asked.update(how, name=given.name, task=recipe.task)
+        tell(1, {"wmh": 0.9984})
+        return found
+
+    monkeypatch.setattr(equivalence, "measure_precision", measured)
+    recipe = Path(__file__).parents[2] / "recipes" / "wmh.toml"
+    command = ["models", "measure-precision", "tiny", "--recipe", str(recipe), "--precision", "bfloat16"]
+    out = tmp_path / "measured"
+    assert call([*command, "--count", "3", "-o", str(out)]) == 0
+    assert asked == {
+        "name": "tiny", "task": "wmh", "precision": "bfloat16", "engine": "auto", "count": 3, "threads": None,
+    }  # fmt: skip
+    said = capsys.readouterr().out
+    assert "case 1: wmh 0.9984" in said
+    assert "--precision auto doesn't take it" in said
+    (entry,) = store.open_bundle(out).manifest.precision
+    assert (entry.dice, entry.pooled, entry.cases) == (0.9984, 0.9997, 3)
+    assert entry.on == "phantoms that wmh.toml leaves out"
+    assert call([*command, "-o", str(out)]) == 2
+    assert "exists already" in capsys.readouterr().err

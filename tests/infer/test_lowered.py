@@ -3,6 +3,8 @@ import torch
 from torch.nn import functional
 
 from willis.infer.lowered import LoweredUNet3d, lower, upsampling_kernel
+from willis.infer.lowered_raxnet import LoweredRaxNet
+from willis.nets.blocks.norm import BatchNorm
 from willis.nets.registry import build_network
 
 
@@ -56,3 +58,52 @@ def test_lowering_leaves_the_network_as_it_was():
 def test_another_network_is_left_alone():
     other = torch.nn.Conv3d(2, 1, 1)
     assert lower(other) is other
+
+
+def random_raxnet(config):
+    """A RAX-NET whose running statistics and scales are not those of a new one."""
+    torch.manual_seed(4)
+    network = build_network("raxnet", config).train()
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            if "norm" in name:
+                value.add_(0.3 * torch.randn_like(value))
+        for module in network.modules():
+            if hasattr(module, "momentum"):
+                module.momentum = 0.5
+        for _ in range(4):
+            network(torch.rand(3, network.config.inputs, 32, 48))
+    return network.eval()
+
+
+SMALL = {"filters": [3, 4, 6], "down_units": [2, 4], "up_units": [2, 1, 2]}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SMALL, SMALL | {"norm": "instance"}, SMALL | {"inputs": 2, "outputs": 3}, SMALL | {"up_units": [1, 1, 1]}],
+)
+def test_a_lowered_raxnet_is_the_same_network(config):
+    network = random_raxnet(config)
+    x = torch.rand(2, network.config.inputs, 24, 40, 3)
+    with torch.no_grad():
+        expected = network(x)
+        found = lower(network)(x)
+    assert isinstance(lower(network), LoweredRaxNet)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert expected.std() > 0.05
+
+
+def test_the_last_block_of_a_lowered_raxnet_has_one_channel_for_each_output():
+    lowered = lower(random_raxnet(SMALL | {"outputs": 2}))
+    assert lowered.last.mix.weight.shape[:2] == (2, 3)
+    assert not any(isinstance(module, torch.nn.ConvTranspose2d | BatchNorm) for module in lowered.modules())
+
+
+def test_lowering_leaves_a_raxnet_as_it_was():
+    network = random_raxnet(SMALL | {"norm": "instance"})
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with torch.no_grad():
+        for value in lower(network).parameters():
+            value.zero_()
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

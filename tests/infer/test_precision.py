@@ -8,6 +8,7 @@ from willis.infer.precision import choose_precision, cpu_flags, multiplies_nativ
 GENOA = frozenset({"avx512f", "avx512_bf16"})
 SAPPHIRE = frozenset({"avx512f", "avx512_bf16", "avx512_fp16", "amx_bf16"})
 PROOF = SimpleNamespace(precision="float16", dice=0.9995)
+COARSE_PROOF = SimpleNamespace(precision="bfloat16", dice=0.9991)
 
 
 def test_flags_are_read_from_the_processor_s_description(tmp_path):
@@ -44,10 +45,15 @@ def test_what_the_processor_multiplies(precision, flags, native):
         (SAPPHIRE, [], "float32"),
         (GENOA, [PROOF], "float32"),
         (SAPPHIRE, [SimpleNamespace(precision="float16", dice=0.998)], "float32"),
-        (GENOA, [SimpleNamespace(precision="bfloat16", dice=1.0)], "float32"),
+        (GENOA, [COARSE_PROOF], "bfloat16"),
+        (GENOA, [COARSE_PROOF, PROOF], "bfloat16"),
+        (SAPPHIRE, [COARSE_PROOF, PROOF], "float16"),
+        (SAPPHIRE, [COARSE_PROOF], "bfloat16"),
+        ({"avx512f"}, [COARSE_PROOF, PROOF], "float32"),
+        (GENOA, [SimpleNamespace(precision="bfloat16", dice=0.9989)], "float32"),
     ],
 )
-def test_auto_takes_float16_only_native_and_proven(flags, measured, chosen):
+def test_auto_takes_half_precision_only_native_and_proven_and_float16_first(flags, measured, chosen):
     assert choose_precision("auto", measured, flags) == chosen
 
 

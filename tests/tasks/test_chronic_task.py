@@ -1,5 +1,7 @@
 """Chronic stroke: intensities as published, fusion, tables with and without empty slices, and a whole run."""
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from willis.study import Study
 from willis.tasks.chronic import interpret
 from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
 from willis.tasks.chronic.prepare import network_images, prepare, slice_scaled
+from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.run import run
 from willis.tasks.chronic.space import region_masks, standard_grid, template
 from willis.tasks.chronic.spec import SPEC
@@ -59,9 +62,53 @@ def test_empty_slices_count_as_perfect_in_the_published_mean_alone() -> None:
     assert scores["dice"] == pytest.approx((1 + halved) / 2)
     assert scores["dice_published"] == pytest.approx((1 + (2 * 8 + 1) / (8 + 16 + 1) + 8) / 10)
     assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
+    assert (scores["precision_published"], scores["counted_published"]) == (1.0, 10)
     nothing = interpret.slice_scores(found & False, reference & False, 0)
     assert nothing["dice"] is None
     assert nothing["dice_published"] == 1.0
+
+
+def test_fusion_is_compared_by_slices_and_in_3d_before_and_after() -> None:
+    reference, alone, fused = np.zeros((3, 6, 4, 4), dtype=bool)
+    reference[1:3], fused[1:3], alone[1] = True, True, True
+    grid = Grid((6, 4, 4), np.diag([2.0, 1.0, 1.0, 1.0]))
+    rows = {
+        (row["of"], row["fusion"]): row for row in interpret.fusion_table({"sagittal": alone}, fused, reference, grid)
+    }
+    assert rows["sagittal slices", "before"]["dice"] == pytest.approx(0.5)
+    assert rows["sagittal slices", "before"]["dice_sd"] == pytest.approx(np.std([1, 0], ddof=1))
+    assert rows["sagittal slices", "after"]["dice"] == 1.0
+    assert rows["volume, sagittal alone", "before"]["dice"] == pytest.approx(2 * 16 / 48)
+    assert rows["volume, sagittal alone", "before"]["difference_ml"] == pytest.approx(-0.032)
+    assert rows["volume", "after"]["difference_ml"] == 0
+    assert rows["sagittal slices", "before"]["counted"] == 2
+    assert rows["sagittal slices", "before"]["counted_published"] == 6
+    assert rows["sagittal slices", "before"]["recall_published"] == pytest.approx((1 + 1 / 17 + 4) / 6)
+
+
+def test_the_published_tables_have_every_slice_and_both_ways_of_counting() -> None:
+    reference, alone, fused = np.zeros((3, 4, 5, 6), dtype=bool)
+    reference[:, :, 2], fused[:, :, 2], alone[:2, :, 2:4] = True, True, True
+    made = published_tables({"axial": alone}, fused, reference, "RAS", "sub-01")
+    tables = {table.name: list(csv.DictReader(io.StringIO(table.content.decode()))) for table in made}
+    assert list(tables) == [
+        "axial_before_fusion.csv", "axial_after_fusion.csv", "axial_comparison_before_after_fusion.csv",
+        "fusion_evaluation.csv",
+    ]  # fmt: skip
+    before = tables["axial_before_fusion.csv"]
+    assert [row["slice"] for row in before] == ["0", "1", "2", "3", "4", "5"]
+    assert (before[0]["dice"], before[0]["dice_not_empty"]) == ("1", "")
+    assert float(before[2]["dice"]) == pytest.approx((2 * 10 + 1) / (10 + 20 + 1), abs=1e-5)
+    assert float(before[2]["dice_not_empty"]) == pytest.approx(2 * 10 / 30, abs=1e-5)
+    assert (before[3]["precision_not_empty"], before[3]["recall_not_empty"]) == ("0", "")
+    compared = {row[""]: row for row in tables["axial_comparison_before_after_fusion.csv"]}
+    assert list(compared) == ["before_mean", "before_std", "after_mean", "after_std", "difference"]
+    mean = np.mean([float(row["dice"]) for row in before])
+    assert float(compared["before_mean"]["dice"]) == pytest.approx(mean, abs=1e-5)
+    assert float(compared["difference"]["dice"]) == pytest.approx(1 - mean, abs=1e-5)
+    assert float(compared["after_mean"]["dice_not_empty"]) == 1
+    (whole,) = tables["fusion_evaluation.csv"]
+    assert (whole["subject"], whole["dice"], whole["volume_difference"]) == ("sub-01", "1", "0")
 
 
 def test_regions_follow_the_template() -> None:

@@ -61,8 +61,8 @@ def open_engine(
     engine
         ``auto`` is OpenVINO when installed, else torch; ONNX Runtime for ONNX bundles in float32.
     precision
-        See :func:`willis.infer.precision.choose_precision`. Torch and ONNX Runtime run ``auto`` in float32; a bundle in
-        8-bit integers takes no other.
+        See :func:`willis.infer.precision.choose_precision`; of what was measured, what holds for this engine counts. A
+        bundle in 8-bit integers takes no other than float32.
     threads
         Processor threads; None for all that the process may use.
 

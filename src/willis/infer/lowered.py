@@ -14,14 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from willis.infer.lowered_raxnet import LoweredRaxNet
 from willis.nets.blocks.conv import ConvNormSwish
 from willis.nets.blocks.norm import BatchNorm
+from willis.nets.raxnet import RaxNet
 from willis.nets.unet3d import UNet3d, check_input
 
 
 def lower(network: nn.Module) -> nn.Module:
     """The fastest form of a network for prediction; the network itself where there is none."""
-    return LoweredUNet3d(network).eval() if isinstance(network, UNet3d) else network.eval()
+    if isinstance(network, UNet3d):
+        return LoweredUNet3d(network).eval()
+    return LoweredRaxNet(network).eval() if isinstance(network, RaxNet) else network.eval()
 
 
 class LoweredUNet3d(nn.Module):

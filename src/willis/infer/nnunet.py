@@ -5,7 +5,7 @@ Isensee 2021, doi:10.1038/s41592-020-01008-z. All sums are float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -49,14 +49,22 @@ def predict_labels(
         (I, J, K), the place of the largest logit.
     """
     placed = placed_image(images, spacing_mm, plan)
-    logits = sum(_tiled(engine, placed.data, plan, plan.mirror if mirror else ()) for engine in engines)
-    logits = np.asarray(logits, dtype=np.float32) / np.float32(len(engines))
+    logits = placed_logits(engines, placed.data, plan, mirror=mirror)
     inner = tuple(part.stop - part.start for part in placed.box)
     back = resampled(logits, inner, placed.spacing_mm, placed.own_mm, plan, image=False)
     labels = np.zeros(placed.shape, dtype=np.uint8)
     labels[placed.box] = back.argmax(axis=0)
     labels = labels.transpose(np.argsort(plan.transpose))
     return np.ascontiguousarray(labels.transpose(2, 1, 0))
+
+
+def placed_logits(engines: Iterable[Engine], data: Float, plan: NnunetPlan, *, mirror: bool = True) -> Float:
+    """(L, …) mean logits of all members for an image (C, …) in the plan's axes, spacing and values."""
+    total, count = np.float32(0) * data[:1], 0
+    for engine in engines:
+        total = total + _tiled(engine, data, plan, plan.mirror if mirror else ())
+        count += 1
+    return np.asarray(total, dtype=np.float32) / np.float32(count)
 
 
 @dataclass(frozen=True)

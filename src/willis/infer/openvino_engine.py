@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "WILLIS_CACHE"
 NETWORK_FILE = "network.xml"
+CONVERSION = 2  # of networks; raised when they are converted in another way
 BAD_INPUT = 2  # exit code of the conversion when the network can't take the shape
 HALVES = ("float16", "bfloat16")
 HINTS = {"float32": ov.Type.f32, "float16": ov.Type.f16, "bfloat16": ov.Type.bf16}
@@ -43,8 +44,8 @@ def cache_folder() -> Path:
 def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Path:
     """The member as an OpenVINO network for one shape: from the cache, or converted with torch now and put there.
 
-    Its key is the SHA-256 of the member's file, the network's configuration, the shape (N, C, I, J, K) and the
-    versions of willis and OpenVINO, so that a changed bundle is never answered from the cache.
+    Its key is the SHA-256 of the member's file, the network's configuration, the shape (N, C, I, J, K), the way of
+    conversion and the versions of willis and OpenVINO, so that a changed bundle is never answered from the cache.
     """
     manifest = bundle.manifest
     described = {
@@ -52,6 +53,7 @@ def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Pat
         "network": manifest.network.name,
         "config": manifest.network.config,
         "shape": shape,
+        "conversion": CONVERSION,
         "versions": [version("willis"), ov.get_version()],
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()

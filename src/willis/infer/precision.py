@@ -14,6 +14,7 @@ Precision = Literal["float32", "float16", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "float16", "bfloat16"]
 
 LEAST_DICE = 0.999  # of masks against float32 on validation cases, for half precision to be chosen unasked
+UNASKED: tuple[Precision, ...] = ("float16", "bfloat16")  # what auto may take, the more exact first
 
 X86_FLOAT16_FLAGS = frozenset({"avx512_fp16", "amx_fp16"})  # names of /proc/cpuinfo
 X86_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "avx_ne_convert"})
@@ -74,8 +75,15 @@ def choose_precision(
 ) -> Precision:
     """Settle the precision of a run.
 
-    ``auto`` is float16 where the processor multiplies it natively and the manifest holds a measurement of
-    it with a Dice of at least 0.999, else float32. A precision asked for by name is taken as it is.
+    ``auto`` is float16, else bfloat16, where the processor multiplies it natively and the manifest holds a measurement
+    of it with a Dice of at least 0.999; else float32. A precision asked for by name is taken as it is.
+
+    Parameters
+    ----------
+    measured
+        Those of the engine that will run.
+    flags
+        Features of the processor; this one's when None.
 
     Raises
     ------
@@ -85,8 +93,8 @@ def choose_precision(
     if asked not in get_args(PrecisionChoice):
         raise invalid_option("precision", asked, get_args(PrecisionChoice))
     if asked == "auto":
-        proven = any(m.precision == "float16" and m.dice >= LEAST_DICE for m in measured)
-        return "float16" if proven and multiplies_natively("float16", flags) else "float32"
+        proven = {m.precision for m in measured if m.dice >= LEAST_DICE}
+        return next((half for half in UNASKED if half in proven and multiplies_natively(half, flags)), "float32")
     if not multiplies_natively(asked, flags):
         raise BadInputError(f"{asked} was asked for, but this processor doesn't multiply it; use auto or float32.")
     return asked

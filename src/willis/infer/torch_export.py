@@ -12,16 +12,21 @@ from torch import nn
 
 from willis.errors import WillisError
 from willis.infer.lowered import lower
+from willis.infer.moments import by_moments
 from willis.infer.torch_engine import member_network
 from willis.models.bundle import Bundle, read_bundle
+from willis.nets.blocks.planar import SliceNetwork
 
 BAD_INPUT = 2  # exit code
 
 
 def convert(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
     """The network as an OpenVINO model for images of one shape (N, C, I, J, K); nothing is computed."""
+    lowered = lower(network)
+    if isinstance(lowered, SliceNetwork):
+        lowered = by_moments(lowered)
     with torch.no_grad():
-        program = torch.export.export(lower(network), (torch.zeros(shape),))
+        program = torch.export.export(lowered, (torch.zeros(shape),))
     model = ov.convert_model(program)
     model.reshape(list(shape))
     return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -48,7 +48,8 @@ def write_description(cases: Sequence[CaseSizes], folder: Path) -> str:
 
 
 LESION_COLUMNS = (
-    "subject", "group", "lesion", "voxels", "volume_ml", "x_mm", "y_mm", "z_mm", "side", "region", "region_share",
+    "subject", "group", "lesion", "voxels", "volume_ml", "x_mm", "y_mm", "z_mm", "side", "place", "territory",
+    "region", "region_share",
 )  # fmt: skip
 
 
@@ -74,6 +75,8 @@ def _lesion_rows(cases: Iterable[CaseSizes]) -> Iterable[dict[str, object]]:
                 "y_mm": y,
                 "z_mm": z,
                 "side": "left" if x < 0 else "right",
+                "place": lesion.place or None,
+                "territory": lesion.territory or None,
                 "region": lesion.region or None,
                 "region_share": lesion.region_share if lesion.region else None,
             }
@@ -121,6 +124,14 @@ def _told(cases: Sequence[CaseSizes]) -> str:
         f"{sum(c.extent[plane][1] - c.extent[plane][0] for c in cases)}"
         for plane in PLANES
     ]
+    for title, names in (
+        ("place", [lesion.place for case in cases for lesion in case.lesions]),
+        ("territory", [lesion.territory for case in cases for lesion in case.lesions]),
+    ):
+        counted = Counter(name for name in names if name)
+        if counted:
+            shown = ", ".join(f"{name}: {n}" for name, n in counted.most_common())
+            lines.append(f"Lesions by {title}: {shown}")
     return "\n".join(lines)
 
 

@@ -25,16 +25,24 @@ from willis.volume.volume import Volume
 CASES_FOR_WORKERS = 8  # fewer are read faster by this process than others start
 CASES_PER_ORDER = 4
 
+NamePlaces = Callable[[Path, Grid, npt.NDArray[np.integer], Grid], Sequence[tuple[str, str]] | None]
+"""Region and territory of each lesion of a mask: its path and grid, labels, and the part of the grid they lie on."""
+
 
 @dataclass(frozen=True)
 class PlaceOfLesion:
-    """One lesion: voxels, volume, world position RAS+ of its centre, and the atlas region that holds most of it."""
+    """One lesion: voxels, volume, world position RAS+ of its centre, and the atlas region that holds most of it.
+
+    ``place`` and ``territory`` are those of an average brain, for masks in its space; else empty.
+    """
 
     voxels: int
     volume_ml: float
     centroid_mm: tuple[float, float, float]
     region: int = 0
     region_share: float = 0.0
+    place: str = ""
+    territory: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ def describe_cases(
     *,
     any_value: bool = False,
     atlas: Path | None = None,
+    places: NamePlaces | None = None,
     workers: int = 1,
     progress: Callable[[float, str], None] | None = None,
 ) -> list[CaseSizes]:
@@ -81,6 +90,8 @@ def describe_cases(
         Whether every value above 0 is lesion; else a mask holds 0 and 1 alone.
     atlas
         Label image in the same space as the masks; region of each lesion.
+    places
+        Names region and territory of each lesion of a mask in a space that it knows; picklable.
     workers
         Processes.
 
@@ -91,7 +102,7 @@ def describe_cases(
     GeometryError
         When a mask and its image lie on different grids.
     """
-    task = partial(describe_case, any_value=any_value, atlas=atlas)
+    task = partial(describe_case, any_value=any_value, atlas=atlas, places=places)
     found = []
     for done, sizes in enumerate(_mapped(task, cases, workers), start=1):
         found.append(sizes)
@@ -110,7 +121,9 @@ def _mapped(
         yield from pool.map(task, cases, chunksize=CASES_PER_ORDER)
 
 
-def describe_case(case: LabelledImage, *, any_value: bool = False, atlas: Path | None = None) -> CaseSizes:
+def describe_case(
+    case: LabelledImage, *, any_value: bool = False, atlas: Path | None = None, places: NamePlaces | None = None
+) -> CaseSizes:
     """Measure the lesions of one case; see :func:`describe_cases`."""
     mask = read_nifti(case.mask, "lesion", allow_empty=True)
     _check_values(mask, case.mask, any_value)
@@ -122,7 +135,7 @@ def describe_case(case: LabelledImage, *, any_value: bool = False, atlas: Path |
         sizes_in_volume(mask.data),
         {plane: sizes_in_slices(mask.data, axis) for plane, axis in axes.items()},
         _extent(case, mask, axes),
-        _lesions(mask, atlas),
+        _lesions(mask, case.mask, atlas, places),
     )
 
 
@@ -152,7 +165,7 @@ def _extent(case: LabelledImage, mask: Volume, axes: dict[Plane, int]) -> dict[P
     return extents
 
 
-def _lesions(mask: Volume, atlas: Path | None) -> tuple[PlaceOfLesion, ...]:
+def _lesions(mask: Volume, path: Path, atlas: Path | None, places: NamePlaces | None) -> tuple[PlaceOfLesion, ...]:
     box, part = occupied(mask.data)
     labels, count = ndimage.label(part, np.ones((3, 3, 3)))
     if count == 0:
@@ -161,9 +174,10 @@ def _lesions(mask: Volume, atlas: Path | None) -> tuple[PlaceOfLesion, ...]:
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     centres = grid.to_mm(np.array(ndimage.center_of_mass(part, labels, np.arange(1, count + 1))))
     regions = _regions(labels, count, sizes, grid, atlas) if atlas is not None else [(0, 0.0)] * count
+    named = (places(path, mask.grid, labels, grid) if places is not None else None) or [("", "")] * count
     return tuple(
-        PlaceOfLesion(int(n), float(n) * mask.grid.voxel_ml, (float(x), float(y), float(z)), region, share)
-        for n, (x, y, z), (region, share) in zip(sizes, centres, regions, strict=True)
+        PlaceOfLesion(int(n), float(n) * mask.grid.voxel_ml, (float(x), float(y), float(z)), region, share, *names)
+        for n, (x, y, z), (region, share), names in zip(sizes, centres, regions, named, strict=True)
     )
 
 

@@ -93,9 +93,10 @@ def _measured(manifest: Manifest) -> Iterable[str]:
     for m in manifest.measured:
         yield f"{m.figure}: {m.value:.4g}{f' {m.unit}' if m.unit else ''} ({m.on})."
     for e in manifest.precision:
+        pooled = "" if e.pooled is None else f" (of all voxels together {e.pooled:.4f})"
         yield (
-            f"{e.precision} on {e.engine} against float32: Dice {e.dice:.4f}, largest difference of probability "
-            f"{e.max_difference:.2g}, {e.cases} cases."
+            f"{e.precision} on {e.engine} against float32: Dice {e.dice:.4f}{pooled}, largest difference of "
+            f"probability {e.max_difference:.2g}, {e.cases} cases{f': {e.on}' if e.on else ''}."
         )
 
 

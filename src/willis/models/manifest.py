@@ -125,13 +125,19 @@ class Calibration(_Part):
 
 
 class Equivalence(_Part):
-    """A measured agreement with float32 on torch: least Dice of the masks, largest difference of probability."""
+    """A measured agreement with float32 on torch, and the cases it was measured on.
+
+    `dice` is the least of any mask of any case, two empty ones counting as 1; it decides whether the precision is taken
+    unasked. `pooled` is the least Dice of an output over the voxels of all cases together.
+    """
 
     precision: Literal["float16", "bfloat16", "float32"]
     engine: Literal["torch", "openvino", "onnx"]
     dice: Fraction
+    pooled: Fraction | None = None
     max_difference: Annotated[float, Field(ge=0)]
     cases: Count
+    on: str = ""
 
 
 class Measured(_Part):

@@ -76,14 +76,27 @@ def amend_bundle(folder: str | os.PathLike[str], *, card: str | None = None, **c
         When the bundle is damaged or a changed field is not allowed.
     """
     bundle = read_bundle(Path(folder))
+    return copy_bundle(bundle, bundle.folder, replace=True, card=card, **changes)
+
+
+def copy_bundle(
+    bundle: Bundle, folder: str | os.PathLike[str], *, replace: bool = False, card: str | None = None, **changes: Any
+) -> Bundle:
+    """Write a bundle elsewhere with fields of its manifest, or its card, changed and its members as they are.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is damaged, the folder exists and isn't to be replaced, or a changed field is not allowed.
+    """
     bundle.verify()
-    with _draft_of(bundle.folder.absolute(), replace=True) as draft:
+    with _draft_of(Path(folder).absolute(), replace) as draft:
         for name in bundle.manifest.files:
             shutil.copyfile(bundle.folder / name, draft / name)
         if card is not None:
             (draft / CARD_FILE).write_text(card, encoding="utf-8")
         amended = _seal(draft, bundle.manifest.changed(**changes, files={}))
-    return Bundle(amended, bundle.folder.absolute())
+    return Bundle(amended, Path(folder).absolute())
 
 
 def _seal(draft: Path, manifest: Manifest) -> Manifest:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from willis.errors import BadInputError
 from willis.infer.int8 import Int8Likeness, int8_bundle
-from willis.learn.case import Case
 from willis.learn.recipe import Recipe
 from willis.models.bundle import Bundle
+from willis.tasks.left_out import check_task, images_of, left_out_cases
 from willis.tasks.training import task_data
 
 
@@ -39,17 +34,9 @@ def quantise(
     BundleError
         When the masks differ too much.
     """
-    if recipe.task != bundle.manifest.task:
-        raise BadInputError(f"{bundle.name} is of the task {bundle.manifest.task}, the recipe of {recipe.task}.")
+    check_task(bundle, recipe)
     data = task_data(recipe.task)
     source = data.training_cases(recipe.data, recipe.folds)
-    left_out = data.validation_cases(recipe.data, recipe.folds)
-    if not left_out:
-        raise BadInputError("the recipe leaves no case out to compare on; give --data and --folds, or phantoms.")
+    left_out = left_out_cases(data, recipe)
     chosen = (source.case(index) for index in range(count))
-    return int8_bundle(bundle, folder, _images(chosen), list(_images(left_out)), shape=shape)
-
-
-def _images(cases: Iterable[Case]) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
-    for case in cases:
-        yield np.asarray(case.image, dtype=np.float32), np.asarray(case.mask, dtype=bool)
+    return int8_bundle(bundle, folder, images_of(chosen), list(images_of(left_out)), shape=shape)

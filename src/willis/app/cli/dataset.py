@@ -49,12 +49,18 @@ def describe(
     from willis.io.labelled import find_labelled_images
     from willis.learn.description import write_description
     from willis.measure.labelled_sizes import describe_cases
+    from willis.tasks.chronic.places import places_in_mni
 
     check_empty(output)
     cases = find_labelled_images(source)
     with ProgressReport() as progress:
         found = describe_cases(
-            cases, any_value=any_value, atlas=atlas, workers=workers or os.cpu_count() or 1, progress=progress
+            cases,
+            any_value=any_value,
+            atlas=atlas,
+            places=places_in_mni,
+            workers=workers or os.cpu_count() or 1,
+            progress=progress,
         )
     print(write_description(found, output))
     print(f"\nTables and pictures: {output}")

@@ -14,8 +14,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from willis.errors import BundleError
-from willis.infer.precision import choose_precision, cpu_flags, multiplies_natively
+from willis.infer.engine import choose_engine
+from willis.infer.precision import UNASKED, choose_precision, cpu_flags, multiplies_natively
 from willis.models.bundle import read_bundle
+from willis.models.manifest import ONNX_NETWORK
 from willis.models.store import list_bundles, search_folders
 
 BYTES_PER_GB = 1e9
@@ -158,7 +160,8 @@ def _bundles() -> list[dict[str, Any]]:
     for shelf in list_bundles():
         problem, precision = shelf.problem, None
         if shelf.manifest is not None:
-            precision = choose_precision("auto", shelf.manifest.precision)
+            engine = choose_engine("auto", onnx_bundle=shelf.manifest.network.name == ONNX_NETWORK)
+            precision = choose_precision("auto", [m for m in shelf.manifest.precision if m.engine == engine])
             try:
                 read_bundle(shelf.folder).verify()
             except BundleError as error:
@@ -169,15 +172,16 @@ def _bundles() -> list[dict[str, Any]]:
 
 def _precision(bundles: list[dict[str, Any]]) -> dict[str, str]:
     """What ``--precision auto`` does on this machine, and why."""
-    if not multiplies_natively("float16"):
-        return {"choice": "float32", "reason": "this processor doesn't multiply float16 itself"}
-    proven = [b["name"] for b in bundles if b["precision"] == "float16"]
+    native = [half for half in UNASKED if multiplies_natively(half)]
+    if not native:
+        return {"choice": "float32", "reason": f"this processor doesn't multiply {' or '.join(UNASKED)} itself"}
+    taken = {half: [b["name"] for b in bundles if b["precision"] == half] for half in native}
+    proven = {half: names for half, names in taken.items() if names}
     if not proven:
-        return {
-            "choice": "float32",
-            "reason": "float16 is fast here, but no bundle was measured to stay the same in it",
-        }
-    return {"choice": "float16", "reason": f"fast here, and measured to give the same masks for: {', '.join(proven)}"}
+        fast = " and ".join(native)
+        return {"choice": "float32", "reason": f"{fast}: fast here, but no bundle was measured to stay the same so"}
+    by_half = "; ".join(f"{half} for {', '.join(names)}" for half, names in proven.items())
+    return {"choice": next(iter(proven)), "reason": f"fast here, and measured to give the same masks: {by_half}"}
 
 
 def _joined(parts: Any, width: int = 100) -> str:

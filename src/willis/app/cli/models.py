@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from willis.app.cli.imports import imports, print_imported
-from willis.errors import BundleError
+from willis.errors import BadInputError, BundleError
+from willis.infer.precision import LEAST_DICE
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.manifest import Manifest
@@ -179,6 +181,76 @@ def quantise(
         print(f"Dice of {label} with float32, {found.cases} cases: {value:.4f}")
     print(f"CPU time of a window: {found.seconds:.3f} s in float32, {found.seconds_int8:.3f} s in int8")
     print(f"Written: {output}")
+
+
+@app.command(name="measure-precision")
+def measure_precision(
+    name: str,
+    *,
+    recipe: Path,
+    precision: Literal["float16", "bfloat16"],
+    engine: Literal["auto", "torch", "openvino"] = "auto",
+    data: Path | None = None,
+    folds: int | None = None,
+    fold: int | None = None,
+    count: int | None = None,
+    threads: int | None = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Measure whether a model finds the same in half precision as in float32.
+
+    ``--precision auto`` takes what was measured here with a Dice of at least 0.999 in every mask of every case, on
+    processors that multiply it themselves.
+
+    Parameters
+    ----------
+    name
+        Name or folder of the model.
+    recipe
+        The recipe that it was trained by: the cases that it leaves out are compared.
+    precision
+        What is measured; this processor must multiply it.
+    engine
+        What runs it; the reference is torch.
+    data
+        Folder of labelled patients, instead of the recipe's.
+    folds, fold
+        Of the patients, fold FOLD of so many is compared.
+    count
+        Cases at most; of phantoms, so many. Else as the recipe says.
+    threads
+        Of the processor.
+    output
+        Folder of the model with the measurement in its manifest; else it is printed alone.
+    replace
+        Take the place of a model that stands in that folder.
+    """
+    from willis.app.cli.train import with_flags
+    from willis.learn.recipe import read_recipe
+    from willis.tasks.equivalence import measure_precision as measure
+    from willis.tasks.equivalence import write_measured
+
+    bundle = open_bundle(name)
+    if output is not None and output.exists() and not replace:
+        raise BadInputError(f"{output} exists already. Choose another folder, or add --replace.")
+    chosen = with_flags(read_recipe(recipe), data, folds=folds, fold=fold)
+
+    def tell(case: int, dice: Mapping[str, float]) -> None:
+        print(f"case {case}: " + ", ".join(f"{label} {value:.4f}" for label, value in dice.items()), flush=True)
+
+    found = measure(bundle, chosen, precision=precision, engine=engine, count=count, threads=threads, tell=tell)
+    rows: list[tuple[str, ...]] = [
+        (label, f"{found.least[label]:.4f}", f"{found.pooled[label]:.4f}") for label in found.least
+    ]
+    _print_table((f"Dice of {precision} with float32", "least case", "all voxels"), rows)
+    print(f"Largest difference of a probability: {found.max_difference:.3g}; {found.cases} cases, {found.engine}")
+    taken = "takes it" if found.proven else "doesn't take it"
+    print(f"The least is {found.dice:.4f}; at least {LEAST_DICE} is needed: --precision auto {taken}.")
+    if output is not None:
+        of = "phantoms" if data is None and not chosen.data.get("folder") else "patients"
+        write_measured(bundle, found, output, f"{of} that {recipe.name} leaves out", replace=replace)
+        print(f"Written: {output}")
 
 
 def _readable(shelf: Shelf) -> Bundle:

@@ -6,7 +6,7 @@ the network wants it: a patch one voxel deep is then a slice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,12 +34,13 @@ from willis.phantom.traced import find_traced
 from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
-from willis.tasks.chronic.prepare import network_images, prepare
+from willis.tasks.chronic.prepare import PreparedPlanes, network_images, prepare
 from willis.tasks.chronic.space import SHAPE
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.volume.plane import PLANES, Plane
 from willis.volume.resample import resample_to
+from willis.volume.volume import Volume
 
 PHANTOM_STREAM = 7  # of training phantoms, beside the seeds of other tasks
 
@@ -132,26 +133,34 @@ class FolderSource:
         """Session ``index // planes`` as the network over plane ``index % planes`` sees it."""
         number, plane = divmod(index, len(self.data.planes))
         files = self.images[number]
-        if files.image is None:
-            raise BadInputError(f"{files.name} has no T1 beside its mask; training needs both.")
-        t1 = read_nifti(files.image, "t1")
+        path = _t1_path(files)
+        t1 = read_nifti(path, "t1")
         truth = read_nifti(files.mask, "lesion", allow_empty=True)
         if not truth.grid.same_as(t1.grid):
-            raise GeometryError(f"{files.mask.name} does not lie on the grid of {files.image.name}.")
+            raise GeometryError(f"{files.mask.name} does not lie on the grid of {path.name}.")
         view = self.data.planes[plane]
-        options = SPEC.resolve_options({})
-        prepared = prepare(
-            Study({"t1": t1}), _manifest(self.data), options, lambda image: find_brain(image).mask_on(image.grid)
-        )
+        prepared = _prepared(t1, _manifest(self.data))
         if self.plan and prepared.fit is not None:
             raise GeometryError(
-                f"{files.image.name} does not lie on the standard grid of 197 × 233 × 189 voxels of 1 mm; planned "
+                f"{path.name} does not lie on the standard grid of 197 × 233 × 189 voxels of 1 mm; planned "
                 "batches count slices there. Leave tables out of [data], or resample it."
             )
         back = np.linalg.inv(prepared.to_prepared)
         lesion = truth.with_data((truth.data > 0).astype(np.float32))
         moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
         return _case(prepared.images[view], moved, prepared.mask, self.data.views[view], files.group)
+
+
+def _t1_path(files: LabelledImage) -> Path:
+    if files.image is None:
+        raise BadInputError(f"{files.name} has no T1 beside its mask; both are needed.")
+    return files.image
+
+
+def _prepared(t1: Volume, manifest: Manifest) -> PreparedPlanes:
+    """A T1 through the same road as a patient's that is to be analysed."""
+    options = SPEC.resolve_options({})
+    return prepare(Study({"t1": t1}), manifest, options, lambda image: find_brain(image).mask_on(image.grid))
 
 
 def sliced_case(
@@ -203,6 +212,30 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
 
 
+def validation_images(
+    data: Mapping[str, Any], folds: FoldSettings | None, manifest: Manifest
+) -> Iterator[tuple[Mapping[Plane, npt.NDArray[np.float32]], npt.NDArray[np.bool_]]]:
+    """Of each subject that training never sees, the image (1, I, J, K) by plane and the brain mask (I, J, K).
+
+    Parameters
+    ----------
+    data, folds
+        Of the recipe.
+    manifest
+        Of the bundle that is to be run: its planes and intensity scheme.
+    """
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        for files in _folder_source(settings, folds, "validation").images:
+            prepared = _prepared(read_nifti(_t1_path(files), "t1"), manifest)
+            yield prepared.images, prepared.mask
+        return
+    heads = anatomies_of(settings.phantom, validation=True)
+    for number in range(settings.phantom.validation_count):
+        made = _phantom(settings.phantom.validation_seed, number, heads, _shapes(settings))
+        yield network_images(made.t1, made.brain > 0, manifest), made.brain > 0
+
+
 def _shapes(settings: ChronicData) -> tuple[Path, ...]:
     return find_traced(Path(settings.shapes)) if settings.shapes else ()
 
@@ -249,7 +282,9 @@ def _plan(settings: ChronicData, images: Sequence[LabelledImage]) -> tuple[tuple
 
 
 def _refuse_lesion_free(source: FolderSource) -> None:
-    if not any((read_nifti(image.mask, "lesion", allow_empty=True).data > 0).any() for image in source.images):
+    if not any(
+        (read_nifti(image.mask, "lesion", allow_empty=True, order="file").data > 0).any() for image in source.images
+    ):
         raise BadInputError("no mask of the training set holds a lesion; a network can't learn from none.")
 
 

@@ -22,6 +22,7 @@ from willis.tasks.brain.find import find_brain
 from willis.tasks.brain.mask import masks_of
 from willis.tasks.chronic import figures, interpret
 from willis.tasks.chronic.prepare import PreparedPlanes, prepare
+from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.space import region_masks, template
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
@@ -111,8 +112,10 @@ def run(
             inside = prepared.brain.data > 0
             tables["territories"] = share_table(found.territories, inside, {"lesion": fused}, grid.voxel_ml)
         territory = largest(volumes_ml(found.territories, fused, grid.voxel_ml))
+        attachments = []
         if reference is not None:
-            tables["fusion"] = interpret.fusion_table(found.planes, fused, reference, grid.orientation)
+            tables["fusion"] = interpret.fusion_table(found.planes, fused, reference, grid)
+            attachments = published_tables(found.planes, fused, reference, grid.orientation, study.prefix)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         masks = _masks(study, prepared, found)
@@ -128,6 +131,7 @@ def run(
         lesions=lesions,
         tables=tables,
         figures=pictures,
+        attachments=attachments,
         provenance=make_provenance(
             SPEC,
             study,
