@@ -232,9 +232,11 @@ def compare_nifti(work: Path, quick: bool) -> None:
         a, _ = least_cpu(lambda data=data, path=ours: write_nifti(Volume(data, grid), path))
         b, _ = least_cpu(lambda data=data, path=theirs: nib.save(nib.Nifti1Image(data, grid.affine), path))
         row(f"write {label}", a, b, f"size {ours.stat().st_size / theirs.stat().st_size:.2f} of nibabel's")
-        a, volume = least_cpu(lambda path=theirs: read_nifti(path))
-        b, array = least_cpu(lambda path=theirs: np.asanyarray(nib.load(path).dataobj))
-        row(f"read {label}", a, b, "the same values" if np.array_equal(volume.data, array) else "VALUES DIFFER")
+        for order, theirs_laid in (("file", np.asanyarray), ("C", np.ascontiguousarray)):
+            a, volume = least_cpu(lambda path=theirs, order=order: read_nifti(path, order=order))
+            b, array = least_cpu(lambda path=theirs, laid=theirs_laid: laid(nib.load(path).dataobj))
+            said = "the same values" if np.array_equal(volume.data, array) else "VALUES DIFFER"
+            row(f"read {label}, {'as stored' if order == 'file' else 'in C order'}", a, b, said)
 
 
 def main() -> None:

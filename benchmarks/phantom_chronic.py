@@ -36,11 +36,11 @@ from willis.tasks.clusters import find_lesions, rules_of
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
+from willis.volume.plane import PLANES, Plane
 from willis.volume.volume import Volume
 
 SEED = 900_007
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
-PLANES = ("axial", "sagittal", "coronal")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Found:
     """Masks (I, J, K) of one head: the truth, each plane alone, their fusion."""
 
     truth: Volume
-    planes: dict[str, npt.NDArray[np.bool_]]
+    planes: dict[Plane, npt.NDArray[np.bool_]]
     fused: npt.NDArray[np.bool_]
 
 
@@ -85,8 +85,8 @@ def scores_of(found: Found) -> dict[str, float]:
         "f1": scores["lesion_f1"],
         **{plane: dice(mask, truth) for plane, mask in found.planes.items()},
     }
-    for line in fusion_table(found.planes, found.fused, truth, found.truth.grid.orientation):  # type: ignore[arg-type]
-        if line["of"] != "volume":
+    for line in fusion_table(found.planes, found.fused, truth, found.truth.grid):
+        if line["of"].endswith("slices"):
             row[f"{line['of']} {line['fusion']}"] = np.nan if line["dice"] is None else line["dice"]
     return row
 

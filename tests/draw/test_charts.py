@@ -2,7 +2,7 @@
 
 import pytest
 
-from willis.draw.charts import bar_chart
+from willis.draw.charts import bar_chart, rounded
 from willis.draw.palette import LEFT, RIGHT
 
 
@@ -34,3 +34,10 @@ def test_nothing_to_show_still_gives_a_chart(drawn, groups):
 
 def test_the_same_values_give_the_same_bytes():
     assert bar_chart({"a": {"right": 1.0}}) == bar_chart({"a": {"right": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.0, "0"), (0.002, "< 0.01"), (0.006, "0.01"), (3.0, "3"), (12.34, "12.3")]
+)
+def test_a_trace_is_not_shown_as_nothing(value, shown):
+    assert rounded(value) == shown

@@ -60,6 +60,27 @@ def test_every_dtype_in_every_container_reads_as_nibabel_reads_it(tmp_path, data
     assert (volume.role, volume.notes) == ("flair", ())
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_voxels_in_the_files_own_order_hold_the_same_values(tmp_path, data, affine, name):
+    path = saved(tmp_path / name, data, affine)
+    stored = read_nifti(path, order="file").data
+    assert stored.flags["F_CONTIGUOUS"]
+    np.testing.assert_array_equal(stored, data)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_voxels_in_the_files_own_order_are_checked_and_scaled_alike(tmp_path, data, affine, name):
+    values = data.astype(np.float32)
+    values[0, 0, 0] = np.nan
+    path = saved(tmp_path / name, values, affine)
+    assert read_nifti(path, order="file").data[0, 0, 0] == 0
+    scaled = saved(tmp_path / "scaled.nii", data, affine, change=lambda header: header.__setitem__("scl_slope", 2.0))
+    np.testing.assert_array_equal(read_nifti(scaled, order="file").data, 2 * data)
+    constant = saved(tmp_path / f"constant-{name}", np.full_like(data, 7), affine)
+    with pytest.raises(BadInputError, match="constant"):
+        read_nifti(constant, order="file")
+
+
 @pytest.mark.parametrize("dtype", ["i2", "f4", "f8"])
 def test_big_endian(tmp_path, data, affine, dtype):
     header = nib.Nifti1Header(endianness=">")
@@ -349,6 +370,48 @@ def test_without_a_unit_lengths_are_millimetres(tmp_path, data, affine):
     path = saved(tmp_path / "u.nii", data, affine)
     assert nib.load(path).header.get_xyzt_units()[0] == "unknown"
     np.testing.assert_allclose(read_nifti(path).grid.affine, affine, atol=1e-5)
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf])
+def test_a_damaged_place_of_the_voxels_is_refused(tmp_path, data, affine, offset):
+    path = saved(tmp_path / "a.nii", data, affine, change=lambda header: header.__setitem__("vox_offset", offset))
+    with pytest.raises(BadInputError, match="start at byte"):
+        read_nifti(path)
+
+
+def test_what_follows_the_last_gzip_member_is_passed_over(tmp_path, data, affine):
+    path = saved(tmp_path / "a.nii.gz", data, affine)
+    path.write_bytes(path.read_bytes() + b"left by a copying tool")
+    np.testing.assert_array_equal(read_nifti(path).data, data)
+
+
+@pytest.mark.parametrize("value", [3e38, -3e38, 1e300])
+def test_values_that_nothing_measures_are_refused(tmp_path, data, affine, value):
+    values = data.astype(np.float64)
+    values[0, 0, 0] = value
+    with pytest.raises(BadInputError, match="holds values from"):
+        read_nifti(saved(tmp_path / "a.nii", values, affine))
+
+
+def test_a_qfac_of_zero_is_one_as_the_standard_says(tmp_path, data):
+    turned = np.diag([0.9, 0.9, 2.0, 1.0])
+    path = saved(tmp_path / "a.nii", data, turned, sform=0, change=lambda h: h["pixdim"].__setitem__(0, 0))
+    volume = read_nifti(path)
+    np.testing.assert_allclose(volume.grid.affine, turned, atol=1e-6)
+    assert volume.notes == ()
+
+
+def test_axes_that_nearly_fall_together_are_refused(tmp_path, data):
+    flat = np.diag([1.0, 1.0, 1.0, 1.0])
+    flat[:3, 2] = [0.99, 0.0, 0.14]
+    with pytest.raises(GeometryError, match="right angles"):
+        read_nifti(saved(tmp_path / "a.nii", data, flat, qform=0))
+
+
+def test_a_place_that_a_header_cannot_tell_is_refused(tmp_path, data, affine):
+    affine[0, 3] = 1e30
+    with pytest.raises(GeometryError, match="from its origin"):
+        read_nifti(saved(tmp_path / "a.nii", data, affine))
 
 
 def test_impossible_units_and_sizes_are_refused(tmp_path, data, affine):

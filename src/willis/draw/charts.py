@@ -60,13 +60,16 @@ def bar_chart(groups: Mapping[str, Mapping[str, float | None]], *, unit: str = "
 def _bar(axes: Axes, y: float, value: float | None, colour: str, unit: str) -> None:
     if value is not None:
         axes.barh(y, value, height=BAR_PX - 4, align="edge", color=colour)
-    words = "not defined" if value is None else f"{_rounded(value)} {unit}".rstrip()
+    words = "not defined" if value is None else f"{rounded(value)} {unit}".rstrip()
     _words(axes, value or 0, y + (BAR_PX - 4) / 2, words, "left", PAPER_FAINT, shift=8)
 
 
-def _rounded(value: float) -> str:
+def rounded(value: float) -> str:
+    """A value in a few digits: 0 is nothing at all, a trace is said to be one."""
     if value == int(value):
         return f"{int(value)}"
+    if abs(value) < 0.005:
+        return "< 0.01" if value > 0 else "> -0.01"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
 
 

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -16,7 +16,7 @@ from isal import isal_zlib
 from willis.errors import BadInputError
 from willis.io.nifti_file import SINGLE_FILE_OFFSET, SINGLE_FILE_SUFFIXES, open_nifti, voxel_array
 from willis.io.nifti_geometry import NO_SHEAR_DEG, read_grid, shear_deg, straightened
-from willis.io.nifti_values import in_c_order, refuse_constant, scaled_values, without_nonfinite
+from willis.io.nifti_values import check_range, in_c_order, scaled_values, without_nonfinite
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -33,7 +33,14 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read_nifti(path: Path | str, role: str = "", *, index: int | None = None, allow_empty: bool = False) -> Volume:
+def read_nifti(
+    path: Path | str,
+    role: str = "",
+    *,
+    index: int | None = None,
+    allow_empty: bool = False,
+    order: Literal["C", "file"] = "C",
+) -> Volume:
     """Read one volume of a NIfTI file, with right angles, in mm, finite, and with notes on all that was decided.
 
     Parameters
@@ -46,18 +53,21 @@ def read_nifti(path: Path | str, role: str = "", *, index: int | None = None, al
         Which volume of a 4D file, from 0.
     allow_empty
         Whether it is a mask: one value in all voxels is accepted then, and nothing is ever interpolated.
+    order
+        How the voxels lie in memory. ``file`` leaves them as they were stored, the first axis quickest, perhaps
+        read-only, where their values need no change: for a look at them alone, as such an array is slow beside others.
 
     Returns
     -------
     Volume
-        (I, J, K) in C order, with the file's own dtype unless the header scales it. Its ``notes`` name what was
-        found: forms that differ, a unit assumed or turned, a shear, NaN.
+        (I, J, K), with the file's own dtype unless the header scales it. Its ``notes`` name what was found: forms that
+        differ, a unit assumed or turned, a shear, NaN.
 
     Raises
     ------
     BadInputError
-        The file is absent, no NIfTI, damaged, cut short, in colour, complex, of another number of axes, empty or
-        constant, or NaN where the head is.
+        The file is absent, no NIfTI, damaged, cut short, in colour, complex, of another number of axes, empty,
+        constant, of values that nothing measures, or NaN where the head is.
     GeometryError
         The file doesn't say where it lies, or says two things about left and right.
     """
@@ -66,9 +76,9 @@ def read_nifti(path: Path | str, role: str = "", *, index: int | None = None, al
     stored = voxel_array(file, index)
     grid, notes = read_grid(file.header, stored.shape, path)
     slope, inter = float(file.header["scl_slope"]), float(file.header["scl_inter"])
-    values, more = without_nonfinite(scaled_values(stored, slope, inter, path), path)
+    values, more = without_nonfinite(scaled_values(stored, slope, inter, path, order), path)
     if not allow_empty:
-        refuse_constant(values, path)
+        check_range(values, path)
     return straightened(Volume(values, grid, role, notes=notes + more), "nearest" if allow_empty else "linear")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,9 @@ def open_nifti(path: Path) -> NiftiFile:
         head, body = _pair(path)
         raw = _unpacked(head)
         header = _header(head, raw)
-        return NiftiFile(path, header, memoryview(_unpacked(body))[max(0, int(header["vox_offset"])) :])
+        return NiftiFile(path, header, memoryview(_unpacked(body))[max(0, _offset(header, path)) :])
     header = _header(path, raw)
-    return NiftiFile(path, header, memoryview(raw)[max(SINGLE_FILE_OFFSET, int(header["vox_offset"])) :])
+    return NiftiFile(path, header, memoryview(raw)[max(SINGLE_FILE_OFFSET, _offset(header, path)) :])
 
 
 def voxel_array(file: NiftiFile, index: int | None) -> npt.NDArray[Any]:
@@ -125,6 +126,8 @@ def _unpacked(path: Path) -> bytes | memoryview:
 def _gunzipped(raw: bytes) -> memoryview:
     """The content of all members of a gzip file, in memory that is taken once, by the size that the file ends with.
 
+    What follows the last whole member and is none is passed over, as gzip itself does.
+
     It comes in pieces that the processor's cache holds: memory fresh from the system costs more than the unpacking.
     """
     content = np.empty(min(int.from_bytes(raw[-4:], "little"), GZIP_MAX_RATIO * len(raw)), dtype=np.uint8)
@@ -139,7 +142,7 @@ def _gunzipped(raw: bytes) -> memoryview:
 
 
 def _gzip_pieces(raw: bytes) -> Iterator[bytes]:
-    while raw:
+    while raw.startswith(GZIP_MAGIC):
         member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
         yield member.decompress(raw, GZIP_PIECE_BYTES)
         while not member.eof:
@@ -180,6 +183,14 @@ def _header(path: Path, raw: bytes | memoryview) -> Any:
     if not 1 <= int(header["dim"][0]) <= 7:
         raise BadInputError(f"{path} has a damaged header: {int(header['dim'][0])} axes; 1 to 7 are possible.")
     return header
+
+
+def _offset(header: Any, path: Path) -> int:
+    """Bytes before the first voxel, as the header says."""
+    offset = float(header["vox_offset"])
+    if not math.isfinite(offset):
+        raise BadInputError(f"{path} has a damaged header: its voxels start at byte {offset:g}. Convert it again.")
+    return int(offset)
 
 
 def _dtype(file: NiftiFile) -> np.dtype[Any]:

@@ -22,6 +22,8 @@ TEMPLATE_CODES = (3, 4)  # Talairach, MNI: an sform that may stretch the patient
 SPACING_TOLERANCE = 0.01  # relative; voxel sizes farther apart than this are different sizes
 PLAUSIBLE_SPACING_MM = (0.02, 50.0)  # a voxel's edge in a scan of a person
 NO_SHEAR_DEG = 0.01  # axes this near to a right angle are at one; float32 rounding reaches 1e-4
+MOST_SHEAR_DEG = 60.0  # a tilted gantry reaches 30; axes this near to each other span no image
+MOST_MM_FROM_ORIGIN = 1e5  # float32, in which headers hold positions, still tells 0.01 mm apart there
 SMALL_SHEAR_VOXELS = 0.5  # the nearest rotation is taken when it moves no voxel farther than this
 _LENGTH_UNITS = {0: 1.0, 1: MM_PER_M, 2: 1.0, 3: MM_PER_UM}  # NIfTI codes: unknown (as good as always mm), m, mm, µm
 
@@ -50,8 +52,8 @@ def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, 
     Raises
     ------
     GeometryError
-        When neither qform nor sform is valid, they disagree on left and right, the unit is unknown to NIfTI, or the
-        voxels are of no plausible size.
+        When neither qform nor sform is valid, they disagree on left and right, the unit is unknown to NIfTI, or voxels
+        of no plausible size, shape or place come of it.
     """
     forms = [_qform(header), _sform(header)]
     stated = [form for form in forms if form.code > 0]
@@ -64,7 +66,8 @@ def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, 
     if not valid:
         names = " and ".join(form.name for form in stated)
         raise GeometryError(
-            f"{path} has no valid affine: its {names} can't be inverted or holds NaN. Convert it again."
+            f"{path} has no valid affine: its {names} holds NaN, has no inverse, or is against the standard. "
+            "Convert it again."
         )
     notes = [f"The {form.name} is not valid and was passed over." for form in stated if form.affine is None]
     if len(valid) == 2:
@@ -80,6 +83,16 @@ def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, 
         raise GeometryError(
             f"{path} has voxels of {_edges(grid)} mm; from {low} to {high} mm is plausible. Its unit or affine is "
             "wrong."
+        )
+    if (apart := shear_deg(grid)) > MOST_SHEAR_DEG:
+        raise GeometryError(
+            f"{path} has axes {apart:.3g}° away from right angles; at most {MOST_SHEAR_DEG:g}° can be read. Its "
+            "affine is wrong: convert it again."
+        )
+    if (far := float(np.abs(grid.affine[:3, 3]).max())) > MOST_MM_FROM_ORIGIN:
+        raise GeometryError(
+            f"{path} lies {far:.3g} mm from its origin; at most {MOST_MM_FROM_ORIGIN:g} mm is plausible. Its "
+            "affine is wrong: convert it again."
         )
     return grid, (*notes, *unit_notes)
 
@@ -115,6 +128,9 @@ def shear_deg(grid: Grid) -> float:
 
 def _qform(header: Any) -> _Form:
     code = int(header["qform_code"])
+    if header["pixdim"][0] == 0:  # "we take qfac = 1", nifti1.h, method 2
+        header = header.copy()
+        header["pixdim"][0] = 1
     try:
         affine = header.get_qform()
     except (nib.spatialimages.HeaderDataError, ValueError):
@@ -154,7 +170,7 @@ def _choose(qform: _Form, sform: _Form, shape: Shape3, path: Path) -> tuple[_For
     stretched = bool((np.abs(sizes[1] / sizes[0] - 1) > SPACING_TOLERANCE).any())
     chosen = qform if sform.code in TEMPLATE_CODES and stretched else sform
     why = ", as the sform stretches the patient to a template" if chosen is qform else ""
-    return chosen, [f"qform and sform differ by up to {apart:.2g} mm; the {chosen.name} was used{why}."]
+    return chosen, [f"qform and sform differ by up to {apart:.3g} mm; the {chosen.name} was used{why}."]
 
 
 def _millimetres(header: Any, path: Path) -> tuple[float, list[str]]:

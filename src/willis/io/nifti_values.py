@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,16 @@ from scipy import ndimage
 from willis.errors import BadInputError
 
 MAX_ENCLOSED_NONFINITE = 1e-3  # part of the finite voxels; more holes inside the head than this are refused
+LARGEST_VALUE = 1e15  # no scan's; float32 holds the sum of squares of a whole image of smaller ones
 SHORT_INT_BYTES = 2  # float32 holds scaled integers of up to 16 bits without loss that matters
 
 
-def scaled_values(stored: npt.NDArray[Any], slope: float, inter: float, path: Path) -> npt.NDArray[Any]:
-    """Values of stored numbers: ``stored * slope + inter``, a new array in C order and native byte order.
+def scaled_values(
+    stored: npt.NDArray[Any], slope: float, inter: float, path: Path, order: Literal["C", "file"] = "C"
+) -> npt.NDArray[Any]:
+    """Values of stored numbers: ``stored * slope + inter``, in native byte order.
+
+    A new array in C order; with ``order`` "file" the stored one itself where it holds the values already.
 
     A slope of 0 or NaN means no scaling (NIfTI-1 standard, field ``scl_slope``). Unscaled numbers keep their
     dtype; scaled integers of up to 16 bits become ``float32``, wider ones ``float64``.
@@ -24,18 +29,19 @@ def scaled_values(stored: npt.NDArray[Any], slope: float, inter: float, path: Pa
     Raises
     ------
     BadInputError
-        When slope or intercept is infinite, or the intercept NaN beside a slope.
+        When slope or intercept is beyond ``LARGEST_VALUE``, or the intercept NaN beside a slope.
     """
     native = stored.dtype.newbyteorder("=")
     if np.isnan(slope) or slope == 0 or (slope == 1 and inter == 0):
-        return in_c_order(stored, native)
-    if not (np.isfinite(slope) and np.isfinite(inter)):
+        return stored if order == "file" and stored.dtype.isnative else in_c_order(stored, native)
+    if not (abs(slope) <= LARGEST_VALUE and abs(inter) <= LARGEST_VALUE):  # NaN is beyond it too
         raise BadInputError(f"{path} has no usable scaling: slope {slope}, intercept {inter}.")
     kept = native.kind == "f" or native.itemsize > SHORT_INT_BYTES
     dtype = native if native.kind == "f" else np.dtype(np.float64 if kept else np.float32)
     values = in_c_order(stored, dtype)
-    values *= dtype.type(slope)
-    values += dtype.type(inter)
+    with np.errstate(over="ignore"):  # infinity is told by without_nonfinite
+        values *= dtype.type(slope)
+        values += dtype.type(inter)
     return values
 
 
@@ -54,7 +60,7 @@ def in_c_order(stored: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[An
 
 
 def without_nonfinite(values: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
-    """Put 0 where NaN or infinity stand, in place, and say so.
+    """Put 0 where NaN or infinity stand, in place unless the array is read-only, and say so.
 
     Such voxels that reach the image's border are background, as some tools mark it. Those enclosed by the head are
     damage, of which only a trace is accepted.
@@ -81,11 +87,11 @@ def without_nonfinite(values: npt.NDArray[Any], path: Path) -> tuple[npt.NDArray
             f"{path} has {enclosed} voxels of NaN or infinity inside the head; at most "
             f"{MAX_ENCLOSED_NONFINITE:.1%} of its voxels are accepted. Repair the image first."
         )
+    if not values.flags.writeable:
+        values = values.copy()
     values[bad] = 0
-    share = 100 * count / values.size
-    return values, (
-        f"{count} voxels ({share:.2g} %) were NaN or infinite, {enclosed} of them enclosed; they became 0.",
-    )
+    share = np.format_float_positional(100 * count / values.size, precision=2, fractional=False, trim="-")
+    return values, (f"{count} voxels ({share} %) were NaN or infinite, {enclosed} of them enclosed; they became 0.",)
 
 
 def _enclosed_count(bad: npt.NDArray[np.bool_]) -> int:
@@ -97,15 +103,20 @@ def _enclosed_count(bad: npt.NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(bad & ~np.isin(labels, open_labels)))
 
 
-def refuse_constant(values: npt.NDArray[Any], path: Path) -> None:
-    """Raise when all voxels hold one value: such an image shows nothing.
+def check_range(values: npt.NDArray[Any], path: Path) -> None:
+    """Raise when all voxels hold one value, which shows nothing, or some a value that nothing measures.
 
     Raises
     ------
     BadInputError
-        When it is empty or constant.
+        When it is empty, constant, or holds values beyond ``LARGEST_VALUE``.
     """
-    low = values.min()
-    if low == values.max():
+    low, high = values.min(), values.max()
+    if max(-float(low), float(high)) > LARGEST_VALUE:
+        raise BadInputError(
+            f"{path} holds values from {low:g} to {high:g}; up to {LARGEST_VALUE:g} can be read. Its scaling is wrong, "
+            "or a mark for missing values was left in it: set such voxels to 0."
+        )
+    if low == high:
         what = "empty: every voxel is 0" if low == 0 else f"constant: every voxel is {low:g}"
         raise BadInputError(f"{path} is {what}. Give an image that shows something.")

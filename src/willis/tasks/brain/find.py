@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from willis.errors import BadInputError
 from willis.image.components import largest_component
+from willis.image.morphology import distance_mm
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
 from willis.models.store import Bundle, open_bundle
@@ -21,6 +22,7 @@ from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
+NECK_MM = 4.0  # what hangs on the brain by less than twice this is no brain; docs/decisions/0027
 LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
 EXTRACTED_NOTE = (
     "The image was brain-extracted before: what was kept of it is brain, and the network adds sulci that were cut out."
@@ -102,7 +104,8 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     probability = prediction.probability.copy()
     threshold = bundle.manifest.threshold.value
     where = bundle.manifest.outputs.index("brain")
-    core = largest_component(probability[where] >= threshold, connectivity=6)
+    in_view = field_of_view(image.grid, grid)
+    core = without_leaks((probability[where] >= threshold) & in_view, in_view, grid.spacing_mm)
     found_ml = float(np.count_nonzero(core)) * grid.voxel_ml
     if found_ml < LEAST_BRAIN_ML:
         raise BadInputError(
@@ -112,6 +115,34 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     probability[where] *= ndimage.binary_dilation(core)
     brain = Brain(probability, grid, bundle, prediction)
     return replace(brain, extracted=extracted_region(image, brain.mask_on(image.grid)))
+
+
+def without_leaks(
+    found: npt.NDArray[np.bool_], in_view: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]
+) -> npt.NDArray[np.bool_]:
+    """The largest part of a mask, without what hangs on it by a neck thinner than twice ``NECK_MM``.
+
+    The mask is eroded by ``NECK_MM``, its largest part kept and grown back within the mask.
+
+    Parameters
+    ----------
+    found
+        (I, J, K) mask.
+    in_view
+        (I, J, K) what the image shows. A brain that its border cuts isn't thin there.
+    spacing_mm
+        Of both.
+    """
+    depth = distance_mm(in_view & ~found, spacing_mm)
+    kernel = largest_component(found & (depth > NECK_MM), connectivity=6)
+    near = distance_mm(kernel, spacing_mm) <= NECK_MM + max(spacing_mm)
+    return largest_component(found & near, connectivity=6)
+
+
+def field_of_view(shown: Grid, grid: Grid) -> npt.NDArray[np.bool_]:
+    """Mask on ``grid`` of what an image on the grid ``shown`` covers."""
+    everywhere = np.broadcast_to(np.uint8(1), shown.shape)
+    return np.asarray(resample_to(Volume(everywhere, shown), grid, "nearest").data > 0)
 
 
 def predict_both_ways(bundle: Bundle, x: npt.NDArray[np.float32], settings: RunSettings) -> Prediction:
