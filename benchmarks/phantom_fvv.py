@@ -56,19 +56,25 @@ def analysed(seed: int, index: int, heads: Any, bundle: str, traced: tuple[Path,
     }
 
 
-def summary(cases: list[dict[str, Any]], seed: int) -> dict[str, Any]:
+def summary(cases: list[dict[str, Any]], seed: int, traced: bool) -> dict[str, Any]:
     true, found = (np.array([c[k] for c in cases]) for k in ("true_ml", "found_ml"))
     ill = np.array([c["lesion_true_ml"] > 0 for c in cases])
     mismatch, said = true[ill] < MISMATCH_BELOW_ML, found[ill] < MISMATCH_BELOW_ML
     overlap = [c["dice"] for c, sick in zip(cases, ill, strict=True) if sick]
+    certain = ill & np.array([c["certain"] and c["answer"] != "no decision" for c in cases])
+    wrong = (found < MISMATCH_BELOW_ML) != (true < MISMATCH_BELOW_ML)
     agreement = bland_altman(found, true)
     return {
         "seed": seed,
+        "traced": traced,
         "patients": len(cases),
         "with_infarct": int(ill.sum()),
         "with_mismatch": int(mismatch.sum()),
         "infarcts_missed": sum(c["answer"] == "no decision" for c, sick in zip(cases, ill, strict=True) if sick),
         "near_the_cutoff": sum(not c["certain"] and c["answer"] != "no decision" for c in cases),
+        "certain": int(certain.sum()),
+        "certain_and_wrong": int((certain & wrong).sum()),
+        "largest_certain_error_ml": float(np.abs(found - true)[certain].max(initial=0.0)),
         "lesion_dice_median": round(float(np.median(overlap)), 3),
         "lesion_dice_mean": round(float(np.mean(overlap)), 3),
         "fvv_bias_ml": round(agreement.bias, 3),
@@ -84,7 +90,9 @@ def summary(cases: list[dict[str, Any]], seed: int) -> dict[str, Any]:
 def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The summary as a bundle's card takes it."""
     which = "" if found["seed"] == SEED else f" (seed {found['seed']})"
-    on = f"{found['patients']} phantoms of heads never trained on, {found['with_infarct']} with an infarct{which}"
+    shapes = "half of the infarcts traced from patients" if found["traced"] else "all infarcts grown"
+    on = f"{found['patients']} phantoms of heads never trained on, {found['with_infarct']} with an infarct"
+    on += f", {shapes}{which}"
     rows = [
         ("median Dice of the infarct", found["lesion_dice_median"], ""),
         ("mean Dice of the infarct", found["lesion_dice_mean"], ""),
@@ -93,6 +101,13 @@ def figures(found: dict[str, Any]) -> list[dict[str, Any]]:
         ("upper limit of agreement of the FLAIR Visibility Volume", found["fvv_limits_ml"][1], "ml"),
         ("AUC of the mismatch decision", found["auc"], ""),
         ("kappa of the mismatch decision", found["kappa"], ""),
+        ("decisions on an infarct that are certain", found["certain"], ""),
+        ("of those wrong", found["certain_and_wrong"], ""),
+        (
+            "largest error of the FLAIR Visibility Volume where the decision is certain",
+            found["largest_certain_error_ml"],
+            "ml",
+        ),
     ]
     return [
         {"figure": name, "value": round(value, 4), "unit": unit, "on": on} for name, value, unit in rows
@@ -137,10 +152,11 @@ def main() -> None:
         print(
             f"{index:3d} {case['pattern']:12s} {case['hours']:6.1f} h  infarct {case['lesion_true_ml']:7.2f} ml, found "
             f"{case['lesion_found_ml']:7.2f}, Dice {case['dice'] if case['dice'] is None else round(case['dice'], 3)}"
-            f"  FVV {case['true_ml']:7.2f} ml, found {case['found_ml']:7.2f}  {case['answer']}",
+            f"  FVV {case['true_ml']:7.2f} ml, found {case['found_ml']:7.2f}  {case['answer']}"
+            f"{'' if case['certain'] or case['answer'] == 'no decision' else ', near the cutoff'}",
             flush=True,
         )
-    totals = summary(cases, given.seed)
+    totals = summary(cases, given.seed, bool(traced))
     print(json.dumps(totals, indent=2))
     if given.plot:
         draw(cases, given.plot)
