@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from willis.io.tables import write_text
-from willis.tasks.perfusion.setting import map_setting, recipes_of
+from willis.tasks.perfusion.setting import map_setting, recipe_text
 
 INPUTS = {"PMs": (0, 0), "PMs-M": (1, 0), "PMs-N": (0, 1), "PMs-M-N": (1, 1)}
 COMMON: dict[str, Any] = {
@@ -22,6 +22,7 @@ COMMON: dict[str, Any] = {
     "optimizer": {"name": "Adam", "lr": 1e-5, "beta_1": 0.9, "beta_2": 0.999, "clipvalue": 0.5},
     "to_categ": 1,
     "data_augmentation": 1,
+    "callbacks": {"EarlyStopping": {"monitor": "val_loss", "patience": 25}},
 }
 
 
@@ -46,11 +47,7 @@ def settings() -> dict[str, dict[str, Any]]:
 
 def texts() -> dict[str, str]:
     """The recipes by file name."""
-    return {
-        f"{name}{end}.toml": text
-        for name, setting in settings().items()
-        for end, text in recipes_of(map_setting(setting, name)).items()
-    }
+    return {f"{name}.toml": recipe_text(map_setting(setting, name)) for name, setting in settings().items()}
 
 
 if __name__ == "__main__":

@@ -170,3 +170,68 @@ def test_a_real_reference_against_itself(real_data: Path, tmp_path: Path) -> Non
     assert [row["case"] for row in rows] == ["patient07", "patient19"]
     assert [row["reference_ml"] for row in rows] == ["1.3", "49.769"]
     assert {row["panoptic_quality"] for row in rows} == {"1"}
+
+
+def grouped(folder: Path, *rows: str) -> Path:
+    path = folder / "participants.tsv"
+    path.write_text("\n".join(["participant_id\tgroup", *rows]) + "\n")
+    return path
+
+
+def test_measures_by_group_and_what_the_table_leaves_open(cohort, tmp_path: Path, capsys) -> None:
+    p, r = cohort
+    write(mask(3, 0), r, "sub-03_label-wmh_dseg.nii.gz")
+    write(mask(3), p, "sub-03_space-flair_label-wmh_mask.nii.gz")
+    table = grouped(tmp_path, "sub-00\tLVO", "sub-01\tLVO", "sub-03\twithout stroke", "sub-08\tnon-LVO")
+    assert evaluate(p, r, output=tmp_path / "m.tsv", groups=table) == 0
+    assert [row["group"] for row in read_table(tmp_path / "m.tsv")] == ["LVO", "LVO", None, "without stroke"]
+    rows = {str(row["group"]): row for row in read_table(tmp_path / "m-groups.tsv")}
+    assert list(rows) == ["LVO", "without stroke", "all"]
+    assert [rows[name]["patients"] for name in rows] == ["2", "1", "4"]
+    dices = [evaluate_case(mask(n), mask(n, 0.2))["dice"] for n in range(3)]
+    assert float(rows["LVO"]["dice_patients"] or "nan") == pytest.approx(np.mean(dices[:2]), rel=1e-5)
+    assert float(rows["all"]["dice_patients"] or "nan") == pytest.approx(np.mean(dices), rel=1e-5)
+    none = rows["without stroke"]
+    assert (none["dice_patients"], none["false_patients"]) == (None, "1")
+    assert float(none["largest_false_ml"] or "nan") == pytest.approx(mask(3).data.sum() * GRID.voxel_ml, rel=1e-5)
+    slices = read_table(tmp_path / "m-slices.tsv")
+    assert len(slices) == 4 * GRID.shape[2] and slices[0]["group"] == "LVO"
+    summary = json.loads((tmp_path / "m.json").read_text())
+    assert summary["groups"]["LVO"]["metrics"]["dice"]["mean"] == pytest.approx(np.mean(dices[:2]))
+    assert (summary["without_group"], summary["groups_without_case"]) == (["sub-02"], ["non-LVO"])
+    shown = capsys.readouterr()
+    assert "so only under 'all': sub-02." in shown.err and "without a case here: non-LVO." in shown.err
+    assert "without stroke" in shown.out and "By group" in shown.out
+
+
+def test_a_case_of_a_group_that_failed_is_counted_there(cohort, tmp_path: Path) -> None:
+    p, r = cohort
+    (p / "sub-02_space-flair_label-wmh_mask.nii.gz").unlink()
+    table = grouped(tmp_path, "sub-00\ta", "sub-01\ta", "sub-02\tb")
+    assert evaluate(p, r, output=tmp_path / "m.tsv", groups=table) == 3
+    rows = {row["group"]: row for row in read_table(tmp_path / "m-groups.tsv")}
+    assert (rows["b"]["patients"], rows["b"]["failed"], rows["b"]["dice_patients"]) == ("0", "1", None)
+    assert (rows["all"]["patients"], rows["all"]["failed"]) == ("2", "1")
+
+
+def test_a_miss_never_betters_a_group(cohort, tmp_path: Path) -> None:
+    p, r = cohort
+    table = grouped(tmp_path, "sub-00\ta", "sub-01\ta", "sub-02\tb")
+    (p / "sub-01_space-flair_label-wmh_mask.nii.gz").unlink()
+    evaluate(p, r, output=tmp_path / "without.tsv", groups=table)
+    evaluate(p, r, output=tmp_path / "missed.tsv", groups=table, missing_as_empty=True)
+    found, missed = (read_table(tmp_path / f"{name}-groups.tsv")[0] for name in ("without", "missed"))
+    for name in ("dice_patients", "dice_slices", "dice_voxels", "sensitivity_voxels"):
+        assert float(missed[name] or "nan") < float(found[name] or "nan")
+
+
+def test_groups_are_asked_for_wholly_and_no_table_is_overwritten(cohort, tmp_path: Path) -> None:
+    table = grouped(tmp_path, "sub-00\ta")
+    with pytest.raises(BadInputError, match="--group-column is of the table"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", group_column="group")
+    with pytest.raises(BadInputError, match="no column site"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", groups=table, group_column="site")
+    (tmp_path / "m-groups.tsv").write_text("mine")
+    with pytest.raises(BadInputError, match=r"m-groups\.tsv is there already"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", groups=table)
+    assert not (tmp_path / "m.tsv").exists()

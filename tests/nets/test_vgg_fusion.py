@@ -44,13 +44,14 @@ def test_scalars_change_the_answer_and_maps_do():
         assert not torch.allclose(network(x), network(other))
 
 
-@pytest.mark.parametrize(("frozen", "share"), [("none", 0.0), ("half", 0.5), ("all", 1.0)])
-def test_what_is_frozen_gets_no_gradient(frozen, share):
-    network = small(frozen=frozen)
-    layers = list(network.encoder_layers())
-    still = [not layer.weight.requires_grad for layer in layers]
-    assert sum(still) == round(share * len(layers)) and still == sorted(still, reverse=True)
-    assert all(p.requires_grad for p in network.up.parameters())
+def test_the_parts_that_may_be_frozen_are_the_encoders_and_their_first_half_by_depth():
+    network = small()
+    layers, parts = list(network.encoder_layers()), network.parts()
+    assert parts["encoders"] == layers and parts["encoders-first-half"] == layers[: len(layers) // 2]
+    inside = {id(p) for layer in layers for p in layer.parameters()}
+    assert inside == {id(p) for name, p in network.named_parameters() if name.startswith("vgg.")}
+    deepest = [network.vgg[m][4][2] for m in range(len(network.vgg))]
+    assert not any(layer in parts["encoders-first-half"] for layer in deepest)
 
 
 def test_every_encoder_sees_its_own_map_alone():

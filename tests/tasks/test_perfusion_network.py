@@ -289,6 +289,13 @@ def test_an_imported_network_reads_painted_maps(name, maps, scalars, tmp_path):
     prepared, *_ = made_up()
     found = read(prepared, bundle)
     assert found.core.shape == SHAPE and not (found.core & ~prepared.tissue).any()
+    other = open_bundle(import_perfusion(path, tmp_path / "turbo", colours="turbo").folder, "perfusion")
+    assert channels_of(other.manifest) == replace(wanted, table="turbo")
+    assert other.manifest.name != bundle.manifest.name
+    assert not np.allclose(read(prepared, other).probability["core"].data, found.probability["core"].data)
+    with pytest.raises(BadInputError, match="--colours is 'rapid'; allowed are 'jet'"):
+        import_perfusion(path, tmp_path / "none", colours="rapid")
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_default_bundle_reads_a_made_up_patient():
@@ -308,7 +315,7 @@ def test_the_default_bundle_reads_a_made_up_patient():
 NARROW = {"vgg": [4, 4, 4, 4, 4], "branch": 4, "dense": 4, "bottom": 4, "up": [4, 4, 4, 4], "head": 4}
 
 
-@pytest.mark.parametrize("variant", ["F-PMs", "U-PMs-M-N", "G-PMs-M-N-stage2"])
+@pytest.mark.parametrize("variant", ["F-PMs", "U-PMs-M-N", "G-PMs-M-N"])
 def test_published_variants_train_resume_and_run(variant, tmp_path):
     recipe = read_recipe(ROOT / "recipes" / f"perfusion-{variant}.toml")
     config = {**recipe.network.config, **NARROW, "size": 64}
@@ -325,9 +332,10 @@ def test_published_variants_train_resume_and_run(variant, tmp_path):
     train(recipe, cases, out=tmp_path / "parts", stop=lambda: next(calls, False))
     parts = train(recipe, cases, out=tmp_path / "parts", resume=True)
     assert all(torch.equal(whole.members[0][k], v) for k, v in parts.members[0].items())
-    before = build_network("vgg_fusion", config)
-    held = [k for k, p in before.named_parameters() if not p.requires_grad]
-    assert bool(held) == (not variant.startswith("U"))
+    torch.manual_seed(recipe.training.seed)
+    before = build_network("vgg_fusion", config).state_dict()
+    held = all(torch.equal(before[name], parts.members[0][name]) for name in before if name.startswith("vgg."))
+    assert held == variant.startswith("F"), "only F leaves the encoders as they were to the end"
     bundle = bundle_from(recipe, parts, tmp_path / "bundle", "recipe", "train")
     prepared, *_ = made_up()
     assert read(prepared, bundle).core.shape == SHAPE

@@ -9,7 +9,7 @@ import pytest
 from willis.app.cli.main import call
 from willis.errors import BadInputError
 from willis.learn.recipe import read_recipe
-from willis.tasks.perfusion.setting import map_setting, read_setting, recipes_of
+from willis.tasks.perfusion.setting import map_setting, read_setting, recipe_text
 
 ROOT = Path(__file__).parents[2]
 BROKEN = """{
@@ -60,18 +60,48 @@ def read_setting_of(tmp_path):
     return read_setting(path, repair=True)
 
 
-def test_gradual_tuning_gives_a_recipe_for_each_stage(tmp_path):
+def recipe_of(tmp_path, found):
+    path = tmp_path / "r.toml"
+    path.write_text(recipe_text(found))
+    return read_recipe(path)
+
+
+def test_gradual_tuning_becomes_stages_of_one_recipe(tmp_path):
     found, _ = read_setting_of(tmp_path)
-    texts = recipes_of(map_setting(found, "x"))
-    frozen = []
-    for end, text in texts.items():
-        path = tmp_path / f"r{end}.toml"
-        path.write_text(text)
-        recipe = read_recipe(path)
-        frozen.append(recipe.network.config["frozen"])
-        assert recipe.data["maps"] == ["cbf", "cbv", "ttp", "tmax", "mip"] and recipe.data["scalars"] == ["nihss"]
-        assert recipe.loss.labels == (0.0, 0.1, 50.0, 440.0)
-    assert frozen == ["all", "half", "none"]
+    recipe = recipe_of(tmp_path, map_setting(found, "x"))
+    assert recipe.data["maps"] == ["cbf", "cbv", "ttp", "tmax", "mip"] and recipe.data["scalars"] == ["nihss"]
+    assert recipe.loss.labels == (0.0, 0.1, 50.0, 440.0)
+    assert [stage.frozen for stage in recipe.stages] == [("encoders",), ("encoders-first-half",), ()]
+    assert recipe.training.steps == 3 * 10 * 100
+
+
+@pytest.mark.parametrize(
+    ("params", "frozen"),
+    [
+        ({"trainable": 1}, []),
+        ({"trainable": 0}, [("encoders",)]),
+        ({"trainable": 0, "gradual_finetuning_solution": {"type": "full"}}, [("encoders",), ()]),
+    ],
+)
+def test_other_ways_of_fine_tuning(tmp_path, params, frozen):
+    recipe = recipe_of(tmp_path, map_setting(setting(params=params), "x"))
+    assert [stage.frozen for stage in recipe.stages] == frozen
+    assert recipe.training.steps == max(len(frozen), 1) * 200
+
+
+def test_early_stopping_on_the_loss_is_carried_over_and_other_kinds_are_told(tmp_path):
+    stopping = {"monitor": "val_loss", "min_delta": 1e-5, "patience": 25}
+    training = recipe_of(tmp_path, map_setting(setting(callbacks={"EarlyStopping": stopping}), "x")).training
+    assert (training.monitor, training.monitor_mode, training.patience) == ("loss", "min", 3)
+    for other in ({"monitor": "val_dice", "patience": 5}, {"patience": 0}, {"patience": "many"}):
+        mapped = map_setting(setting(callbacks={"EarlyStopping": other}), "x")
+        assert mapped.recipe["training"]["monitor"] == "dice_lesions"
+        assert any("EarlyStopping: only val_loss" in line for line in mapped.impossible)
+
+
+def test_an_unknown_way_of_gradual_tuning_is_told():
+    mapped = map_setting(setting(params={"trainable": 0, "gradual_finetuning_solution": {"type": "thirds"}}), "x")
+    assert any("thirds: known are half, full" in line for line in mapped.impossible)
 
 
 @pytest.mark.parametrize(

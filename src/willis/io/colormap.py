@@ -10,12 +10,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from willis.errors import BadInputError
-from willis.io.colour_bar import ALIKE, COLOURED, ColourBar, Rgb
+from willis.io.colour_bar import COLOURED, LEAST_OF_INNER, ColourBar, Rgb
 
 FARTHEST = 60.0  # from the bar in RGB: what is farther (text, grey) isn't of the map
 FARTHEST_GREY = 24.0  # the same for greys, black and white, which text and bone have too
 LEAST_COLOURED_SHARE = 0.002  # of all pixels
 MOST_APART = 0.05  # of the bar's length between pixels of one colour; assumed
+SMEARED = 2.0  # pixels over which compression mixes colours: a hue has half of the resolution
 MARGIN = 4  # pixels about the bar that are cleared too
 
 
@@ -43,6 +44,8 @@ def shares_of(pictures: Rgb, bar: ColourBar) -> npt.NDArray[np.float32]:
     them, and only where they belong to the map: those that stand out from the ground where they touch coloured pixels;
     those of the ground's own colour where coloured pixels enclose them in their slice and the bar, its colours running
     as usual, has that colour at its lower or left end. So a core without flow is read, and no ventricle is called late.
+    Of pictures that were compressed with loss mixed colours at the map's rim and between colours take their neighbour's
+    value.
 
     Raises
     ------
@@ -60,7 +63,39 @@ def shares_of(pictures: Rgb, bar: ColourBar) -> npt.NDArray[np.float32]:
     shares = share.reshape(plain.shape[:3])
     if (np.ptp(colours.astype(np.int16), axis=1) < COLOURED).any():
         _add_greys(shares, plain, colours, place, bar)
+    if bar.lossy:
+        for k in range(plain.shape[2]):
+            _mend_smear(shares[:, :, k], plain[:, :, k], bar)
     return shares
+
+
+def _mend_smear(share: npt.NDArray[np.float32], picture: Rgb, bar: ColourBar) -> None:
+    """Give pixels whose colours compression mixed the value of the nearest sound one; ``share`` is changed.
+
+    They are those beside the ground about the map, unless they are much darker than that neighbour (colour that spread
+    onto the ground), and gaps within the map, where two colours mixed to one that the bar hasn't. Black holes within
+    the map aren't ground about it, and no gaps.
+
+    Parameters
+    ----------
+    share, picture
+        One slice: (rows, columns) and (rows, columns, 3).
+    bar
+        Of the map.
+    """
+    apart = np.abs(picture.astype(np.int16) - bar.ground).max(axis=2)
+    labels, _ = ndimage.label(apart <= bar.alike)
+    rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    outside = np.isin(labels, rim[rim > 0])
+    beside = ndimage.binary_dilation(outside)
+    sound = np.isfinite(share) & ~beside
+    if not sound.any():
+        return
+    away, (row, column) = ndimage.distance_transform_edt(~sound, return_indices=True)
+    of_map = np.isfinite(share) & (apart >= LEAST_OF_INNER * apart[row, column])
+    gap = ~np.isfinite(share) & (apart > bar.alike) & (away <= SMEARED)
+    mixed = beside | gap
+    share[mixed] = np.where(of_map | (gap & ~beside), share[row, column], np.nan)[mixed]
 
 
 def _places(line: Rgb) -> tuple[Rgb, npt.NDArray[np.float64]]:
@@ -92,7 +127,7 @@ def _add_greys(
     share: npt.NDArray[np.float32], plain: Rgb, colours: Rgb, place: npt.NDArray[np.float64], bar: ColourBar
 ) -> None:
     """Read the greys that belong to the map; ``share`` is changed."""
-    of_ground = np.abs(colours.astype(np.int16) - bar.ground).max(axis=1) <= ALIKE
+    of_ground = np.abs(colours.astype(np.int16) - bar.ground).max(axis=1) <= bar.alike
     ground_is_low = bar.usual is True and bool(of_ground[place < 0.5].any())
     for k in range(share.shape[2]):
         picture = plain[:, :, k]
@@ -100,7 +135,7 @@ def _add_greys(
         found = np.full(coloured.shape, np.nan)
         found[~coloured] = _nearest(picture[~coloured], colours, place, FARTHEST_GREY)
         found[np.ptp(picture.astype(np.int16), axis=2) >= COLOURED] = np.nan
-        apart = np.abs(picture.astype(np.int16) - bar.ground).max(axis=2) > ALIKE
+        apart = np.abs(picture.astype(np.int16) - bar.ground).max(axis=2) > bar.alike
         visible = np.isfinite(found) & apart
         labels, _ = ndimage.label(coloured | visible, structure=np.ones((3, 3)))
         map_parts = np.unique(labels[coloured])

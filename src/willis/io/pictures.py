@@ -1,4 +1,4 @@
-"""Colour pictures as images of a study: RGB NIfTI, DICOM, and PNG or TIFF slices as vendors and others export them."""
+"""Colour pictures as images of a study: RGB NIfTI, DICOM, and PNG, TIFF or JPEG slices, as vendors export them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from willis.errors import BadInputError
 from willis.io.colormap import shares_of
 from willis.io.colour_bar import COLOURED, find_bar
-from willis.io.dicom.pictures import declared_colours, is_dicom_picture, read_dicom_pictures
+from willis.io.dicom.pictures import LOSSY, declared_colours, is_dicom_picture, read_dicom_pictures
 from willis.io.dicom.series import sha256_of_series
 from willis.io.nifti import sha256_of
 from willis.io.nifti_file import open_nifti
@@ -33,7 +33,8 @@ FADED = (
     "The bar ends in the colour of the ground about it: its end was taken where it can last be seen, and may lie "
     "farther out."
 )
-SUFFIXES = (".png", ".tif", ".tiff")
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+SUFFIXES = (".png", ".tif", ".tiff", *JPEG_SUFFIXES)
 ENDS_ALIKE = 30  # of a channel between the ends of a bar and of the palette that it shows
 _CHANNELS = {128: 3, 2304: 4}  # by NIfTI's codes of RGB24 and RGBA32
 
@@ -68,11 +69,14 @@ def read_colour_map(path: Path | str, role: str) -> Volume:
         raise BadInputError(
             f"{path} is a grey picture; a colour-coded {role.upper()} map is needed, or the map's values as NIfTI."
         )
-    bar = find_bar(pictures)
+    lossy = LOSSY in notes
+    bar = find_bar(pictures, lossy=lossy)
     if bar is None:
+        cause = " in pictures that were compressed with loss" if lossy else ""
+        remedy = "as PNG or uncompressed DICOM, " if lossy else ""
         raise BadInputError(
-            f"no colour bar was found in {path}: without it colours can't be turned into values. Export the map with "
-            "its bar, or give its values as NIfTI."
+            f"no colour bar was found in {path}{cause}: without it colours can't be turned into values. Export the map "
+            f"{remedy}with its bar, or give its values as NIfTI."
         )
     share = shares_of(pictures, bar)
     found = [
@@ -112,9 +116,9 @@ def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
         When DICOM pictures don't lie as one stack.
     """
     if path.suffix.lower() in SUFFIXES and path.is_file():
-        return _unplaced(_picture(path)[:, :, None])
+        return _unplaced(_picture(path)[:, :, None], _loss_of([path]))
     if path.is_dir() and (files := _slices(path)):
-        return _unplaced(np.stack([_picture(file) for file in files], axis=2))
+        return _unplaced(np.stack([_picture(file) for file in files], axis=2), _loss_of(files))
     if not path.name.endswith((".nii", ".nii.gz")):
         found = read_dicom_pictures(path)
         if found.grid is None:
@@ -140,8 +144,11 @@ def range_by_metadata(path: Path) -> tuple[float, float, str] | None:
     if path.name.endswith((".nii", ".nii.gz")) or path.suffix.lower() in SUFFIXES or (path.is_dir() and _slices(path)):
         return None
     declared = declared_colours(path)
-    bar = find_bar(read_pictures(path)[0]) if declared is not None else None
-    if declared is None or bar is None:
+    if declared is None:
+        return None
+    pictures, _, notes = read_pictures(path)
+    bar = find_bar(pictures, lossy=LOSSY in notes)
+    if bar is None:
         return None
     ends = bar.colours[[0, -1]].astype(int)
     for values, colours in ((declared.values, declared.colours), (declared.values[::-1], declared.colours[::-1])):
@@ -171,6 +178,17 @@ def _slices(folder: Path) -> list[Path]:
         return (int(digits[-1]) if digits else -1, path.name)
 
     return sorted(files, key=number)
+
+
+def _loss_of(files: Sequence[Path]) -> tuple[str, ...]:
+    """A note where one of the pictures is a JPEG, or a TIFF that holds one."""
+    for file in files:
+        if file.suffix.lower() in JPEG_SUFFIXES:
+            return (LOSSY,)
+        with Image.open(file) as image:
+            if image.info.get("compression") == "jpeg":
+                return (LOSSY,)
+    return ()
 
 
 def _picture(path: Path) -> Rgb:

@@ -47,15 +47,19 @@ class Constraint:
 
     @torch.no_grad()
     def project(self) -> None:
-        """Shorten filters and biases whose norm is above the limit."""
+        """Shorten filters and biases whose norm is above the limit; frozen ones stay as they are."""
         most = self.settings.max_norm
         if not most:
             return
         for weight, axis in self._kernels:
+            if not weight.requires_grad:
+                continue
             others = [a for a in range(weight.ndim) if a != axis]
             norms = weight.pow(2).sum(others, keepdim=True).sqrt()
             weight *= norms.clamp_max(most) / norms.clamp_min(1e-12)
         for bias in self._biases:
+            if not bias.requires_grad:
+                continue
             bias *= most / bias.norm().clamp_min(most)
 
 

@@ -16,6 +16,7 @@ from willis.learn.distributed import World
 from willis.learn.losses import Loss
 from willis.learn.recipe import OptimiserSettings, Recipe
 from willis.learn.schedule import rate_factor
+from willis.learn.stages import freeze, set_training, stages_of, steps_of_stages
 from willis.nets.blocks.planar import in_fast_layout
 from willis.nets.registry import build_network
 
@@ -94,9 +95,33 @@ class Learner:
         world.join_norms(self.network)
         decay = recipe.training.ema
         self._average = MovingAverage(self.network, decay) if decay > 0 else None
-        self.optimiser = make_optimiser(self.network, recipe.optimiser)
+        self.stages, self._lengths = stages_of(recipe), steps_of_stages(recipe)
+        for stage in self.stages:
+            freeze(self.network, stage.frozen)
+        self.enter(0, 0)
         self._constraint = Constraint(self.network, recipe.optimiser)
         self.loss = Loss(recipe.loss, world.reduce if world.size > 1 else None)
+
+    def enter(self, stage: int, began: int, start: Mapping[str, Tensor] | None = None) -> None:
+        """Begin a stage: freeze what it says, with a new optimiser, from other weights where they are given.
+
+        Parameters
+        ----------
+        stage
+            Its number, from 0.
+        began
+            Steps that were done when it began.
+        start
+            Weights that the network and its moving average take.
+        """
+        self.stage, self._began = self.stages[stage], began
+        self.stage_steps = self._lengths[stage]
+        if start is not None:
+            self.network.load_state_dict(dict(start))
+            if self._average is not None:
+                self._average.network.load_state_dict(dict(start))
+        self._still = freeze(self.network, self.stage.frozen)
+        self.optimiser = make_optimiser(self.network, self.recipe.optimiser)
         self.plateau_factor = 1.0
 
     @property
@@ -108,11 +133,11 @@ class Learner:
         """One optimiser step; gives loss, its terms, gradient norm and learning rate."""
         training = self.recipe.training
         torch.manual_seed(training.seed + STEP_SEED_STRIDE * (step * self.world.size + self.world.rank + 1))
-        rate = self.recipe.optimiser.rate * self.plateau_factor
-        rate *= rate_factor(self.recipe.schedule, step, training.steps)
+        rate = self.stage.rate * self.plateau_factor
+        rate *= rate_factor(self.recipe.schedule, step - self._began, self.stage_steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.network.train()
+        set_training(self.network, self._still)
         self.optimiser.zero_grad(set_to_none=True)
         sums: dict[str, float] = {}
         for part in range(training.accumulate):
@@ -133,7 +158,7 @@ class Learner:
     @torch.no_grad()
     def refresh(self, batch: Batch) -> None:
         """Let batch-norm statistics of the network that counts follow its weights by a batch; nothing is learned."""
-        self._forward(self.result.train(), batch)
+        self._forward(set_training(self.result, self._still), batch)
 
     def _forward(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """Logits, target and mask, all (N, …, I, J, K)."""

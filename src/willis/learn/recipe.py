@@ -254,13 +254,44 @@ class ScheduleSettings(Settings):
     cooldown: int = Field(0, ge=0)
 
 
+class StageSettings(Settings):
+    """``[[stages]]``: a part of a run, which goes through all of them in order; without any, a run is one stage.
+
+    A stage begins with a new optimiser and its schedule from the start.
+
+    Parameters
+    ----------
+    name
+        For the log.
+    share
+        Of ``training.steps``, against the shares of the other stages: where they add up to it, the stage's own steps.
+    frozen
+        What isn't trained: parts that the network names (``encoders``), or patterns of its parameters' names
+        (``encoder.*``). Batch-norm statistics of a frozen part stay too.
+    rate
+        Highest learning rate; 0: that of ``[optimiser]``.
+    patience
+        Validations without progress before the next stage begins or the run ends; −1: that of ``[training]``, 0: never.
+    start
+        Weights to begin with: the ``best`` of the validations so far, or the ``last``.
+    """
+
+    name: str = ""
+    share: float = Field(1.0, gt=0)
+    frozen: tuple[str, ...] = ()
+    rate: float = Field(0.0, ge=0)
+    patience: int = Field(-1, ge=-1)
+    start: Literal["best", "last"] = "best"
+
+
 class TrainingSettings(Settings):
     """``[training]``: the loop.
 
     Parameters
     ----------
     steps, batch, accumulate
-        Optimiser steps; patches in each, over all processes; in how many parts a process takes its share.
+        Optimiser steps, over all stages; patches in each, over all processes; in how many parts a process takes its
+        share.
     seed
         Of weights, patches, augmentation, dropout.
     precision
@@ -350,6 +381,7 @@ class Recipe(Settings):
     loss: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()  # type: ignore[call-arg]
     schedule: ScheduleSettings = ScheduleSettings()  # type: ignore[call-arg]
+    stages: tuple[StageSettings, ...] = ()
     bundle: BundleSettings = BundleSettings()
 
     def changed(self, section: str, **values: Any) -> Recipe:

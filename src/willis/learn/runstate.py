@@ -16,10 +16,12 @@ class RunState:
     ----------
     step
         Steps done.
+    stage, stage_start
+        The stage at hand, from 0, and the steps that were done when it began.
     best, best_step
         Best value of the monitored figure and the step after which it was measured.
     stale
-        Validations since then.
+        Validations since then, or since the stage began.
     plateau_factor
         The plateau schedule's factor of the rate.
     plateau_best, plateau_stale, plateau_cooldown
@@ -34,6 +36,8 @@ class RunState:
     """
 
     step: int = 0
+    stage: int = 0
+    stage_start: int = 0
     best: float | None = None
     best_step: int = 0
     stale: int = 0

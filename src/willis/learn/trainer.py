@@ -78,9 +78,10 @@ def train(
         _check(recipe, world)
         if recipe.training.threads:
             torch.set_num_threads(recipe.training.threads)
-        state = _open_folder(folder, recipe, resume, world)
+        learner = Learner(recipe, world, start)
+        resumed = _open_folder(folder, recipe, resume, world)
         with _pool(recipe, cases, folder, world) as pool:
-            run = _Run(recipe, folder, Learner(recipe, world, start), pool, state, validate, progress, stop)
+            run = _Run(recipe, folder, learner, pool, resumed, validate, progress, stop)
             run.go()
         return TrainingResult(folder, run.state, run.members(), world.leads)
 
@@ -107,6 +108,7 @@ class _Run:
             tensors, values = load_state(folder / LAST_FILE)
             self.state = RunState(**values)
             self.state.reason = ""
+            learner.enter(self.state.stage, self.state.stage_start)
             learner.restore(tensors)
             learner.plateau_factor = self.state.plateau_factor
         self.log = RunLog(folder, upto=self.state.step if resumed else None) if self.world.leads else None
@@ -116,14 +118,13 @@ class _Run:
 
     def go(self) -> None:
         """Run until a reason to end."""
-        steps = self.recipe.training.steps
         with ThreadPoolExecutor(1) as ahead:
             coming = self._order(ahead)
-            while not self.state.reason and self.state.step < steps:
+            while not self.state.reason and (self._left or self._enter_next()):
                 start = time.perf_counter()
                 batch = coming.result()
                 self.waited_s += time.perf_counter() - start
-                if self.state.step + 1 < steps:
+                if self._left > 1 or self._next is not None:
                     coming = self._order(ahead, 1)
                 self._step(batch)
                 self.state.reason = self._reason()
@@ -134,6 +135,41 @@ class _Run:
             self.log.add("note", self.state.step, {"reason": self.state.reason})
             self.log.finish()
         self.world.barrier()
+
+    @property
+    def _next(self) -> int | None:
+        """Number of the stage after this one."""
+        following = self.state.stage + 1
+        return following if following < len(self.learner.stages) else None
+
+    @property
+    def _left(self) -> int:
+        """Steps that the stage at hand still has; none where its patience is over and another follows."""
+        if self._next is not None and self._stale:
+            return 0
+        return max(self.state.stage_start + self.learner.stage_steps - self.state.step, 0)
+
+    @property
+    def _stale(self) -> bool:
+        patience = self.learner.stage.patience
+        return bool(patience) and self.state.stale >= patience
+
+    def _enter_next(self) -> bool:
+        """Begin the next stage, with a checkpoint, so that a resumed run never comes back from its weights; or none."""
+        if self._next is None:
+            return False
+        self.world.barrier()
+        state, best = self.state, self.folder / BEST_FILE
+        state.stage, state.stage_start = self._next, state.step
+        state.stale, state.plateau_stale, state.plateau_cooldown = 0, 0, 0
+        state.plateau_factor, state.plateau_best = 1.0, None
+        stage = self.learner.stages[state.stage]
+        start = load_state(best)[0] if stage.start == "best" and state.best is not None else None
+        self.learner.enter(state.stage, state.step, start)
+        if self.log is not None:
+            self.log.add("note", state.step, {"stage": stage.name or state.stage + 1})
+        self._checkpoint()
+        return True
 
     def _order(self, ahead: ThreadPoolExecutor, offset: int = 0) -> Future[Batch]:
         step = self.state.step + offset
@@ -147,16 +183,17 @@ class _Run:
         values["seconds"] = time.perf_counter() - start
         self.state.seconds += values["seconds"]
         self.state.step = done = step + 1
-        if self.log is not None and (done % training.log_every == 0 or done in (1, training.steps)):
+        over = self._left == 0
+        if self.log is not None and (done % training.log_every == 0 or done == 1 or over):
             values["waited"] = self.waited_s
             self.log.add("train", done, values)
         if self.log is not None and training.record_patches:
             self.log.add_patches(done, batch.drawn)
         if self.progress is not None and self.world.leads:
             self.progress(done, training.steps, values)
-        if ends_cycle(self.recipe.schedule, step, training.steps):
+        if ends_cycle(self.recipe.schedule, step - self.state.stage_start, self.learner.stage_steps):
             self._snapshot(done)
-        if training.validate_every and (done % training.validate_every == 0 or done == training.steps):
+        if training.validate_every and (done % training.validate_every == 0 or over):
             self._validate()
         if training.checkpoint_every and done % training.checkpoint_every == 0:
             self._checkpoint()
@@ -196,10 +233,9 @@ class _Run:
         state.stale += 1
 
     def _reason(self) -> str:
-        training = self.recipe.training
-        if training.patience and self.state.stale >= training.patience:
+        if self._stale and self._next is None:
             return "patience"
-        limit = training.time_limit_minutes * 60
+        limit = self.recipe.training.time_limit_minutes * 60
         if self.world.any(bool(limit) and time.monotonic() - self.began > limit):
             return "time limit"
         if self.stop is not None and self.world.any(self.stop()):

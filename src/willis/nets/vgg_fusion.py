@@ -25,7 +25,6 @@ Tomasetti et al. 2022, doi:10.7557/18.6223.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from pydantic import Field
@@ -67,8 +66,6 @@ class VggFusionConfig(Settings):
         Rate behind each encoder.
     batch_norm
         The published batch variant.
-    frozen
-        Which part of the encoders isn't trained: ``none``, ``half`` (the first half of their layers) or ``all``.
     """
 
     maps: int = Field(4, ge=1)
@@ -83,7 +80,6 @@ class VggFusionConfig(Settings):
     head: int = Field(16, ge=1)
     dropout: float = Field(0.25, ge=0, lt=1)
     batch_norm: bool = False
-    frozen: Literal["none", "half", "all"] = "none"
 
 
 class VggFusion(nn.Module):
@@ -129,7 +125,6 @@ class VggFusion(nn.Module):
              nn.Conv2d(config.head, config.outputs, 1)]
         )  # fmt: skip
         self._initialise()
-        self._freeze()
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, H, W), or (N, outputs, H, W, K) of a stack of slices.
@@ -191,17 +186,16 @@ class VggFusion(nn.Module):
                 for encoder in self.vgg:
                     yield encoder[b][n]  # type: ignore[index]
 
+    def parts(self) -> dict[str, list[nn.Module]]:
+        """Layers that stages of a training may leave frozen: the encoders, and the first half of their layers."""
+        layers = list(self.encoder_layers())
+        return {"encoders": layers, "encoders-first-half": layers[: len(layers) // 2]}
+
     def regularised(self) -> Iterator[nn.Module]:
         """Convolutions that the publication adds to the encoders: those it penalises and holds to a norm."""
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not name.startswith("vgg."):
                 yield module
-
-    def _freeze(self) -> None:
-        layers = list(self.encoder_layers())
-        still = {"none": 0, "half": len(layers) // 2, "all": len(layers)}[self.config.frozen]
-        for layer in layers[:still]:
-            layer.requires_grad_(False)
 
     def _initialise(self) -> None:
         """Glorot's uniform weights and no bias, as published."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,9 @@ from willis.errors import BadInputError, WillisError
 from willis.io.pairs import Pair, pair_files
 
 if TYPE_CHECKING:
+    from willis.app.cli.evaluate_groups import GroupResult
+    from willis.io.groups import Grouping
+    from willis.measure.by_group import SliceCounts
     from willis.measure.cohort import Agreement, Summary
 
 SOME_FAILED = 3  # exit code: done, but some cases failed
@@ -34,6 +37,12 @@ class CaseResult:
     notes: tuple[str, ...] = ()
     problem: str = ""
     status: str = "done"
+    slices: SliceCounts | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has a reference and counts in nothing."""
+        return self.status in FAILURES
 
 
 def evaluate(
@@ -45,6 +54,8 @@ def evaluate(
     prediction_pattern: str | None = None,
     reference_pattern: str | None = None,
     missing_as_empty: Annotated[bool, Parameter(negative=())] = False,
+    groups: Path | None = None,
+    group_column: str | None = None,
     seed: int = 0,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
@@ -66,19 +77,29 @@ def evaluate(
         Which references to take, likewise.
     missing_as_empty
         Count a reference without a prediction as one where nothing was found, instead of leaving it out.
+    groups
+        Table with a column of cases or patients (participant_id, …) and one of their groups, such as BIDS'
+        participants.tsv: every measure is given by group too, and two tables more are written (-groups.tsv,
+        -slices.tsv).
+    group_column
+        Column of groups in that table; else "group".
     seed
         Of the bootstrap intervals.
     overwrite
         Replace a table that is there already.
     """
+    from willis.app.cli.evaluate_groups import group_rows, groups_record, results_of_groups, sentences, slice_rows
     from willis.app.cli.progress import ProgressReport
     from willis.io.tables import write_json, write_table
     from willis.measure.cohort import agree, summarise
 
-    summary_path = _check_output(output, overwrite=overwrite)
+    summary_path = output.with_suffix(".json")
+    more = [output.with_name(f"{output.stem}-{what}.tsv") for what in ("groups", "slices")] if groups else []
+    _check_output(output, [summary_path, *more], overwrite=overwrite)
     pairs = pair_files(
         predictions, references, prediction_pattern=prediction_pattern, reference_pattern=reference_pattern
     )
+    grouping = _grouping(groups, group_column, pairs)
     results = []
     with ProgressReport() as progress:
         for done, pair in enumerate(pairs):
@@ -89,25 +110,43 @@ def evaluate(
         first = next((result for result in results if result.status == "failed"), results[0])
         raise BadInputError(f"no case could be evaluated: {first.pair.case}: {first.problem}")
     summaries, agreements = summarise(rows, seed), agree(rows)
-    write_table([_row(result) for result in results], output)
+    by_group = [] if grouping is None else results_of_groups(results, grouping, seed)
     settings = {"label": label, "missing_as_empty": missing_as_empty, "seed": seed}
-    write_json(_summary(results, summaries, agreements, settings), summary_path)
-    _show(results, summaries, agreements)
+    summary = _summary(results, summaries, agreements, settings)
+    write_table([_row(result, grouping) for result in results], output)
+    if grouping is not None:
+        summary |= groups_record(by_group, grouping)
+        write_table(group_rows(by_group), more[0])
+        write_table(slice_rows(results, grouping), more[1])
+    write_json(summary, summary_path)
+    _show(results, summaries, agreements, by_group)
+    if groups is not None and grouping is not None:
+        for sentence in sentences(grouping, groups):
+            print(sentence, file=sys.stderr)
     print(f"\nTable: {output}\nSummary: {summary_path}")
-    return SOME_FAILED if any(result.status in FAILURES for result in results) else 0
+    return SOME_FAILED if any(result.failed for result in results) else 0
 
 
-def _check_output(output: Path, *, overwrite: bool) -> Path:
+def _check_output(output: Path, others: list[Path], *, overwrite: bool) -> None:
     if output.suffix != ".tsv":
         raise BadInputError(f"the table is written as .tsv; found {output.name}.")
-    summary = output.with_suffix(".json")
-    if there := [path for path in (output, summary) if path.exists() and not overwrite]:
+    if there := [path for path in (output, *others) if path.exists() and not overwrite]:
         raise BadInputError(f"{there[0]} is there already. Pass --overwrite to replace it, or name another.")
-    return summary
+
+
+def _grouping(table: Path | None, column: str | None, pairs: list[Pair]) -> Grouping | None:
+    from willis.io.groups import GROUP, group_cases
+
+    if table is None:
+        if column is not None:
+            raise BadInputError("--group-column is of the table that --groups names; give that too.")
+        return None
+    return group_cases(table, [pair.case for pair in pairs], GROUP if column is None else column)
 
 
 def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> CaseResult:
     from willis.io.nifti import read_nifti
+    from willis.measure.by_group import axis_between_head_and_feet, count_slices
     from willis.measure.case import empty_like, evaluate_case, mask_of, onto_axes_of
 
     if pair.problem:
@@ -124,18 +163,24 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
         else:
             path = pair.prediction
             prediction = onto_axes_of(reference.grid, mask_of(read_nifti(path, allow_empty=True), label))
-        return CaseResult(pair, evaluate_case(prediction, reference), prediction.notes + reference.notes)
+        values = evaluate_case(prediction, reference)
+        slices = count_slices(
+            reference.data > 0, prediction.data > 0, reference.grid.voxel_ml, axis_between_head_and_feet(reference.grid)
+        )
+        return CaseResult(pair, values, prediction.notes + reference.notes, slices=slices)
     except WillisError as error:
         named = str(path) in str(error)
         return CaseResult(pair, problem=str(error) if named else f"{path.name}: {error}", status="failed")
 
 
-def _row(result: CaseResult) -> dict[str, Any]:
+def _row(result: CaseResult, grouping: Grouping | None) -> dict[str, Any]:
     from willis.measure.case import COLUMNS
 
+    group = {} if grouping is None else {"group": grouping.of_case.get(result.pair.case)}
     return {
         "case": result.pair.case,
         "status": result.status,
+        **group,
         **{name: result.values.get(name) for name in COLUMNS},
         "prediction": result.pair.prediction and result.pair.prediction.name,
         "reference": result.pair.reference and result.pair.reference.name,
@@ -146,6 +191,8 @@ def _row(result: CaseResult) -> dict[str, Any]:
 def _summary(
     results: list[CaseResult], summaries: list[Summary], agreements: list[Agreement], settings: dict[str, Any]
 ) -> dict[str, Any]:
+    from willis.app.cli.evaluate_groups import measures_record
+
     return {
         "willis": __version__,
         "settings": settings,
@@ -154,26 +201,16 @@ def _summary(
             "evaluated": sum(not result.problem for result in results),
             "not_evaluated": {result.pair.case: result.problem for result in results if result.problem},
         },
-        "metrics": {
-            s.metric.name: {
-                "mean": s.mean,
-                "interval": s.interval,
-                "spread": s.spread,
-                "median": s.median,
-                "cases": s.count,
-                "undefined": s.undefined,
-                "unit": s.metric.unit,
-                "better": s.metric.better,
-            }
-            for s in summaries
-        },
-        "agreement": {a.name: {key: value for key, value in asdict(a).items() if key != "name"} for a in agreements},
+        **measures_record(summaries, agreements),
     }
 
 
-def _show(results: list[CaseResult], summaries: list[Summary], agreements: list[Agreement]) -> None:
+def _show(
+    results: list[CaseResult], summaries: list[Summary], agreements: list[Agreement], groups: list[GroupResult]
+) -> None:
     from rich.console import Console
 
+    from willis.app.cli.evaluate_groups import metric_table, score_table
     from willis.app.cli.evaluate_tables import agreement_lines, case_table, summary_table
 
     console = Console()
@@ -183,6 +220,9 @@ def _show(results: list[CaseResult], summaries: list[Summary], agreements: list[
     console.print(summary_table(summaries, len(done)))
     for line in agreement_lines(agreements):
         console.print(line, highlight=False, soft_wrap=True)
+    if groups:
+        console.print(score_table(groups))
+        console.print(metric_table(groups))
     for result in results:
         if result.problem:
             print(f"{result.pair.case}: {result.problem}", file=sys.stderr)

@@ -18,8 +18,8 @@ def import_setting(
 ) -> None:
     """Turn a JSON setting of the published perfusion network into a recipe.
 
-    Every key is named: what it became, why it is ignored, or that it can't be had. Gradual fine-tuning gives one recipe
-    for each stage, with -stage1, -stage2… in the name.
+    Every key is named: what it became, why it is ignored, or that it can't be had. Gradual fine-tuning becomes stages
+    of one recipe.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def import_setting(
         Pixels of a side of the slices.
     """
     from willis.io.tables import write_text
-    from willis.tasks.perfusion.setting import map_setting, read_setting, recipes_of
+    from willis.tasks.perfusion.setting import map_setting, read_setting, recipe_text
 
     setting, repaired = read_setting(file, repair=repair)
     found = map_setting(setting, file.stem, classes=classes, size=size)
@@ -43,6 +43,4 @@ def import_setting(
                          ("Not possible", found.impossible)):  # fmt: skip
         if lines:
             print(f"{title}:\n" + "\n".join(f"  {line}" for line in lines))
-    for end, text in recipes_of(found).items():
-        path = write_text(text, output.with_name(output.stem + end + ".toml"))
-        print(f"Recipe: {path}")
+    print(f"Recipe: {write_text(recipe_text(found), output.with_name(f'{output.stem}.toml'))}")

@@ -175,6 +175,7 @@ def perfusion(
     file: Path,
     *,
     output: Output = None,
+    colours: str = "jet",
     half: Half = False,
     replace: Replace = False,
 ) -> None:
@@ -184,10 +185,13 @@ def perfusion(
     ----------
     file
         The .h5 file; encoders' layers are named block1_conv1_cbf and so on.
+    colours
+        Colour table in which its maps were painted, which the file doesn't say: hot, inferno, jet, nipy_spectral,
+        rainbow, turbo or viridis. Every way in is then painted so.
     """
     from willis.models.importers.perfusion import import_perfusion
 
-    print_imported(import_perfusion(file, output, half=half, replace=replace))
+    print_imported(import_perfusion(file, output, colours=colours, half=half, replace=replace))
 
 
 @imports.command

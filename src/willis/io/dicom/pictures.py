@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pydicom
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
 from willis.errors import BadInputError, GeometryError
 from willis.io.dicom.headers import read_header, refuse_mixture, slice_header
@@ -29,6 +30,7 @@ CAPTURES = "1.2.840.10008.5.1.4.1.1.7"  # start of the UIDs of Secondary Capture
 CAPTURE_BITS = 8  # of a grey capture that is a picture and holds no values
 LOSSY = "The pictures were compressed with loss: their colours, and the values read by them, are less certain."
 WITH_LOSS = "01"  # Lossy Image Compression, PS3.3 C.7.6.1.1.5
+LOSSY_SYNTAXES = (JPEGBaseline8Bit, JPEGExtended12Bit)
 PLACE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 SMALL_TILT_DEG = 0.05
 
@@ -105,7 +107,7 @@ def read_dicom_pictures(path: Path) -> DicomPictures:
         raise BadInputError(
             f"{path} holds {len(series)} series. Give the pictures of one map, in a folder of their own."
         )
-    notes = (LOSSY,) if any(dataset.get("LossyImageCompression") == WITH_LOSS for _, dataset in images) else ()
+    notes = (LOSSY,) if any(_with_loss(dataset) for _, dataset in images) else ()
     placed = [all(dataset.get(tag) for tag in PLACE) for _, dataset in images]
     if any(placed) and len(images) > 1:
         return _placed(images, placed, path, notes)
@@ -129,6 +131,13 @@ def declared_colours(path: Path) -> DeclaredColours | None:
         for other in found
     )
     return first if same else None
+
+
+def _with_loss(dataset: Any) -> bool:
+    """Whether an image says that it was compressed with loss, or is stored so."""
+    meta = getattr(dataset, "file_meta", None)
+    stored = str(meta.get("TransferSyntaxUID", "")) if meta is not None else ""
+    return bool(dataset.get("LossyImageCompression") == WITH_LOSS or stored in LOSSY_SYNTAXES)
 
 
 def _images_of(path: Path) -> Any:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, invalid_option
+from willis.io.colour_tables import COLOUR_TABLES, PUBLISHED
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.importers.keras_h5 import KerasLayer, KerasModel, read_keras_h5
@@ -42,7 +43,12 @@ class FusionFile:
 
 
 def import_perfusion(
-    path: Path, out: str | os.PathLike[str] | None = None, *, half: bool = False, replace: bool = False
+    path: Path,
+    out: str | os.PathLike[str] | None = None,
+    *,
+    colours: str = PUBLISHED,
+    half: bool = False,
+    replace: bool = False,
 ) -> Bundle:
     """Make a bundle of one H5 file.
 
@@ -52,6 +58,8 @@ def import_perfusion(
         A whole model as Keras 2 or 3 saves it, its encoders' layers named ``block1_conv1_cbf`` and so on.
     out
         The bundle's folder; in the user's store when not given.
+    colours
+        Colour table that the network's maps were painted in; every run paints them alike.
     half
         Store kernels as float16.
     replace
@@ -65,7 +73,7 @@ def import_perfusion(
         When a bundle stands there already.
     """
     found = read_fusion(path)
-    manifest = _manifest(path, found)
+    manifest = _manifest(path, found, colours)
     return write_bundle(
         out if out is not None else user_folder() / manifest.name,
         manifest,
@@ -223,7 +231,10 @@ def _config(path: Path, weights: Mapping[str, npt.NDArray[np.float32]], maps: in
     return config
 
 
-def _manifest(path: Path, found: FusionFile) -> Manifest:
+def _manifest(path: Path, found: FusionFile, colours: str) -> Manifest:
+    if colours not in COLOUR_TABLES:
+        raise invalid_option("--colours", colours, COLOUR_TABLES)
+    painted = "" if colours == PUBLISHED else f"-{colours}"
     classes = int(str(found.config["outputs"]))
     if classes not in CLASSES:
         raise BadInputError(f"{path} has {classes} classes; allowed are {', '.join(map(str, CLASSES))}.")
@@ -231,11 +242,11 @@ def _manifest(path: Path, found: FusionFile) -> Manifest:
     size = int(str(found.config.get("size", 512)))
     return make_manifest(
         {
-            "name": f"perfusion-{'-'.join(found.maps)}" + (f"-scalars{scalars}" if scalars else ""),
+            "name": f"perfusion-{'-'.join(found.maps)}{painted}" + (f"-scalars{scalars}" if scalars else ""),
             "title": f"Multi-input perfusion network, {', '.join(name.upper() for name in found.maps)}",
             "task": "perfusion",
             "network": {"name": "vgg_fusion", "config": found.config},
-            "channels": (*(f"{m}-{c}" for m in found.maps for c in COLOURS), *SCALARS[:scalars]),
+            "channels": (*(f"{m}{painted}-{c}" for m in found.maps for c in COLOURS), *SCALARS[:scalars]),
             "outputs": CLASSES[classes],
             "activation": "softmax",
             "spacing_mm": (FIELD_MM / size, FIELD_MM / size, 5.0),
@@ -247,7 +258,8 @@ def _manifest(path: Path, found: FusionFile) -> Manifest:
             "intended_use": "Research, as the publication's. Not for diagnosis or treatment.",
             "source": path.name,
             "peculiarities": (
-                "Maps are pictures in a vendor's colours, blue, green and red from 0 to 255, not normalised.",
+                f"Maps are pictures in the colour table {colours}, blue, green and red from 0 to 255, not normalised; "
+                "the file doesn't say in which table they were painted.",
                 f"The pixel spacing that it was trained at isn't in the file; a field of {FIELD_MM:g} mm is assumed.",
                 f"Clinical scalars are taken to be {', '.join(SCALARS[:scalars])}; unknown ones are 0, as published."
                 if scalars

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from willis.errors import BadInputError
+from willis.io.delimited import column_of_patients, read_delimited
 from willis.study import Study
 
 NIHSS_MOST = 42
@@ -17,7 +17,6 @@ AGE_MOST = 120.0
 UNKNOWN = ("", "-", "n/a", "na")
 EMPTY = "nan"  # what programs write into a table where a number is missing
 _COLUMNS = {
-    "participant_id": ("participant_id", "patient_id", "patient", "id", "subject"),
     "nihss": ("nihss",),
     "age": ("age",),
     "sex": ("sex", "gender"),
@@ -130,19 +129,9 @@ def _number(text: str, name: str) -> float | None:
 
 
 def _row_of(study: Study, path: Path) -> dict[str, str]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path} can't be read as a table: {error}.") from None
-    head = text.partition("\n")[0]
-    separator = max("\t;,", key=head.count)
-    table = list(csv.DictReader(text.splitlines(), delimiter=separator))
-    names = {(column or "").strip().lower(): column for column in (table[0] if table else {})}
-    found = {key: names[n] for key, tries in _COLUMNS.items() for n in tries if n in names}
-    if "participant_id" not in found:
-        raise BadInputError(f"{path} has no column participant_id; its columns are {', '.join(names) or 'none'}.")
+    table = read_delimited(path)
+    who = column_of_patients(table, path)
     for row in table:
-        who = (row[found["participant_id"]] or "").strip()
-        if who.removeprefix("sub-") == study.subject:
-            return {key: row[column] or "" for key, column in found.items()}
+        if row[who].removeprefix("sub-") == study.subject:
+            return {key: row[name] for key, tries in _COLUMNS.items() for name in tries if name in row}
     raise BadInputError(f"{path} has no row for sub-{study.subject}; say who it is with --subject.")

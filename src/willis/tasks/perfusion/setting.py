@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,11 @@ NON_LVO_WEIGHT = 6  # of a sample of a Non-LVO patient, in the publication's cod
 LOSS_KEYS = {"alpha": "beta, the weight of false negatives, and alpha, what it leaves of 1", "gamma": "gamma"}
 OVERLAPS = ("tversky", "focal_tversky", "dice", "squared_dice", "jaccard", "tanimoto", "tanimoto_dual")
 L1, L2, MAX_NORM = 1e-6, 1e-5, 2.0  # of the publication's own layers, in its code and not in its settings
+STAGES: dict[str, dict[str, Any]] = {
+    "frozen": {"frozen": ["encoders"]}, "half": {"frozen": ["encoders-first-half"]}, "free": {},
+}  # fmt: skip
+GRADUAL = {"half": ("frozen", "half", "free"), "full": ("frozen", "free")}  # by the publication's type
+LOSS = "val_loss"
 NETWORKS = ("PMs_segmentation", "PMs_segmentation_NOBatch", "PMs_segmentation_MoreInfo_NOBatch")
 
 IGNORED = {
@@ -56,11 +62,10 @@ CANNOT = {
 
 @dataclass
 class Mapped:
-    """What became of every key of a setting, and the recipe's values by section."""
+    """What became of every key of a setting, and the recipe's values by section; ``stages`` is a list of tables."""
 
     name: str
-    recipe: dict[str, dict[str, Any]]
-    stages: tuple[str, ...]
+    recipe: dict[str, Any]
     mapped: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     impossible: list[str] = field(default_factory=list)
@@ -142,40 +147,65 @@ def map_setting(setting: Mapping[str, Any], name: str, *, classes: int = 4, size
     network = str(model.get("name", ""))
     if network not in NETWORKS:
         raise BadInputError(f"{name} asks for the network {network!r}; known are {', '.join(NETWORKS)}.")
-    found = Mapped(name, {}, ())
+    found = Mapped(name, {})
     more = model.get("moreinfo") or setting.get("moreinfo") or {}
     params = model.get("params") or {}
-    gradual = str((params.get("gradual_finetuning_solution") or {}).get("type", ""))
-    found.stages = {"half": ("all", "half", "none"), "full": ("all", "none")}.get(gradual, ())
     maps = ["cbf", "cbv", "ttp", "tmax", *(["mip"] if int(more.get("mip", 0)) else [])]
     scalars = [key for key in ("nihss", "age") if int(more.get(key, 0))]
     scalars += ["sex"] if int(more.get("gender", 0)) else []
-    unfrozen = bool(int(params.get("trainable", 0)))
-    _fill(found, model, maps, scalars, classes=classes, size=size, frozen="none" if unfrozen else "all")
+    _fill(found, model, maps, scalars, classes=classes, size=size)
     found.recipe["network.config"]["batch_norm"] = not network.endswith("NOBatch")
     found.mapped += [
         f"models[0].name {network}: [network.config] batch_norm {str(not network.endswith('NOBatch')).lower()}",
         f"models[0].moreinfo: [data] maps {', '.join(maps)}; scalars {', '.join(scalars) or 'none'}",
-        f"models[0].params.trainable: [network.config] frozen {found.recipe['network.config']['frozen']}",
     ]
-    if found.stages:
-        found.mapped.append(
-            f"models[0].params.gradual_finetuning_solution {gradual}: one recipe for each stage, frozen "
-            f"{', '.join(found.stages)}; each starts from the last one's bundle (willis train --start)"
-        )
+    _set_stages(found, params)
+    _set_early_stopping(found, model.get("callbacks") or {})
     _sort_keys(found, setting, model, params)
     return found
 
 
+def _set_stages(found: Mapped, params: Mapping[str, Any]) -> None:
+    """Frozen encoders, free ones, or both after each other: stages of the run, each with the setting's epochs."""
+    unfrozen = bool(int(params.get("trainable", 0)))
+    gradual = str((params.get("gradual_finetuning_solution") or {}).get("type", ""))
+    names = GRADUAL.get(gradual, () if unfrozen else ("frozen",))
+    if names:
+        found.recipe["stages"] = [{"name": name, **STAGES[name]} for name in names]
+        found.recipe["training"]["steps"] *= len(names)
+    how = f"[[stages]] {', '.join(names)}" if names else "no stage: nothing is frozen"
+    found.mapped.append(f"models[0].params.trainable {int(unfrozen)}: {how}")
+    if gradual in GRADUAL:
+        found.mapped.append(
+            f"models[0].params.gradual_finetuning_solution {gradual}: {how}, each from the best weights so far and "
+            "with the setting's epochs"
+        )
+    elif gradual:
+        found.impossible.append(
+            f"models[0].params.gradual_finetuning_solution {gradual}: known are {', '.join(GRADUAL)}"
+        )
+
+
+def _set_early_stopping(found: Mapped, callbacks: Mapping[str, Any]) -> None:
+    """The run, or the stage, ends after validations without progress of the loss."""
+    stopping = callbacks.get("EarlyStopping")
+    if not isinstance(stopping, dict):
+        return
+    epochs = stopping.get("patience", 0)
+    if stopping.get("monitor", LOSS) != LOSS or isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        found.impossible.append(f"models[0].callbacks.EarlyStopping: only {LOSS} with a patience of epochs is offered")
+        return
+    training = found.recipe["training"]
+    training |= {"monitor": "loss", "monitor_mode": "min", "patience": math.ceil(epochs / EPOCHS_BETWEEN)}
+    found.mapped.append(
+        f"models[0].callbacks.EarlyStopping patience {epochs}: [training] monitor loss, patience "
+        f"{training['patience']} validations, {EPOCHS_BETWEEN} epochs apart; ends a stage, or the run; its min_delta "
+        "isn't carried over"
+    )
+
+
 def _fill(
-    found: Mapped,
-    model: Mapping[str, Any],
-    maps: list[str],
-    scalars: list[str],
-    *,
-    classes: int,
-    size: int,
-    frozen: str,
+    found: Mapped, model: Mapping[str, Any], maps: list[str], scalars: list[str], *, classes: int, size: int
 ) -> None:
     optimiser = model.get("optimizer") or {}
     loss = model.get("loss") or "focal_tversky_loss"
@@ -195,7 +225,7 @@ def _fill(
     found.recipe = {
         "network": {"name": "vgg_fusion"},
         "network.config": {
-            "maps": len(maps), "scalars": len(scalars), "outputs": classes, "size": size, "frozen": frozen,
+            "maps": len(maps), "scalars": len(scalars), "outputs": classes, "size": size,
         },
         "data": {"maps": maps, "scalars": scalars, "classes": classes, "size": size},
         "data.phantom": {"validation_count": VALIDATION_PATIENTS},
@@ -269,6 +299,8 @@ def _sort_keys(found: Mapped, setting: Mapping[str, Any], model: Mapping[str, An
 
 def _sort_callbacks(found: Mapped, callbacks: Mapping[str, Any]) -> None:
     for name in callbacks:
+        if name == "EarlyStopping":
+            continue
         if name in ("ModelCheckpoint", "CSVLogger", "TensorBoard", "TerminateOnNaN"):
             found.ignored.append(f"models[0].callbacks.{name}: every run does it in its own way")
         else:
@@ -281,26 +313,18 @@ def _keys(setting: Mapping[str, Any], model: Mapping[str, Any], params: Mapping[
     yield from (f"models[0].params.{key}" for key in params)
 
 
-def recipes_of(found: Mapped) -> dict[str, str]:
-    """The recipe's text by file name's end: one, or one for each stage of gradual fine-tuning."""
-    if not found.stages:
-        return {"": recipe_text(found, found.recipe, found.name)}
-    texts = {}
-    for number, frozen in enumerate(found.stages, start=1):
-        recipe = {section: dict(values) for section, values in found.recipe.items()}
-        recipe["network.config"]["frozen"] = frozen
-        texts[f"-stage{number}"] = recipe_text(found, recipe, f"{found.name}, stage {number} of {len(found.stages)}")
-    return texts
-
-
-def recipe_text(found: Mapped, recipe: Mapping[str, Mapping[str, Any]], title: str) -> str:
-    """A recipe as TOML."""
-    lines = [f"# {title}: the publication's setting on phantoms (Tomasetti 2022, doi:10.7557/18.6223).",
-             "# Not offered: early stopping on the loss. The weights kept are the best by Dice of core and penumbra.",
+def recipe_text(found: Mapped) -> str:
+    """The recipe as TOML."""
+    training = found.recipe["training"]
+    kept = "loss" if training["monitor"] == "loss" else "Dice of core and penumbra"
+    lines = [f"# {found.name}: the publication's setting on phantoms (Tomasetti 2022, doi:10.7557/18.6223).",
+             f"# The weights kept are the best by {kept} of the validation.",
              "# ImageNet weights: willis train --imagenet FILE.",
              'task = "perfusion"']  # fmt: skip
-    for section, values in recipe.items():
-        lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    for section, values in found.recipe.items():
+        tables, head = (values, f"[[{section}]]") if isinstance(values, list) else ([values], f"[{section}]")
+        for table in tables:
+            lines += ["", head, *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
