@@ -29,7 +29,8 @@ from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic_patient import chronic_case, chronic_patient
-from willis.tasks.chronic.interpret import fuse, fusion_table
+from willis.tasks.chronic.fusion_scores import fusion_table
+from willis.tasks.chronic.interpret import fuse
 from willis.tasks.chronic.prepare import network_images
 from willis.tasks.chronic.space import standard_grid
 from willis.tasks.clusters import find_lesions, rules_of

@@ -84,3 +84,20 @@ def ball_mask() -> Volume:
     i, j, k = np.indices(grid.shape)
     inside = (i - 12) ** 2 + (j - 13) ** 2 + (k - 14) ** 2 <= 36
     return Volume(inside.astype(np.uint8), grid, role="lesion")
+
+
+@pytest.fixture(scope="session")
+def with_bar() -> "Callable[..., npt.NDArray[np.uint8]]":
+    """Draw a bar into pictures (rows, columns, slices, 3), at a column, low end below."""
+
+    def draw(
+        pictures: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8], column: int, width: int = 10
+    ) -> "npt.NDArray[np.uint8]":
+        out = pictures.copy()
+        rows = pictures.shape[0]
+        span = slice(rows // 5, rows - rows // 5)
+        line = colours[np.rint(np.linspace(len(colours) - 1, 0, span.stop - span.start)).astype(int)]
+        out[span, column : column + width] = line[:, None, None]
+        return out
+
+    return draw

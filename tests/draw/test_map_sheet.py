@@ -8,7 +8,7 @@ from PIL import Image
 from willis.draw.map_sheet import ColourMap, map_sheet
 from willis.draw.png import blank_figure, encode_png
 from willis.draw.recovered_sheet import recovered_sheet
-from willis.io.colormap import paint, with_bar
+from willis.io.colormap import paint
 from willis.io.colour_bar import find_bar
 from willis.io.colour_tables import jet
 from willis.volume.grid import Grid
@@ -47,7 +47,7 @@ def test_the_ends_of_a_bar_keep_their_colours():
     assert (np.abs(right - [0, 0, 128]).max(axis=2) < 8).any()
 
 
-def test_a_map_as_given_stands_above_what_was_read():
+def test_a_map_as_given_stands_above_what_was_read(with_bar):
     data, inside = volume()
     painted = paint(data.data.transpose(1, 0, 2), (0.0, 20.0), jet(), inside.transpose(1, 0, 2))
     pictures = with_bar(painted, jet(), column=54, width=4)

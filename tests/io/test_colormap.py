@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from willis.errors import BadInputError
-from willis.io.colormap import paint, shares_of, with_bar
+from willis.io.colormap import paint, shares_of
 from willis.io.colour_bar import find_bar
 from willis.io.colour_tables import jet
 from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, read_colour_map, read_grey
@@ -23,18 +23,22 @@ def truth():
     return np.clip(values, 0, 1), np.repeat(inside[..., None], SLICES, axis=2)
 
 
-def pictures(column=None, row=None):
-    values, inside = truth()
-    rgb = paint(values, (0, 1), jet(), inside)
-    if column is not None:
-        return with_bar(rgb, jet(), column=column)
-    if row is not None:
-        rgb[row : row + 8, 15:85] = jet()[np.linspace(0, 255, 70).astype(int)][None, :, None]
-    return rgb
+@pytest.fixture
+def pictures(with_bar):
+    def make(column=None, row=None):
+        values, inside = truth()
+        rgb = paint(values, (0, 1), jet(), inside)
+        if column is not None:
+            return with_bar(rgb, jet(), column=column)
+        if row is not None:
+            rgb[row : row + 8, 15:85] = jet()[np.linspace(0, 255, 70).astype(int)][None, :, None]
+        return rgb
+
+    return make
 
 
 @pytest.mark.parametrize("place", [{"column": 2}, {"column": 88}, {"row": 3}, {"row": 110}])
-def test_the_bar_is_found_wherever_it_stands_and_values_come_back(place):
+def test_the_bar_is_found_wherever_it_stands_and_values_come_back(place, pictures):
     bar = find_bar(pictures(**place))
     assert bar is not None
     if "column" in place:
@@ -49,12 +53,12 @@ def test_the_bar_is_found_wherever_it_stands_and_values_come_back(place):
     assert np.abs(share - values)[both].max() < 0.03
 
 
-def test_there_is_no_bar_where_there_is_none():
+def test_there_is_no_bar_where_there_is_none(pictures):
     assert find_bar(pictures()) is None
     assert find_bar(np.zeros((64, 64, 2, 3), np.uint8)) is None
 
 
-def test_text_and_grey_are_no_values():
+def test_text_and_grey_are_no_values(pictures):
     shown = pictures(column=88)
     shown[5:12, 30:60] = 255
     shown[100:110, 20:40] = 128
@@ -75,7 +79,7 @@ def as_nifti(path, shown, affine):
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_rgb_nifti_keeps_its_place(tmp_path, suffix):
+def test_rgb_nifti_keeps_its_place(tmp_path, suffix, pictures):
     path = tmp_path / f"map{suffix}"
     as_nifti(path, pictures(column=88), np.diag([-2.0, -2.0, 5.0, 1.0]))
     assert is_colour(path)
@@ -86,7 +90,7 @@ def test_rgb_nifti_keeps_its_place(tmp_path, suffix):
     assert np.nanmax(np.abs(volume.data - values.transpose(1, 0, 2))[inside.transpose(1, 0, 2)]) < 0.03
 
 
-def test_a_file_stored_the_other_way_round_gives_the_same_values(tmp_path):
+def test_a_file_stored_the_other_way_round_gives_the_same_values(tmp_path, pictures):
     shown = pictures(column=88)
     as_nifti(tmp_path / "lps.nii", shown, np.diag([-2.0, -2.0, 5.0, 1.0]))
     as_nifti(tmp_path / "ras.nii", shown[::-1, ::-1], np.diag([2.0, 2.0, 5.0, 1.0]))
@@ -94,7 +98,7 @@ def test_a_file_stored_the_other_way_round_gives_the_same_values(tmp_path):
     assert np.array_equal(one, other, equal_nan=True)
 
 
-def test_a_folder_of_pictures_is_read_in_the_order_of_numbers(tmp_path):
+def test_a_folder_of_pictures_is_read_in_the_order_of_numbers(tmp_path, pictures):
     shown = pictures(column=88)
     for k, name in enumerate(("1", "2", "10")):
         Image.fromarray(shown[:, :, k]).save(tmp_path / f"{name}.png")
@@ -104,7 +108,7 @@ def test_a_folder_of_pictures_is_read_in_the_order_of_numbers(tmp_path):
     assert np.array_equal(volume.data, expected, equal_nan=True)
 
 
-def test_grey_and_barless_pictures_are_refused(tmp_path):
+def test_grey_and_barless_pictures_are_refused(tmp_path, pictures):
     Image.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "grey.png")
     with pytest.raises(BadInputError, match="is a grey picture"):
         read_colour_map(tmp_path / "grey.png", "cbf")

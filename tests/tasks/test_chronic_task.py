@@ -16,6 +16,7 @@ from willis.phantom.chronic_patient import TEMPLATE_BRAIN_ML, chronic_case
 from willis.study import Study
 from willis.tasks.chronic import interpret
 from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
+from willis.tasks.chronic.fusion_scores import fusion_table, mean_scores
 from willis.tasks.chronic.prepare import network_images, prepare, slice_scaled
 from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.run import run
@@ -56,14 +57,14 @@ def test_empty_slices_count_as_perfect_in_the_published_mean_alone() -> None:
     found, reference = np.zeros((2, 10, 4, 4), dtype=bool)
     found[0], reference[0] = True, True
     found[1, :2], reference[1] = True, True
-    scores = interpret.slice_scores(found, reference, 0)
+    scores = mean_scores(found, reference, 0)
     halved = 2 * 8 / (8 + 16)
     assert scores["counted"] == 2
     assert scores["dice"] == pytest.approx((1 + halved) / 2)
     assert scores["dice_published"] == pytest.approx((1 + (2 * 8 + 1) / (8 + 16 + 1) + 8) / 10)
     assert (scores["precision"], scores["recall"]) == (1.0, 0.75)
     assert (scores["precision_published"], scores["counted_published"]) == (1.0, 10)
-    nothing = interpret.slice_scores(found & False, reference & False, 0)
+    nothing = mean_scores(found & False, reference & False, 0)
     assert nothing["dice"] is None
     assert nothing["dice_published"] == 1.0
 
@@ -72,9 +73,7 @@ def test_fusion_is_compared_by_slices_and_in_3d_before_and_after() -> None:
     reference, alone, fused = np.zeros((3, 6, 4, 4), dtype=bool)
     reference[1:3], fused[1:3], alone[1] = True, True, True
     grid = Grid((6, 4, 4), np.diag([2.0, 1.0, 1.0, 1.0]))
-    rows = {
-        (row["of"], row["fusion"]): row for row in interpret.fusion_table({"sagittal": alone}, fused, reference, grid)
-    }
+    rows = {(row["of"], row["fusion"]): row for row in fusion_table({"sagittal": alone}, fused, reference, grid)}
     assert rows["sagittal slices", "before"]["dice"] == pytest.approx(0.5)
     assert rows["sagittal slices", "before"]["dice_sd"] == pytest.approx(np.std([1, 0], ddof=1))
     assert rows["sagittal slices", "after"]["dice"] == 1.0

@@ -10,7 +10,7 @@ import willis
 from willis.app.cli.main import call
 from willis.errors import BadInputError, GeometryError
 from willis.findings import Measurement
-from willis.io.colormap import paint, with_bar
+from willis.io.colormap import paint
 from willis.io.colour_bar import find_bar
 from willis.io.colour_tables import jet
 from willis.io.derivatives import read_derivatives
@@ -193,7 +193,7 @@ def test_maps_on_two_grids_are_refused(findings):
         run_task("perfusion", scalar_study(findings, cbf=moved))
 
 
-def write_colours(findings, folder, names=MAPS):
+def write_colours(with_bar, findings, folder, names=MAPS):
     """Each map as RGB NIfTI with a bar, as a vendor exports it."""
     paths = {}
     for name in names:
@@ -210,8 +210,8 @@ def write_colours(findings, folder, names=MAPS):
     return paths
 
 
-def test_colour_maps_read_nearly_as_the_series(findings, tmp_path):
-    paths = write_colours(findings, tmp_path)
+def test_colour_maps_read_nearly_as_the_series(findings, tmp_path, with_bar):
+    paths = write_colours(with_bar, findings, tmp_path)
     ranges = ",".join(f"{name}={low}:{high}" for name, (low, high) in RANGES.items())
     again = willis.run("perfusion", willis.read_study(**paths), range=ranges)
     for name in ("core_volume", "penumbra_volume"):
@@ -236,8 +236,8 @@ def test_late_tissue_with_more_blood_than_tissue_holds_is_no_penumbra(findings):
         assert mask_of(found, "penumbra")[rim].any() == counted
 
 
-def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path):
-    paths = write_colours(findings, tmp_path, ("mtt",))
+def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path, with_bar):
+    paths = write_colours(with_bar, findings, tmp_path, ("mtt",))
     found = willis.run("perfusion", willis.read_study(**paths), range="mtt=0:24")
     assert "CBF and Tmax are missing for a full analysis" in found.summary
     assert found.measurements["long_transit_volume"].value > 50

@@ -60,10 +60,10 @@ def predict_labels(
 
 def placed_logits(engines: Iterable[Engine], data: Float, plan: NnunetPlan, *, mirror: bool = True) -> Float:
     """(L, …) mean logits of all members for an image (C, …) in the plan's axes, spacing and values."""
-    total, count = np.float32(0) * data[:1], 0
-    for engine in engines:
-        total = total + _tiled(engine, data, plan, plan.mirror if mirror else ())
-        count += 1
+    answers = (_tiled(engine, data, plan, plan.mirror if mirror else ()) for engine in engines)
+    total, count = next(answers), 1
+    for answer in answers:
+        total, count = total + answer, count + 1
     return np.asarray(total, dtype=np.float32) / np.float32(count)
 
 

@@ -152,14 +152,3 @@ def paint(values: npt.NDArray[Any], limits: tuple[float, float], colours: Rgb, w
     index = np.rint((values - low) / (high - low) * (len(colours) - 1))
     painted = colours[np.clip(np.nan_to_num(index), 0, len(colours) - 1).astype(int)]
     return np.where(where[..., None], painted, 0).astype(np.uint8)
-
-
-def with_bar(pictures: Rgb, colours: Rgb, *, column: int, width: int = 10) -> Rgb:
-    """Pictures (rows, columns, slices, 3) with a bar that stands at a column, low end below."""
-    out = pictures.copy()
-    rows = pictures.shape[0]
-    span = slice(rows // 5, rows - rows // 5)
-    length = span.stop - span.start
-    line = colours[np.rint(np.linspace(len(colours) - 1, 0, length)).astype(int)]
-    out[span, column : column + width] = line[:, None, None]
-    return out

@@ -15,7 +15,7 @@ from scipy import ndimage
 from willis.findings import Lesion, Measurement
 from willis.tasks.territories import Place
 from willis.volume.grid import Grid
-from willis.volume.plane import Plane, slice_axis
+from willis.volume.plane import Plane
 
 CORTICAL_SHARE = 0.2  # of a lesion in the template's cortex and sulci, from which it is cortical; assumed
 
@@ -122,50 +122,6 @@ def plane_table(planes: Mapping[Plane, Mask], fused: Mask, grid: Grid) -> list[d
         }
         for plane, mask in planes.items()
     ]
-
-
-def fusion_table(planes: Mapping[Plane, Mask], fused: Mask, reference: Mask, grid: Grid) -> list[dict[str, Any]]:
-    """Slices of each plane, and the volume, before and after fusion against a reference.
-
-    ``dice_published`` counts a slice that is empty in both as 1, by (2 I + 1) / (P + R + 1), as the published code
-    does; ``dice`` leaves such slices out. So do precision and recall.
-    """
-    rows: list[dict[str, Any]] = []
-    for plane, mask in planes.items():
-        axis = slice_axis(plane, grid.orientation)
-        for state, found in (("before", mask), ("after", fused)):
-            rows.append({"of": f"{plane} slices", "fusion": state, **slice_scores(found, reference, axis)})
-    for name, state, found in [
-        *((f"volume, {plane} alone", "before", mask) for plane, mask in planes.items()),
-        ("volume", "after", fused),
-    ]:
-        scores = slice_scores(found[None], reference[None], 0)
-        difference = np.count_nonzero(found) - np.count_nonzero(reference)
-        rows.append({"of": name, "fusion": state, **scores, "difference_ml": float(difference) * grid.voxel_ml})
-    return rows
-
-
-def slice_scores(found: Mask, reference: Mask, axis: int) -> dict[str, Any]:
-    """Means over the parts along an axis, and the deviation of Dice; ``counted`` are those not empty in both."""
-    others = tuple(a for a in range(found.ndim) if a != axis)
-    hit, p, r = (np.count_nonzero(m, axis=others) for m in (found & reference, found, reference))
-    seen = (p + r) > 0
-    dices = 2 * hit[seen] / (p + r)[seen]
-    return {
-        "dice": _mean(dices),
-        "dice_sd": float(dices.std(ddof=1)) if dices.size > 1 else None,
-        "precision": _mean(hit[p > 0] / p[p > 0]),
-        "recall": _mean(hit[r > 0] / r[r > 0]),
-        "counted": int(seen.sum()),
-        "dice_published": _mean((2 * hit + 1) / (p + r + 1)),
-        "precision_published": _mean((hit + 1) / (p + 1)),
-        "recall_published": _mean((hit + 1) / (r + 1)),
-        "counted_published": int(seen.size),
-    }
-
-
-def _mean(values: npt.NDArray[np.floating]) -> float | None:
-    return float(values.mean()) if values.size else None
 
 
 def _ratio(part: SupportsFloat, whole: SupportsFloat) -> float | None:

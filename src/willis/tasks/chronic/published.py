@@ -13,19 +13,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from willis.findings import Attachment
+from willis.tasks.chronic.fusion_scores import NAMES, PUBLISHED, Floats, scores_along
 from willis.tasks.chronic.interpret import Mask
 from willis.volume.plane import Plane, slice_axis
 
 SCORES = ("dice", "presision", "recall")  # as spelt in the published tables
-NOT_EMPTY = tuple(f"{name}_not_empty" for name in ("dice", "precision", "recall"))
+NOT_EMPTY = tuple(f"{name}_not_empty" for name in NAMES)
 SLICE_COLUMNS = ("subject", "slice", *SCORES, *NOT_EMPTY)
 COMPARISON_COLUMNS = ("", *SCORES, *NOT_EMPTY)
 VOLUME_COLUMNS = ("subject", *SCORES, "volume_difference", *NOT_EMPTY)
-
-Floats = npt.NDArray[np.float64]
 
 
 def published_tables(
@@ -52,25 +50,16 @@ def published_tables(
         tables.append(
             _table(f"{plane}_comparison_before_after_fusion.csv", COMPARISON_COLUMNS, compared(before, after))
         )
-    whole = {name: float(column[0]) for name, column in _scores(fused[None], reference[None]).items()}
+    whole = {name: float(column[0]) for name, column in slice_columns(fused[None], reference[None], 0).items()}
     difference = np.count_nonzero(fused) - np.count_nonzero(reference)
     row = (subject, *(whole[n] for n in SCORES), difference, *(whole[n] for n in NOT_EMPTY))
     return [*tables, _table("fusion_evaluation.csv", VOLUME_COLUMNS, [row])]
 
 
 def slice_columns(found: Mask, reference: Mask, axis: int) -> dict[str, Floats]:
-    """By score, its value in each slice along an axis; nan where the plain score has none."""
-    return _scores(np.moveaxis(found, axis, 0), np.moveaxis(reference, axis, 0))
-
-
-def _scores(found: Mask, reference: Mask) -> dict[str, Floats]:
-    """Of each part along the first axis."""
-    others = tuple(range(1, found.ndim))
-    hit, p, r = (np.count_nonzero(m, axis=others).astype(float) for m in (found & reference, found, reference))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        plain = (2 * hit / (p + r), hit / p, hit / r)
-    published = ((2 * hit + 1) / (p + r + 1), (hit + 1) / (p + 1), (hit + 1) / (r + 1))
-    return dict(zip((*SCORES, *NOT_EMPTY), (*published, *plain), strict=True))
+    """By column, its value in each part along an axis; nan where the plain score has none."""
+    scores = scores_along(found, reference, axis)
+    return {column: scores[name] for column, name in zip((*SCORES, *NOT_EMPTY), (*PUBLISHED, *NAMES), strict=True)}
 
 
 def compared(before: Mapping[str, Floats], after: Mapping[str, Floats]) -> list[tuple[Any, ...]]:

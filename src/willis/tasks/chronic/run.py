@@ -21,6 +21,7 @@ from willis.study import Study
 from willis.tasks.brain.find import find_brain
 from willis.tasks.brain.mask import masks_of
 from willis.tasks.chronic import figures, interpret
+from willis.tasks.chronic.fusion_scores import fusion_table
 from willis.tasks.chronic.prepare import PreparedPlanes, prepare
 from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.space import region_masks, template
@@ -114,7 +115,7 @@ def run(
         territory = largest(volumes_ml(found.territories, fused, grid.voxel_ml))
         attachments = []
         if reference is not None:
-            tables["fusion"] = interpret.fusion_table(found.planes, fused, reference, grid)
+            tables["fusion"] = fusion_table(found.planes, fused, reference, grid)
             attachments = published_tables(found.planes, fused, reference, grid.orientation, study.prefix)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
