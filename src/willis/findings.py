@@ -23,7 +23,8 @@ class Measurement:
     unit
         One of :data:`willis.units.Unit`.
     interval
-        Low and high end, from the spread of the members; None when there is nothing to take it from.
+        Low and high end, by the spread of members or by what was measured on phantoms, as the methods say; None when
+        there is nothing to take it from.
     label
         For people: ``"WMH volume, deep, left"``.
     """

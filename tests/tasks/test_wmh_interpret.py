@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions
+from willis.tasks.spread import Spread
 from willis.tasks.wmh.interpret import measure, region_table, summarise
 from willis.tasks.wmh.spec import REGIONS
 from willis.volume.grid import Grid
@@ -53,11 +54,11 @@ def test_a_cluster_mostly_outside_the_brain_is_dropped():
 
 def test_no_lesion_is_a_finding_with_zeros():
     assert find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)[1] == 0
-    measurements = measure([], 1200.0, [0.0, 0.2], dict.fromkeys(REGIONS, 0.0))
+    measurements = measure([], 1200.0, Spread((0.0, 0.2), "by member"), dict.fromkeys(REGIONS, 0.0))
     assert measurements["wmh_volume"].value == 0
     assert measurements["wmh_volume"].interval == (0.0, 0.2)
     assert measurements["wmh_count"].value == 0
-    assert summarise([], measurements) == "No white matter hyperintensity was found."
+    assert summarise([], measurements, None) == "No white matter hyperintensity was found."
     assert [row["volume_ml"] for row in region_table(measurements)] == [0] * len(REGIONS)
 
 
@@ -66,7 +67,7 @@ def test_shares_and_rows_follow_from_the_lesions_and_their_regions():
     labels, count = find_lesions(probability, BRAIN, GRID, RULES)
     lesions = describe_lesions(labels, count, probability, GRID, ["deep left", "juxtacortical right"])
     volumes = {**dict.fromkeys(REGIONS, 0.0), "deep left": 0.081, "juxtacortical right": 0.024}
-    measurements = measure(lesions, 1000.0, [], volumes)
+    measurements = measure(lesions, 1000.0, None, volumes)
     rows = {row["region"]: row for row in region_table(measurements)}
     assert rows["deep left"] == {"region": "deep left", "volume_ml": 0.081, "count": 1}
     assert rows["juxtacortical right"]["count"] == 1
@@ -75,10 +76,13 @@ def test_shares_and_rows_follow_from_the_lesions_and_their_regions():
     assert measurements["wmh_brain_share"].value == pytest.approx(measurements["wmh_volume"].value / 10)
 
 
-def test_interval_spans_members_and_ensemble():
+def test_the_summary_says_between_what_ends_the_volume_lies():
     probability = blob((5, 20, 10), (5, 5, 5))
     labels, count = find_lesions(probability, BRAIN, GRID, RULES)
     lesions = describe_lesions(labels, count, probability, GRID, [])
-    found = measure(lesions, 1000.0, [0.4, 0.5], None)["wmh_volume"]
-    assert found.value == pytest.approx(0.375)
-    assert found.interval == pytest.approx((0.375, 0.5))
+    spread = Spread((0.2, 0.9), "by member")
+    measurements = measure(lesions, 1000.0, spread, None)
+    assert measurements["wmh_volume"].interval == (0.2, 0.9)
+    assert measurements["wmh_brain_share"].interval == pytest.approx((0.02, 0.09))
+    words = summarise(lesions, measurements, spread)
+    assert words.startswith("0.4 ml of white matter hyperintensity (0.2 to 0.9 by member) in 1 lesion")

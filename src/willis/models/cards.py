@@ -87,6 +87,11 @@ def _thresholds(manifest: Manifest) -> Iterable[str]:
     if manifest.calibration:
         c = manifest.calibration
         yield f"Calibrated: sigmoid({c.slope:.4g} × logit + {c.intercept:.4g}): {c.origin}."
+    for name, known in manifest.volume_intervals.items():
+        yield (
+            f"Interval of {name}: {100 * known.coverage:g} % of {known.origin} have a true volume of "
+            f"{known.low:.3g} to {known.high:.3g} times the one found, {known.offset_ml:g} ml added to both."
+        )
 
 
 def _measured(manifest: Manifest) -> Iterable[str]:

@@ -124,6 +124,26 @@ class Calibration(_Part):
     origin: Text
 
 
+class VolumeInterval(_Part):
+    """Factors between which the true over the found volume lies, both with `offset_ml` added, and the cases behind it.
+
+    `coverage` is the share of such cases to come that the interval holds; `willis.measure.conformal` fits it.
+    """
+
+    low: Annotated[float, Field(gt=0)]
+    high: Annotated[float, Field(gt=0)]
+    offset_ml: Annotated[float, Field(gt=0)]
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    cases: Count
+    origin: Text
+
+    @model_validator(mode="after")
+    def _low_is_not_above_high(self) -> Self:
+        if self.low > self.high:
+            raise ValueError(f"the low factor {self.low:g} is above the high one {self.high:g}")
+        return self
+
+
 class Equivalence(_Part):
     """A measured agreement with float32 on torch, and the cases it was measured on.
 
@@ -186,6 +206,7 @@ class Manifest(_Part):
     clusters: Clusters = Clusters()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     calibration: Calibration | None = None
+    volume_intervals: dict[Name, VolumeInterval] = Field(default_factory=dict)
     precision: tuple[Equivalence, ...] = ()
     measured: tuple[Measured, ...] = ()
     licence: Text

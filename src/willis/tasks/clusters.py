@@ -114,3 +114,8 @@ def describe_lesions(
 def mask_of(labels: npt.NDArray[np.int32], grid: Grid, role: str) -> Volume:
     """The lesions as one ``uint8`` mask."""
     return Volume((labels > 0).astype(np.uint8), grid, role=role)
+
+
+def total_ml(lesions: Sequence[Lesion]) -> float:
+    """Volume of all lesions together, ml; 0 when there is none."""
+    return sum(lesion.volume_ml for lesion in lesions)

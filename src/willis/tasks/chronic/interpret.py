@@ -13,6 +13,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.findings import Lesion, Measurement
+from willis.tasks.clusters import total_ml
+from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.territories import Place
 from willis.volume.grid import Grid
 from willis.volume.plane import Plane
@@ -61,7 +63,13 @@ def assign_regions(labels: npt.NDArray[np.int32], count: int, maps: Mapping[str,
 
 
 def measure(
-    lesions: Sequence[Lesion], found: Mask, left: Mask, planes: Mapping[Plane, Mask], grid: Grid, brain_ml: float
+    lesions: Sequence[Lesion],
+    found: Mask,
+    left: Mask,
+    planes: Mapping[Plane, Mask],
+    spread: Spread | None,
+    grid: Grid,
+    brain_ml: float,
 ) -> dict[str, Measurement]:
     """Totals, sides, and the agreement of the planes.
 
@@ -72,19 +80,19 @@ def measure(
     found, left
         (I, J, K): the fused mask, and what lies on the patient's left.
     planes
-        Each plane's mask alone; the volume's interval goes from the least to the most of planes and fusion.
+        Each plane's mask alone.
+    spread
+        Of the lesion volume.
     grid
         The T1's own.
     brain_ml
         Volume of the brain mask.
     """
-    total = sum(lesion.volume_ml for lesion in lesions)
-    alone = [float(np.count_nonzero(mask)) * grid.voxel_ml for mask in planes.values()]
-    interval = (min(total, *alone), max(total, *alone)) if len(alone) > 1 else None
-    share = None if interval is None else (100 * interval[0] / brain_ml, 100 * interval[1] / brain_ml)
+    total = total_ml(lesions)
+    ends, share = (None, None) if spread is None else (spread.ends, spread.share_of(brain_ml))
     left_ml = float(np.count_nonzero(found & left)) * grid.voxel_ml
     rows = [
-        Measurement("lesion_volume", total, "ml", interval, "Lesion volume"),
+        Measurement("lesion_volume", total, "ml", ends, "Lesion volume"),
         Measurement("lesion_count", len(lesions), "count", None, "Number of lesions"),
         Measurement("lesion_left_volume", left_ml, "ml", None, "Lesion volume, left"),
         Measurement("lesion_right_volume", total - left_ml, "ml", None, "Lesion volume, right"),
@@ -96,18 +104,20 @@ def measure(
 
 
 def summarise(
-    lesions: Sequence[Lesion], measurements: Mapping[str, Measurement], territory: tuple[Place, float] | None
+    lesions: Sequence[Lesion],
+    measurements: Mapping[str, Measurement],
+    spread: Spread | None,
+    territory: tuple[Place, float] | None,
 ) -> str:
     """The finding in words; ``territory`` is the one that holds most, and its share of what lies in any."""
     if not lesions:
         return "No chronic stroke lesion was found."
     total, share = measurements["lesion_volume"], measurements["lesion_brain_share"]
-    spread = "" if total.interval is None else f" ({total.interval[0]:.1f} to {total.interval[1]:.1f} by plane)"
     largest = lesions[0]
     count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
     return (
-        f"{total.value:.1f} ml of chronic stroke lesion{spread} in {count}, {share.value:.1f} % of the brain. "
-        f"The largest has {largest.volume_ml:.1f} ml, {largest.region}."
+        f"{total.value:.1f} ml of chronic stroke lesion{in_brackets(spread)} in {count}, "
+        f"{share.value:.1f} % of the brain. The largest has {largest.volume_ml:.1f} ml, {largest.region}."
         + ("" if territory is None else f" {100 * territory[1]:.0f} % lies in the {territory[0]} territory.")
     )
 

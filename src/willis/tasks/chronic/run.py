@@ -26,10 +26,11 @@ from willis.tasks.chronic.prepare import PreparedPlanes, prepare
 from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.space import region_masks, template
 from willis.tasks.chronic.spec import SPEC
-from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
+from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of, total_ml
 from willis.tasks.ct_template import read_territories
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
+from willis.tasks.spread import methods_of, volume_spread
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.territories import Codes, largest, share_table, sided, volumes_ml
 from willis.volume.plane import Plane
@@ -105,8 +106,10 @@ def run(
         fused = found.labels > 0
         names = interpret.assign_regions(found.labels, found.count, found.regions)
         lesions = describe_lesions(found.labels, found.count, found.probability.data, grid, names)
+        alone = [float(np.count_nonzero(mask)) * grid.voxel_ml for mask in found.planes.values()]
+        spread = volume_spread(bundle.manifest, options, "lesion_volume", total_ml(lesions), alone, "plane")
         measurements = interpret.measure(
-            lesions, fused, found.regions["left"], found.planes, grid, prepared.brain.volume_ml
+            lesions, fused, found.regions["left"], found.planes, spread, grid, prepared.brain.volume_ml
         )
         tables = {"planes": interpret.plane_table(found.planes, fused, grid)}
         if lesions:
@@ -125,7 +128,7 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(lesions, measurements, territory),
+        summary=interpret.summarise(lesions, measurements, spread, territory),
         masks=masks,
         probabilities=[Mask("lesion", "t1", found.probability)],
         measurements=measurements,
@@ -141,7 +144,7 @@ def run(
             bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
             prediction=describe_prediction(prediction),
             stopwatch=watch,
-            methods=_methods(study, prepared, bundle, rules, str(options["fusion"])),
+            methods=_methods(study, prepared, bundle, rules, str(options["fusion"])) + methods_of(spread),
             registrations={} if prepared.fit is None else {"t1": _fit(prepared)},
         ),
         notes=[

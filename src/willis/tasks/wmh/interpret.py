@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from willis.findings import Lesion, Measurement
+from willis.tasks.clusters import total_ml
+from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.wmh.spec import REGIONS
 
 
 def measure(
-    lesions: Sequence[Lesion], brain_ml: float, member_ml: Sequence[float], region_ml: Mapping[str, float] | None
+    lesions: Sequence[Lesion], brain_ml: float, spread: Spread | None, region_ml: Mapping[str, float] | None
 ) -> dict[str, Measurement]:
     """Totals, shares and regions.
 
@@ -24,16 +26,15 @@ def measure(
         All of them.
     brain_ml
         Volume of the brain mask.
-    member_ml
-        WMH volume by each member alone, for the interval: from the least to the most of members and ensemble.
+    spread
+        Of the WMH volume.
     region_ml
         :func:`~willis.tasks.wmh.regions.region_volumes`; None when the lesions' regions are unknown.
     """
-    total = sum(lesion.volume_ml for lesion in lesions)
-    interval = (min(total, *member_ml), max(total, *member_ml)) if len(member_ml) > 1 else None
-    share = None if interval is None else (100 * interval[0] / brain_ml, 100 * interval[1] / brain_ml)
+    total = total_ml(lesions)
+    ends, share = (None, None) if spread is None else (spread.ends, spread.share_of(brain_ml))
     found = [
-        Measurement("wmh_volume", total, "ml", interval, "WMH volume"),
+        Measurement("wmh_volume", total, "ml", ends, "WMH volume"),
         Measurement("wmh_count", len(lesions), "count", None, "Number of lesions"),
         Measurement("wmh_brain_share", 100 * total / brain_ml, "%", share, "WMH share of the brain"),
         Measurement("brain_volume", brain_ml, "ml", None, "Brain volume"),
@@ -46,18 +47,17 @@ def measure(
     return {measurement.name: measurement for measurement in found}
 
 
-def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]) -> str:
+def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement], spread: Spread | None) -> str:
     """The finding in words."""
     if not lesions:
         return "No white matter hyperintensity was found."
     total, share = measurements["wmh_volume"], measurements["wmh_brain_share"]
-    spread = "" if total.interval is None else f" ({total.interval[0]:.1f} to {total.interval[1]:.1f} by member)"
     largest = lesions[0]
     where = f", counted as {largest.region}" if largest.region else ""
     count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
     return (
-        f"{total.value:.1f} ml of white matter hyperintensity{spread} in {count}, {share.value:.2f} % of the brain. "
-        f"The largest has {largest.volume_ml:.2f} ml{where}."
+        f"{total.value:.1f} ml of white matter hyperintensity{in_brackets(spread)} in {count}, "
+        f"{share.value:.2f} % of the brain. The largest has {largest.volume_ml:.2f} ml{where}."
     )
 
 

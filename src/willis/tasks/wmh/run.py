@@ -17,10 +17,11 @@ from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import Brain, find_brain
 from willis.tasks.brain.mask import masks_of
-from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of
+from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of, total_ml
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
+from willis.tasks.spread import methods_of, volume_spread
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.wmh import figures, interpret
 from willis.tasks.wmh.prepare import prepare
@@ -108,7 +109,8 @@ def run(
             regions = assign_regions(found.labels, found.count, found.region_of_voxel)
             region_ml = region_volumes(found.labels > 0, found.region_of_voxel, grid.voxel_ml)
         lesions = describe_lesions(found.labels, found.count, found.probability.data, grid, regions)
-        measurements = interpret.measure(lesions, prepared.brain.volume_ml, found.member_ml, region_ml)
+        spread = volume_spread(bundle.manifest, options, "wmh_volume", total_ml(lesions), found.member_ml, "member")
+        measurements = interpret.measure(lesions, prepared.brain.volume_ml, spread, region_ml)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
@@ -119,7 +121,7 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(lesions, measurements),
+        summary=interpret.summarise(lesions, measurements, spread),
         masks=masks,
         probabilities=probabilities,
         measurements=measurements,
@@ -134,7 +136,7 @@ def run(
             bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
             prediction=describe_prediction(prediction),
             stopwatch=watch,
-            methods=_methods(study, prepared, bundle, rules, by_region=found.maps is not None),
+            methods=_methods(study, prepared, bundle, rules, by_region=found.maps is not None) + methods_of(spread),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
         ),
         notes=notes,
