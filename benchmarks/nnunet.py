@@ -5,7 +5,7 @@ The models have random weights, which is the worst case for the labels: near eve
 
     python benchmarks/nnunet.py --judge PYTHON                         a 3D full-resolution and a 2D plan on a real CT
     python benchmarks/nnunet.py --judge PYTHON --quick                 small networks on a small crop
-    python benchmarks/nnunet.py --judge PYTHON --model FOLDER          a trained model folder instead
+    python benchmarks/nnunet.py --judge PYTHON --model FOLDER          a trained one, by benchmarks/nnunet_train.py
     python benchmarks/nnunet.py --judge PYTHON --image CT --crop 0     another CT, all of it
 """
 
@@ -37,6 +37,7 @@ OURS = {
     "willis, torch float32": ("torch", "float32"),
     "willis, OpenVINO float32": ("openvino", "float32"),
     "willis, OpenVINO float16": ("openvino", "float16"),
+    "willis, OpenVINO bfloat16": ("openvino", "bfloat16"),
 }
 DIMS = {"3d_fullres": 3, "2d": 2}
 

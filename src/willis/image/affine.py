@@ -24,6 +24,7 @@ FACING_DEG = (0.0, 180.0)  # about the vertical: files whose front is called bac
 STARTS_KEPT = 3
 ITERATIONS = 200
 LEAST_SHARE = 0.3  # of the fixed image's domain that must be seen
+HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # about the vertical
 COUNTED_FROM = -900.0  # HU: what lies lower is air, or beyond the field of view
 
 
@@ -49,6 +50,17 @@ class AffineFit:
     def inverse(self) -> FloatArray:
         """(4, 4), mm of the moving image to mm of the fixed one."""
         return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
+
+    @property
+    def faces_backwards(self) -> bool:
+        """Whether the fixed image's front lies where the moving one's affine has the back."""
+        return bool(self.matrix[1, 1] < 0)
+
+    def upright(self, volume: Volume) -> Volume:
+        """A volume of the moving image's space, turned about the vertical if that one faces backwards."""
+        if not self.faces_backwards:
+            return volume
+        return replace(volume, grid=Grid(volume.grid.shape, HALF_TURN @ volume.grid.affine))
 
 
 def register_affine(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,13 +19,25 @@ from willis.volume.volume import Volume
 COLOURS: dict[Plane, str] = {"axial": REFERENCE, "sagittal": SECOND, "coronal": BOX}
 
 
-def make(t1: Volume, masks: Sequence[Mask], lesions: Sequence[Lesion], planes: Sequence[Plane]) -> list[Figure]:
-    """Three planes through the largest lesion, a mosaic, the lesion in the brain, the planes' agreement, the mask."""
-    by_label = {mask.label: mask.volume for mask in masks}
+def make(
+    t1: Volume,
+    masks: Sequence[Mask],
+    lesions: Sequence[Lesion],
+    planes: Sequence[Plane],
+    upright: Callable[[Volume], Volume],
+) -> list[Figure]:
+    """Three planes through the largest lesion, a mosaic, the lesion in the brain, the planes' agreement, the mask.
+
+    ``upright`` turns what is shown as it should face.
+    """
+    place = t1.grid.to_index(lesions[0].centroid_mm) if lesions else None
+    t1 = upright(t1)
+    by_label = {mask.label: upright(mask.volume) for mask in masks}
     lesion, brain = by_label["lesion"], by_label["brain"]
     fused = Outline(lesion, FOUND, "lesion")
     alone = [Outline(by_label[f"lesion{plane}"], COLOURS[plane], plane, dashed=True) for plane in planes]
-    point = lesions[0].centroid_mm if lesions else _middle(brain)
+    x, y, z = t1.grid.to_mm(np.argwhere(brain.data > 0).mean(axis=0) if place is None else place)
+    point = (float(x), float(y), float(z))
     where = "the largest lesion" if lesions else "the middle of the brain"
     figures = [
         Figure(
@@ -63,8 +75,3 @@ def make(t1: Volume, masks: Sequence[Mask], lesions: Sequence[Lesion], planes: S
         )
     )
     return figures
-
-
-def _middle(brain: Volume) -> tuple[float, float, float]:
-    x, y, z = brain.grid.to_mm(np.argwhere(brain.data > 0).mean(axis=0))
-    return float(x), float(y), float(z)

@@ -21,6 +21,7 @@ from willis.models.manifest import Manifest
 from willis.study import Study
 from willis.tasks.brain.mask import BrainMaskOf, brain_mask
 from willis.tasks.chronic.space import standard_grid, template
+from willis.tasks.facing import facing_notes
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.plane import Plane, slice_axis
 from willis.volume.resample import resample_to
@@ -63,6 +64,10 @@ class PreparedPlanes:
     fit: AffineFit | None
     notes: tuple[str, ...] = ()
 
+    def upright(self, volume: Volume) -> Volume:
+        """A volume of the T1's space as it is shown."""
+        return volume if self.fit is None else self.fit.upright(volume)
+
 
 def prepare(study: Study, manifest: Manifest, options: Mapping[str, Any], brain_mask_of: BrainMaskOf) -> PreparedPlanes:
     """Make the networks' input of a study.
@@ -99,7 +104,7 @@ def prepare(study: Study, manifest: Manifest, options: Mapping[str, Any], brain_
     inside = mask.data >= 0.5
     if not inside.any():
         raise BadInputError("the brain lies outside the template's space after registration; give a better brain mask.")
-    notes = [f"T1: {note}" for note in image.notes]
+    notes = [*(f"T1: {note}" for note in image.notes), *facing_notes(fit)]
     if fit is not None and fit.correlation < POOR_CORRELATION:
         notes.append(f"The T1 lies poorly on the template (correlation {fit.correlation:.2f}); look at the outlines.")
     return PreparedPlanes(

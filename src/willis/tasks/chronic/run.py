@@ -123,7 +123,7 @@ def run(
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         masks = _masks(study, prepared, found)
-        pictures = figures.make(study["t1"], masks, lesions, list(found.planes))
+        pictures = figures.make(study["t1"], masks, lesions, list(found.planes), prepared.upright)
     tell(1.0, "done")
     return Findings(
         task=SPEC.name,

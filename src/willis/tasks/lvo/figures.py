@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import ndimage
 
 from willis.draw.mosaic import axial_mosaic
 from willis.draw.overlay import heat_mosaic, registration_overlay
@@ -25,17 +26,19 @@ STROKE_WINDOW = (15.0, 55.0)  # HU: narrow, so that grey and white matter differ
 BRAIN_WINDOW = (0.0, 80.0)
 MIP_WINDOW = (20.0, 90.0)
 DIFFERENCE_HU = (3.0, 15.0)  # noise below, fluid and bone above
+MARGIN_MM = 25.0  # shown about the vessels
 PRIOR_LIMITS = (0.05, 1.0)
 TERRITORY_COLOURS = (FOUND, REFERENCE, SECOND, BRAIN)
 
 
 def make(prepared: PreparedHead, masks: Sequence[Mask], judged: Judged) -> list[Figure]:
     """Stroke-window slices, the halves against each other, territories, and the quality pages."""
-    on_ct = {mask.label: mask.volume for mask in masks if mask.space == "ncct"}
-    ct, brain = prepared.ct, on_ct["brain"]
+    upright = prepared.head.fit.upright
+    on_ct = {mask.label: upright(mask.volume) for mask in masks if mask.space == "ncct"}
+    ct, brain = upright(prepared.ct), on_ct["brain"]
     outlines = [Outline(on_ct["darker"], FOUND, "darker than the other side")]
     if judged.place is not None:
-        outlines.append(Outline(judged.place, REFERENCE, "suspected clot"))
+        outlines.append(Outline(upright(judged.place), REFERENCE, "suspected clot"))
     return [
         Figure(
             "stroke",
@@ -74,22 +77,25 @@ def _vessels(prepared: PreparedHead, judged: Judged) -> list[Figure]:
     """The CT's densest soft tissue seen from above, with the vessels' segments; nothing where they aren't known."""
     if prepared.vessels is None or not prepared.vessels.data.any():
         return []
-    turned = reorient(prepared.vessels, "RAS"), reorient(prepared.ct, "RAS")
-    labels, ct = turned[0].data, turned[1]
-    heights = np.flatnonzero(labels.any(axis=(0, 1)))
-    slab = slice(int(heights[0]), int(heights[-1]) + 1)
-    inside = reorient(prepared.head.brain, "RAS").data[:, :, slab]
+    upright = prepared.head.fit.upright
+    labels, ct = (reorient(upright(volume), "RAS") for volume in (prepared.vessels, prepared.ct))
+    held = ndimage.find_objects((labels.data > 0).astype(np.uint8))[0]
+    margins = [round(MARGIN_MM / mm) for mm in labels.grid.spacing_mm[:2]]
+    about = tuple(slice(max(s.start - m, 0), s.stop + m) for s, m in zip(held, margins, strict=False))
+    slab = held[2]
+    inside = reorient(upright(prepared.head.brain), "RAS").data[:, :, slab]
     flat = ct.grid.shifted((0, 0, slab.start), (*ct.grid.shape[:2], 1))
     seen = project(np.clip(ct.data[:, :, slab], *MIP_WINDOW), inside)
-    segments = project_labels(labels[:, :, slab], (1, 2, 3, 4))
+    segments = project_labels(labels.data[:, :, slab], (1, 2, 3, 4))
     outlines = [
         Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, name.upper())
         for code, (name, colour) in enumerate(zip(VESSELS, TERRITORY_COLOURS, strict=True), start=1)
     ]
     if judged.place is not None and judged.place.data.any():
-        place = np.asarray(reorient(judged.place, "RAS").data[:, :, slab].any(axis=2), dtype=np.uint8)
+        place = np.asarray(reorient(upright(judged.place), "RAS").data[:, :, slab].any(axis=2), dtype=np.uint8)
         outlines.append(Outline(Volume(place[:, :, None], flat), INK, "suspected clot"))
-    brain = Volume(np.asarray(inside.any(axis=2), dtype=np.uint8)[:, :, None], flat)
+    near = np.zeros((*flat.shape[:2], 1), np.uint8)
+    near[about] = 1
     return [
         Figure(
             "vessels",
@@ -98,7 +104,7 @@ def _vessels(prepared: PreparedHead, judged: Judged) -> list[Figure]:
             "result",
             axial_mosaic(
                 Volume(seen.astype(np.float32)[:, :, None], flat), outlines, slices=1, columns=2, window=MIP_WINDOW,
-                within=brain,
+                within=Volume(near, flat),
             ),
         )
     ]  # fmt: skip

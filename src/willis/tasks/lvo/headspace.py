@@ -16,6 +16,7 @@ from willis.image.morphology import dilate_mm
 from willis.study import Study
 from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.ct_template import LEAST_OVERLAP, SKULL_MM, WINDOW_HU, template
+from willis.tasks.facing import facing_notes
 from willis.volume.grid import Grid, Shape3
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -119,13 +120,7 @@ def _deformation(hu: Volume, inside: Volume, fit: AffineFit) -> Deformation:
 
 
 def _notes(fit: AffineFit, stripped: bool) -> tuple[str, ...]:
-    notes = []
-    forward = fit.matrix[:3, :3] @ [0.0, 1.0, 0.0]
-    if forward[1] < 0:
-        notes.append(
-            "The head faces backwards by the file's own axes: its affine is not the scan's, and left and right can't "
-            "be told apart. Sides are named as the file has them turned about the vertical; check them."
-        )
+    notes = list(facing_notes(fit))
     if stripped:
         notes.append("The CT has no bone: it was taken as brain-extracted already.")
     return tuple(notes)
