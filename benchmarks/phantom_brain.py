@@ -19,7 +19,7 @@ from willis.measure.overlap import dice
 from willis.models.store import open_bundle
 from willis.phantom.training import training_case
 from willis.tasks.brain.dataset import prepared_case
-from willis.tasks.brain.find import predict_both_ways, without_leaks
+from willis.tasks.brain.find import predict_both_ways, threshold_of, without_leaks
 from willis.tasks.brain.prepare import SPACING_MM
 from willis.tasks.brain.spec import PARTS
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
@@ -46,7 +46,8 @@ def main() -> None:
         case = prepared_case(phantom, f"{index:06d}")
         print(f"{index:3d} {phantom.contrast}, {'extracted' if phantom.stripped else 'whole head'}")
         for name, bundle in bundles.items():
-            found = predict_both_ways(bundle, case.image, RunSettings()).probability >= bundle.manifest.threshold.value
+            probability = predict_both_ways(bundle, case.image, RunSettings()).probability
+            found = [p >= threshold_of(bundle.manifest, part) for p, part in zip(probability, PARTS, strict=True)]
             whole, truth = largest_component(found[BRAIN], connectivity=6), case.target[BRAIN] > 0
             brain = without_leaks(whole, np.ones_like(whole), (SPACING_MM,) * 3)
             dropped = whole & ~brain

@@ -13,6 +13,7 @@ from willis.image.components import largest_component
 from willis.image.morphology import distance_mm
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
+from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.tasks.brain.extracted import extracted_region
 from willis.tasks.brain.prepare import prepare
@@ -66,9 +67,9 @@ class Brain:
         return replace(probability_to_grid(part, self.grid, grid, world_transform=world_transform), role=name)
 
     def part_on(self, name: str, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
-        """Mask of one part on another grid: ``uint8``, probability at least the manifest's threshold."""
+        """Mask of one part on another grid: ``uint8``, probability at least its threshold."""
         found = self.probability_on(name, grid, world_transform)
-        return found.with_data((found.data >= self.bundle.manifest.threshold.value).astype(np.uint8), unit="")
+        return found.with_data((found.data >= threshold_of(self.bundle.manifest, name)).astype(np.uint8), unit="")
 
     def mask_on(self, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
         """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it."""
@@ -78,6 +79,12 @@ class Brain:
             return replace(moved, data=(moved.data >= 0.5).astype(np.uint8), role="brain")
         mask = self.part_on("brain", grid, world_transform)
         return mask.with_data(ndimage.binary_fill_holes(mask.data > 0).astype(np.uint8))
+
+
+def threshold_of(manifest: Manifest, part: str) -> float:
+    """Least probability of a part: that of the rule ``<part>_threshold`` where the bundle has one, else its own."""
+    rule = manifest.rules.get(f"{part}_threshold")
+    return manifest.threshold.value if rule is None else rule.value
 
 
 def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundle | None = None) -> Brain:
@@ -102,7 +109,7 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     x, grid = prepare(image)
     prediction = predict_both_ways(bundle, x, settings)
     probability = prediction.probability.copy()
-    threshold = bundle.manifest.threshold.value
+    threshold = threshold_of(bundle.manifest, "brain")
     where = bundle.manifest.outputs.index("brain")
     in_view = field_of_view(image.grid, grid)
     core = without_leaks((probability[where] >= threshold) & in_view, in_view, grid.spacing_mm)

@@ -8,7 +8,7 @@ from willis.findings import Findings, Mask, Measurement
 from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.brain import figures
-from willis.tasks.brain.find import NECK_MM, Brain, find_brain
+from willis.tasks.brain.find import NECK_MM, Brain, find_brain, threshold_of
 from willis.tasks.brain.spec import SPEC
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, silent
@@ -80,8 +80,9 @@ def _measure(masks: Sequence[Mask]) -> dict[str, Measurement]:
 
 def _methods(brain: Brain) -> str:
     manifest = brain.bundle.manifest
+    threshold = threshold_of(manifest, "brain")
     return (
         f"The brain was found by the bundle {manifest.name} ({manifest.title}) on the image resampled to 2 mm, scaled "
-        f"to its own range; voxels with a probability of at least {manifest.threshold.value:g} on the image's own grid "
+        f"to its own range; voxels with a probability of at least {threshold:g} on the image's own grid "
         f"were kept, in one piece, without holes and without what hangs on it by less than {2 * NECK_MM:g} mm."
     )
