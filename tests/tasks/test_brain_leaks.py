@@ -70,7 +70,7 @@ def test_a_brain_beyond_the_image_is_none(monkeypatch):
         return Prediction(everything, (), np.zeros_like(everything), "torch", "float32", 0.0, 0.0)
 
     monkeypatch.setattr(find, "predict", predict)
-    manifest = SimpleNamespace(outputs=("brain",), threshold=SimpleNamespace(value=0.5))
+    manifest = SimpleNamespace(outputs=("brain",), threshold=SimpleNamespace(value=0.5), rules={})
     image = Volume(np.random.default_rng(0).random((11, 9, 7)), Grid((11, 9, 7), np.diag([2.0, 2.0, 2.0, 1.0])))
     with pytest.raises(BadInputError, match="no brain was found"):
         find.find_brain(image, bundle=SimpleNamespace(manifest=manifest))
