@@ -29,6 +29,7 @@ PLACES = {"cortical": 0.60, "deep": 0.25, "cerebellar": 0.10, "brainstem": 0.05}
 LARGEST_ML = {"cortical": 350.0, "deep": 25.0, "cerebellar": 40.0, "brainstem": 2.0}  # assumed
 SCAR_SHARE, SCAR_ML = 0.2, 10.0  # of lesions below this volume that never cavitate; assumed
 RIM_MM = (1.0, 4.0)  # thickness of the gliotic rim; assumed
+SCAR = (0.1, 0.7)  # T1 signal of gliosis, from cortex (0) to CSF (1); assumed: malacic tissue is hypointense on T1
 PULL_MM = (0.0, 5.0)  # how far the nearest ventricle and sulci widen towards a large lesion; assumed
 PULL_REACH_MM = 15.0  # the widening falls to 1/e this far from the lesion; assumed
 WMH_SHARE, WMH_ML = 0.6, (0.5, 25.0)  # of patients that have WMH beside, and how much; assumed
@@ -196,7 +197,8 @@ def _scar(rng: np.random.Generator, lesion: Field, lesions: Lesions) -> dict[str
     lesions.fluid[box] = cavity
     lesions.gliosis[box] = np.clip(lesion[box] - cavity, 0, 1) * np.float32(rng.uniform(0.6, 1.2))
     np.clip(lesions.gliosis, 0, 1, out=lesions.gliosis)
-    return {"rim_mm": rim, "cavitates": cavitates}
+    lesions.scar = float(rng.uniform(*SCAR))
+    return {"rim_mm": rim, "cavitates": cavitates, "scar": lesions.scar}
 
 
 def _widened(rng: np.random.Generator, scene: LesionScene, lesion: Field, parameters: dict[str, Any]) -> Codes:

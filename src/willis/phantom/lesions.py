@@ -37,6 +37,8 @@ class Lesions:
         Lacunes, enlarged perivascular spaces, old cavities: CSF.
     gliosis
         Bright rims of cavities: not counted as WMH.
+    scar
+        Signal of gliosis on T1, from cortex (0) to CSF (1); None: nearly that of WMH.
     parameters
         What was drawn.
     """
@@ -47,6 +49,7 @@ class Lesions:
     fluid: Field
     gliosis: Field
     parameters: dict[str, Any] = field(default_factory=dict)
+    scar: float | None = None
 
 
 def draw_load_ml(rng: np.random.Generator) -> float:

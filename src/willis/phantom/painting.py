@@ -50,7 +50,10 @@ def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palet
     image += rough
     f = lesions.wmh
     image += f * (lesions.contrast * (lesion_value - white) + white - image)
-    image += lesions.gliosis * (0.8 * (lesion_value - white) + white - image)
+    gliosis = 0.8 * (lesion_value - white) + white
+    if lesions.scar is not None:
+        gliosis = palette["cortex"] + lesions.scar * (fluid_value - palette["cortex"])
+    image += lesions.gliosis * (gliosis - image)
     image += lesions.fluid * (fluid_value - image)
     return np.maximum(image, 0, out=image)
 
