@@ -22,20 +22,18 @@ SMALLER = {
     "3d_fullres": {"patch_size": [32, 96, 96], "batch_size": 2},
     "2d": {"patch_size": [192, 192], "batch_size": 8},
 }
+PLANS = "nnUNetPlans.json"
 WIDTHS = [16, 32, 64, 128]
 
 
-def train(dataset: Path, work: Path, steps: int, epochs: int) -> None:
-    """Plan, preprocess and train fold 0 of both configurations."""
-    import torch
+def prepare(dataset: Path, prepared: Path) -> None:
+    """Take the fingerprint, plan smaller than nnU-Net would, preprocess."""
     from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, plan_experiments, preprocess
-    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-    number, name = int(dataset.name[7:10]), dataset.name
-    prepared = work / "preprocessed" / name
+    number = int(dataset.name[7:10])
     extract_fingerprints([number], num_processes=1, check_dataset_integrity=True)
     plan_experiments([number])
-    plans = json.loads((prepared / "nnUNetPlans.json").read_text())
+    plans = json.loads((prepared / PLANS).read_text())
     for configuration, smaller in SMALLER.items():
         plans["configurations"][configuration].update(smaller, batch_dice=True)
         network = plans["configurations"][configuration]["architecture"]["arch_kwargs"]
@@ -48,12 +46,21 @@ def train(dataset: Path, work: Path, steps: int, epochs: int) -> None:
             n_conv_per_stage=[2] * count,
             n_conv_per_stage_decoder=[2] * (count - 1),
         )
-    (prepared / "nnUNetPlans.json").write_text(json.dumps(plans))
+    (prepared / PLANS).write_text(json.dumps(plans))
     preprocess([number], configurations=list(SMALLER), num_processes=[1] * len(SMALLER))
     shutil.copyfile(dataset / "splits_final.json", prepared / "splits_final.json")
+
+
+def train(prepared: Path, steps: int, epochs: int) -> None:
+    """Train fold 0 of both configurations."""
+    import torch
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    os.environ.update(nnUNet_n_proc_DA="0")  # augmentation in this process; planning wants one at least
     about = json.loads((prepared / "dataset.json").read_text())
     for configuration in SMALLER:
         torch.manual_seed(0)
+        plans = json.loads((prepared / PLANS).read_text()) | {"continue_training": False}
         trainer = nnUNetTrainer(plans, configuration, 0, about, torch.device("cpu"))
         trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = epochs, steps, 2
         trainer.run_training()
@@ -72,10 +79,12 @@ def main() -> None:
         nnUNet_raw=str(asked.dataset.absolute().parent),
         nnUNet_preprocessed=str(asked.models.absolute() / "preprocessed"),
         nnUNet_results=str(asked.models.absolute()),
-        nnUNet_n_proc_DA="0",
+        nnUNet_n_proc_DA="1",
         nnUNet_compile="f",
     )
-    train(asked.dataset.absolute(), asked.models.absolute(), asked.steps, asked.epochs)
+    prepared = asked.models.absolute() / "preprocessed" / asked.dataset.name
+    prepare(asked.dataset.absolute(), prepared)
+    train(prepared, asked.steps, asked.epochs)
 
 
 if __name__ == "__main__":
