@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from willis.errors import BadInputError
 from willis.infer.engine import open_engine
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Float32 = npt.NDArray[np.float32]
 
+SMOOTHING = "slice_smoothing"  # rule of a manifest: standard deviation in slices
 SLICES_AT_ONCE = 8  # more are no faster on a processor, and need more memory
 
 
@@ -42,6 +44,8 @@ def predict_planes(
     progress: Progress | None = None,
 ) -> Prediction:
     """Run a bundle of planes on a prepared image; ``members`` of the prediction are its planes, in the bundle's order.
+
+    Where the bundle has the rule ``slice_smoothing``, the probabilities of each plane are smoothed across its slices.
 
     Parameters
     ----------
@@ -79,12 +83,28 @@ def predict_planes(
         peak = max(peak, needed)
         told = _within(progress, index, len(views), view.plane)
         p = _of_plane(bundle, runner, view, images[view.plane], mask, batch, told)
+        if SMOOTHING in bundle.manifest.rules:
+            p = across_slices(p, view.plane, bundle.manifest.rules[SMOOTHING].value)
+        if mask is not None:
+            p *= mask
         members.append(p.astype(np.float16))
         delta = p - mean  # Welford 1962, doi:10.1080/00401706.1962.10490022
         mean += delta / np.float32(index + 1)
         squares += delta * (p - mean)
     spread = np.sqrt(squares / np.float32(len(views)))
     return Prediction(mean, tuple(members), spread, *settled, peak, time.perf_counter() - start)
+
+
+def across_slices(p: Float32, plane: Plane, slices: float) -> Float32:
+    """Probabilities (L, I, J, K) of a plane, smoothed across its slices by a Gaussian of so many slices.
+
+    A network over single slices doesn't know its neighbours' answer: what one slice alone says is damped, and what most
+    of them say is filled in. 0 leaves all as it is.
+    """
+    if slices == 0:
+        return p
+    smoothed: Float32 = ndimage.gaussian_filter1d(p, slices, axis=slice_axis(plane) + 1, mode="nearest")
+    return smoothed
 
 
 def slices_of(image: Float32, view: PlaneView) -> Float32:
@@ -168,7 +188,7 @@ def _of_plane(
     batch: int,
     tell: Callable[[int, int], None],
 ) -> Float32:
-    """Probabilities (L, I, J, K) of one plane; 0 outside the mask."""
+    """Probabilities (L, I, J, K) of one plane; 0 in slices without a voxel of the mask."""
     manifest = bundle.manifest
     slices = slices_of(image, view)
     wanted = np.arange(len(slices))
@@ -184,10 +204,7 @@ def _of_plane(
             probabilities(np.moveaxis(logits, 1, 0), manifest.activation, manifest.calibration), 0, 1
         )
         tell(first + len(some), len(wanted))
-    p = np.ascontiguousarray(from_slices(found, view, (image.shape[1], image.shape[2], image.shape[3])))
-    if mask is not None:
-        p *= mask
-    return p
+    return np.ascontiguousarray(from_slices(found, view, (image.shape[1], image.shape[2], image.shape[3])))
 
 
 def _within(progress: Progress | None, index: int, count: int, plane: Plane) -> Callable[[int, int], None]:
