@@ -3,9 +3,9 @@
     .venv/bin/python scripts/calibrate_chronic.py runs/chronic/bundle --anatomies ../shared/data/head_labels
 
 Takes the smoothing across slices and the threshold of the fused probability that together have the highest mean Dice
-over the heads that have lesions, and the smallest cluster with the highest mean lesion-wise F1 at them. With ``--platt``, slope and intercept of the planes' logits
-are fitted before (Platt 1999), on voxels drawn evenly from the brains. What was chosen, and where, is written into the
-manifest.
+over the heads that have lesions, and the smallest cluster with the highest mean lesion-wise F1 at them. With
+``--platt``, slope and intercept of the planes' logits are fitted before (Platt 1999), on voxels drawn evenly from the
+brains. What was chosen, and where, is written into the manifest.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ def main() -> None:
         ),
     )
     print(
-        f"smoothing {smoothing:g}, threshold {chosen:.2f}, clusters of {smallest} voxels are written into {asked.bundle}"
+        f"smoothing {smoothing:g}, threshold {chosen:.2f}, clusters of {smallest} voxels are written into "
+        f"{asked.bundle}"
     )
 
 

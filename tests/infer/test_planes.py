@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from willis.errors import BadInputError, BundleError
-from willis.infer.planes import from_slices, predict_planes, slices_of
+from willis.infer.planes import SMOOTHING, across_slices, from_slices, predict_planes, slices_of
 from willis.models.bundle import Bundle
 from willis.models.join import join_planes
 from willis.models.manifest import PlaneView, make_manifest
@@ -97,6 +97,33 @@ def test_the_fused_probability_is_the_mean_of_planes(tmp_path: Path, images: dic
         loop = [network.eval()(torch.from_numpy(s[None])) for s in slices_of(images["axial"], VIEWS["axial"])]
     expected = from_slices(torch.sigmoid(torch.cat(loop)).numpy(), VIEWS["axial"], SHAPE)
     np.testing.assert_allclose(found.members[0].astype(np.float32), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("plane", "axis"), [("sagittal", 0), ("coronal", 1), ("axial", 2)])
+def test_smoothing_damps_what_one_slice_alone_says_and_stays_in_its_column(plane: str, axis: int) -> None:
+    p = np.zeros((1, *SHAPE), np.float32)
+    p[0, 6, 9, 5] = 1
+    smoothed = across_slices(p, plane, 1.0)[0]
+    line = [6, 9, 5]
+    line[axis] = slice(None)
+    assert smoothed[tuple(line)].sum() == pytest.approx(smoothed.sum()) == pytest.approx(1, abs=1e-4)
+    assert smoothed[6, 9, 5] == pytest.approx(0.399, abs=1e-3)
+    np.testing.assert_allclose(across_slices(np.ones_like(p), plane, 2.0), 1, rtol=1e-6)
+    assert across_slices(p, plane, 0.0) is p
+
+
+def test_a_bundle_s_planes_are_smoothed_across_their_own_slices(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    plain = predict_planes(made_bundle(tmp_path / "x", ("axial", "coronal"), 2), images)
+    rule = {"value": 1.5, "origin": "made up"}
+    bundle = made_bundle(tmp_path / "y", ("axial", "coronal"), 2, rules={SMOOTHING: rule})
+    smooth = predict_planes(bundle, images)
+    for plane, alone, member in zip(("axial", "coronal"), plain.members, smooth.members, strict=True):
+        wanted = across_slices(alone.astype(np.float32), plane, 1.5)
+        np.testing.assert_allclose(member, wanted, atol=2e-3)
+        assert np.abs(wanted - alone).max() > 0.02
+    mask = np.zeros(SHAPE, bool)
+    mask[4:9, 6:14, 3:8] = True
+    assert not predict_planes(bundle, images, mask=mask).probability[0][~mask].any()
 
 
 def test_one_member_serves_all_planes_and_the_mask_bounds_it(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
