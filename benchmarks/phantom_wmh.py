@@ -49,6 +49,7 @@ def analysed(index: int, heads: Any, bundle: str, flair_only: bool) -> dict[str,
     return {
         "true_ml": truth.volume_ml,
         "found_ml": on_flair["wmh"].volume_ml,
+        "interval": findings.measurements["wmh_volume"].interval,
         "scores": evaluate_case(on_flair["wmh"], truth),
         "brain": evaluate_case(on_flair["brain"], brain)["dice"],
         "probability": findings.probabilities[0].volume.data.ravel()[inside],
@@ -156,6 +157,10 @@ def summarise(cases: list[dict[str, Any]], on: str) -> list[dict[str, Any]]:
     print(f"brain: mean Dice {np.mean([c['brain'] for c in cases]):.3f}")
     limits = bland_altman(found, true)
     print(f"volume: {limits}")
+    if all(c["interval"] for c in cases):
+        held = sum(c["interval"][0] <= c["true_ml"] <= c["interval"][1] for c in cases)
+        print(f"true volume within the interval: {held} of {len(cases)}")
+        figures.append({"figure": "true volumes within the interval", "value": held, "on": on})
     bins = reliability(np.concatenate([c["probability"] for c in cases]), np.concatenate([c["label"] for c in cases]))
     print(f"calibration: expected error {bins.expected_error:.5f}")
     error = round(bins.expected_error, 5)
