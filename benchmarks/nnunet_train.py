@@ -1,13 +1,14 @@
 """A small nnU-Net trained for a few minutes by its own trainer, for benchmarks/nnunet.py to compare both predictors on.
 
     .venv/bin/willis phantom lvo --count 6 --seed 77 -o phantoms
-    .venv/bin/willis export nnunet-dataset phantoms --folds 3 -o raw/Dataset501_Vessels
-    JUDGE benchmarks/nnunet_train.py raw/Dataset501_Vessels models
+    .venv/bin/willis export nnunet-dataset phantoms --label brain --names brain --folds 3 -o raw/Dataset501_Brain
+    JUDGE benchmarks/nnunet_train.py raw/Dataset501_Brain models
     .venv/bin/python benchmarks/nnunet.py --judge JUDGE \\
-        --model models/Dataset501_Vessels/nnUNetTrainer__nnUNetPlans__3d_fullres
+        --model models/Dataset501_Brain/nnUNetTrainer__nnUNetPlans__3d_fullres
 
 ``JUDGE`` is the python of an environment with nnunetv2. Fingerprint, plans, preprocessing, augmentation and training
-are nnU-Net's own; of its plans patch, batch and widths are made smaller, and the trainer is given fewer steps.
+are nnU-Net's own; of its plans patch, batch and widths are made smaller, and the trainer is given fewer steps. Brains
+are learned in minutes, vessels aren't.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def main() -> None:
     parser.add_argument("dataset", type=Path, help="DatasetNNN_Name as willis export nnunet-dataset writes it")
     parser.add_argument("models", type=Path, help="folder for the trained models")
     parser.add_argument("--steps", type=int, default=25, help="of an epoch")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=3)
     asked = parser.parse_args()
     asked.models.mkdir(parents=True, exist_ok=True)
     os.environ.update(

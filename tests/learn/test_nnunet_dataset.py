@@ -49,6 +49,17 @@ def test_images_labels_and_splits_are_where_nnunet_looks(folder, tmp_path, capsy
         np.testing.assert_array_equal(image.data, original.data)
 
 
+def test_a_mask_is_a_label_too_and_two_files_of_one_label_are_refused(folder):
+    truth = folder / "derivatives" / "truth"
+    for path in sorted(truth.rglob("*_dseg.nii.gz")):
+        path.rename(path.with_name(path.name.replace("vessels_dseg", "brain_mask")))
+    found = find_images(folder, "ncct", "brain")
+    assert [p.labels.name for p in found][:2] == [f"sub-{n:02d}_space-ncct_label-brain_mask.nii.gz" for n in (1, 2)]
+    found[0].labels.with_name("sub-01_space-ncct_label-brain_dseg.nii.gz").touch()
+    with pytest.raises(BadInputError, match="sub-01 has 2 files"):
+        find_images(folder, "ncct", "brain")
+
+
 def test_what_does_not_fit_is_refused(folder, tmp_path):
     patients = find_images(folder, "ncct", "vessels")
     with pytest.raises(BadInputError, match="Name all of them"):

@@ -16,6 +16,7 @@ from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import write_json
 from willis.learn.folds import fold_of_subjects
 
+ENDS = ("dseg", "mask")  # of the names of files with labels
 SPLITS = "splits_final.json"
 
 
@@ -29,7 +30,9 @@ class LabelledImage:
 
 
 def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
-    """Every ``sub-*/anat/sub-*_<image>.nii.gz`` with its ``*_label-<label>_dseg.nii.gz`` in ``derivatives``.
+    """Every ``sub-*/anat/sub-*_<image>.nii.gz`` with its labels in ``derivatives``.
+
+    These are one file ``*_label-<label>_dseg.nii.gz``, or ``*_label-<label>_mask.nii.gz`` of one label.
 
     Raises
     ------
@@ -41,7 +44,8 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
         if "derivatives" in path.relative_to(folder).parts:
             continue
         subject = path.name.split("_")[0]
-        labels = sorted((folder / "derivatives").rglob(f"{subject}_*label-{label}_dseg.nii.gz"))
+        named = f"{subject}_*label-{label}"
+        labels = sorted(p for end in ENDS for p in (folder / "derivatives").rglob(f"{named}_{end}.nii.gz"))
         if len(labels) != 1:
             raise BadInputError(
                 f"{subject} has {len(labels)} files of the label {label!r} below {folder / 'derivatives'}; "

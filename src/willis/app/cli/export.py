@@ -30,7 +30,7 @@ def nnunet_dataset(
     output
         Folder to make; nnU-Net finds it as DatasetNNN_Name.
     image, label
-        Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz.
+        Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz or *_label-vessels_mask.nii.gz.
     names
         Of labels 1, 2, 3…
     folds, seed
