@@ -29,4 +29,4 @@ def test_a_stroke_on_the_left_is_found_in_all_three_planes(real_data: Path, tmp_
 
 def test_next_to_nothing_is_found_in_a_healthy_brain(real_data: Path, tmp_path: Path) -> None:
     found = found_in(real_data / "chronic_lesions_ch2/ch2.nii.gz", tmp_path)
-    assert found.measurements["lesion_volume"].value < 1
+    assert found.measurements["lesion_volume"].value < 2

@@ -82,8 +82,12 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
                 start = sitk.Resample(field, still, sitk.Transform(), sitk.sitkLinear, 0.0, field.GetPixelID())
                 field = demons.Execute(still, moved, start)
     assert field is not None
-    vectors = np.moveaxis(sitk.GetArrayFromImage(field), -1, 0)  # (3, K, J, I)
-    return Deformation(np.ascontiguousarray(vectors.transpose(0, 3, 2, 1), dtype=np.float32), grid)
+    return field_of(sitk.GetArrayFromImage(field), grid)
+
+
+def field_of(vectors: npt.NDArray[np.floating], grid: Grid) -> Deformation:
+    """The deformation of a field (K, J, I, 3) in mm, as SimpleITK gives its arrays."""
+    return Deformation(np.ascontiguousarray(vectors.transpose(3, 2, 1, 0), dtype=np.float32), grid)
 
 
 def fluid_and_tissue(image: Volume, brain: Volume, ceiling: float) -> Volume:

@@ -11,6 +11,7 @@ from willis.errors import BadInputError
 from willis.image.affine import AffineFit, register_affine
 from willis.image.ct_brain import ct_brain_mask
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
+from willis.image.greedy import register_greedy
 from willis.image.mirror import midplane_grid
 from willis.image.morphology import dilate_mm
 from willis.study import Study
@@ -28,6 +29,8 @@ SPACING_MM = 1.5
 SOFT_HU = (0.0, 80.0)  # shown: fluid to blood
 MATCHED_HU = 20.0  # fluid lies below it; tissue, ischaemic or not, above, and looks alike to a deformation
 AIR_HU = -1000.0
+
+DeformationName = Literal["demons", "greedy"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class HeadSpace:
         return warp_to(volume, self.grid, self.deformation, self.fit.inverse, order=order)
 
 
-def find_head(study: Study, ct: Volume) -> HeadSpace:
+def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons") -> HeadSpace:
     """Lay the template on a patient's CT.
 
     Parameters
@@ -72,6 +75,8 @@ def find_head(study: Study, ct: Volume) -> HeadSpace:
         With ``brain`` when the user gave a mask.
     ct
         In HU.
+    deformation
+        What deforms the template onto the patient's brain.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def find_head(study: Study, ct: Volume) -> HeadSpace:
     hu = resample_to(ct, grid, antialias=True, fill=AIR_HU)
     inside = resample_to(brain.with_data(brain.data.astype(np.float32)), grid)
     inside = inside.with_data((inside.data >= 0.5).astype(np.uint8))
-    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit), _notes(fit, stripped))
+    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit, deformation), _notes(fit, stripped))
 
 
 def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
@@ -111,12 +116,13 @@ def _found_brain(ct: Volume, fit: AffineFit) -> Volume:
     return ct_brain_mask(ct, laid.with_data((laid.data >= 0.5).astype(np.uint8)))
 
 
-def _deformation(hu: Volume, inside: Volume, fit: AffineFit) -> Deformation:
+def _deformation(hu: Volume, inside: Volume, fit: AffineFit, name: DeformationName) -> Deformation:
     """Of the template's brain onto the patient's, by outline, ventricles and sulci."""
     there = warp_to(template("ct"), hu.grid, None, fit.inverse)
     there_inside = warp_to(template("brain"), hu.grid, None, fit.inverse)
     there_inside = there_inside.with_data((there_inside.data >= 0.5).astype(np.uint8))
-    return register_demons(fluid_and_tissue(there, there_inside, MATCHED_HU), fluid_and_tissue(hu, inside, MATCHED_HU))
+    register = register_greedy if name == "greedy" else register_demons
+    return register(fluid_and_tissue(there, there_inside, MATCHED_HU), fluid_and_tissue(hu, inside, MATCHED_HU))
 
 
 def _notes(fit: AffineFit, stripped: bool) -> tuple[str, ...]:

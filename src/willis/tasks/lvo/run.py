@@ -116,7 +116,7 @@ def run(
             bundles=[describe_bundle(used) for used in (bundle, vessel_bundle, segment_bundle) if used is not None],
             prediction=judged.record,
             stopwatch=watch,
-            methods=_methods(prepared, least, bundle),
+            methods=_methods(prepared, least, bundle, str(options["deformation"])),
             registrations={"template": _fit(prepared)},
         ),
         notes=prepared.notes,
@@ -172,14 +172,14 @@ def _fit(prepared: PreparedHead) -> dict[str, Any]:
     }
 
 
-def _methods(prepared: PreparedHead, least: float, bundle: Bundle) -> str:
+def _methods(prepared: PreparedHead, least: float, bundle: Bundle, deformation: str) -> str:
     return (
         f"The occlusion was judged by the bundle {bundle.manifest.name} ({bundle.manifest.title}). "
         "An average CT in MNI space was laid on the CT by an affine map (correlation of values in a soft-tissue and "
-        "bone window) and deformed onto its brain by demons. The brain was found as the soft tissue in one piece "
-        "inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the brain's "
-        "mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, without places where "
-        f"either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror image by {least:g} HU "
+        f"bone window) and deformed onto its brain by {deformation}. The brain was found as the soft tissue in one "
+        "piece inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the "
+        "brain's mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, without "
+        f"places where either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror image by {least:g} HU "
         "after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined and sorted by a map of "
         "arterial territories."
     )

@@ -95,6 +95,14 @@ SPEC = TaskSpec(
             "Your own probability of a territory (0 to 1) in MNI space, NIfTI, for a McResNet's channel of that name.",
         ),
         OptionSpec(
+            "deformation",
+            "choice",
+            "demons",
+            "What deforms the template onto the patient's brain: the built-in demons, or greedy (pip install "
+            "'willis[greedy]').",
+            choices=("demons", "greedy"),
+        ),
+        OptionSpec(
             "darker",
             "number",
             4.0,
