@@ -180,6 +180,6 @@ def _methods(prepared: PreparedHead, least: float, bundle: Bundle, deformation: 
         "piece inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the "
         "brain's mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, without "
         f"places where either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror image by "
-        f"{least:g} HU after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined and sorted by a map of "
-        "arterial territories."
+        f"{least:g} HU after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined and sorted "
+        "by a map of arterial territories."
     )
