@@ -151,7 +151,7 @@ def test_contrast_in_the_vessels_is_named_in_the_findings_and_the_analysis_holds
     blood = np.zeros(GRID.shape, bool)
     blood[tuple(at.T)] = True
     bright = straight.ct.with_data(np.where(ndimage.binary_dilation(blood), 220, straight.ct.data).astype(np.float32))
-    monkeypatch.setattr(prepare_module, "find_head", lambda _study, _ct: straight.head)
+    monkeypatch.setattr(prepare_module, "find_head", lambda *_given: straight.head)
     prepared = prepared_of(bright, brain_mask())
     assert not any("contrast agent" in note for note in straight.notes)
     assert any("contrast agent" in note for note in findings_of(prepared, monkeypatch).notes)
