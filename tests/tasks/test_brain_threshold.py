@@ -50,6 +50,7 @@ def test_a_rule_widens_the_outline_and_no_other_part(found):
     plain, wide = found(), found(brain_threshold=0.4)
     assert voxels(wide.mask_on(GRID)) > 1.4 * voxels(plain.mask_on(GRID))
     assert voxels(wide.part_on("ventricles", GRID)) == voxels(plain.part_on("ventricles", GRID))
+    assert voxels(wide.mask_on(GRID, tight=True)) == voxels(plain.mask_on(GRID))
 
 
 def test_the_rule_of_another_part_is_that_part_s(found):

@@ -71,13 +71,19 @@ class Brain:
         found = self.probability_on(name, grid, world_transform)
         return found.with_data((found.data >= threshold_of(self.bundle.manifest, name)).astype(np.uint8), unit="")
 
-    def mask_on(self, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
-        """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it."""
+    def mask_on(self, grid: Grid, world_transform: FloatArray | None = None, *, tight: bool = False) -> Volume:
+        """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it.
+
+        ``tight`` takes the bundle's own threshold, for what lies in the depth, where a margin holds nothing but errors.
+        """
         if self.extracted is not None:
             kept = self.extracted.with_data(self.extracted.data.astype(np.float32))
             moved = resample_to(kept, grid, "linear", world_transform=world_transform)
             return replace(moved, data=(moved.data >= 0.5).astype(np.uint8), role="brain")
-        mask = self.part_on("brain", grid, world_transform)
+        found = self.probability_on("brain", grid, world_transform)
+        manifest = self.bundle.manifest
+        least = manifest.threshold.value if tight else threshold_of(manifest, "brain")
+        mask = found.with_data((found.data >= least).astype(np.uint8), unit="")
         return mask.with_data(ndimage.binary_fill_holes(mask.data > 0).astype(np.uint8))
 
 

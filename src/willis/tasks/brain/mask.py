@@ -55,11 +55,11 @@ def own_brain_mask(study: Study, image: Volume, called: str = "") -> Volume | No
     return replace(given, data=(given.data > 0).astype(np.uint8), role="brain")
 
 
-def masks_of(brain: Brain | None) -> BrainMaskOf:
+def masks_of(brain: Brain | None, *, tight: bool = False) -> BrainMaskOf:
     """The mask of a brain that was found, on any grid; of None, which stands for a study with its own mask, nothing."""
 
     def mask(image: Volume) -> Volume:
         assert brain is not None, "a study without a brain mask of its own had its brain found"
-        return brain.mask_on(image.grid)
+        return brain.mask_on(image.grid, tight=tight)
 
     return mask

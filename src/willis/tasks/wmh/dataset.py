@@ -21,6 +21,7 @@ from willis.phantom.anatomy import Anatomy
 from willis.phantom.training import WmhCase, training_case
 from willis.settings import Settings
 from willis.tasks.brain.find import find_brain
+from willis.tasks.brain.mask import masks_of
 from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
 from willis.tasks.wmh.prepare import SHAPE, network_channel, prepare
 from willis.tasks.wmh.spec import SPEC
@@ -109,7 +110,7 @@ class FolderSource:
             raise GeometryError(f"{files.mask.name} does not lie on the grid of {files.images['flair'].name}.")
         options = SPEC.resolve_options({"intensity": self.intensity.scheme})
         manifest = make_manifest({**_FIELDS, "intensity": self.intensity}, "the WMH data")
-        prepared = prepare(study, manifest, options, lambda image: find_brain(image).mask_on(image.grid))
+        prepared = prepare(study, manifest, options, lambda image: masks_of(find_brain(image), tight=True)(image))
         registered = prepared.registrations.get("flair")
         moved = resample_to(
             truth.with_data((truth.data > 0).astype(np.float32)),

@@ -90,7 +90,7 @@ def run(
         brain, brain_problem = _find_brain(study, bundle, settings)
     tell(1 / STEPS, "preparing")
     with watch.stage("prepare"):
-        prepared = prepare(study, bundle.manifest, options, masks_of(brain))
+        prepared = prepare(study, bundle.manifest, options, masks_of(brain, tight=True))
     with watch.stage("predict"):
         prediction = predict(
             bundle,
