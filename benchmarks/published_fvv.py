@@ -24,6 +24,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit
 
 OUTPUTS = ("brain", "lesion", "flairvisible")
 
@@ -100,7 +101,7 @@ def compare(members: int, slices: int, threads: int) -> None:
     print(f"{members} members, {slices} slices of 256 × 256, {threads} thread(s), CPU s")
     print(f"ONNX Runtime, one session after another: {plain:.1f}")
     print(f"willis, OpenVINO float32: {spent:.1f}, {plain / spent:.2f} times less")
-    other = [1 / (1 + np.exp(-logits)) for logits in theirs]
+    other = [expit(logits) for logits in theirs]
     far = max(float(np.abs(p - q).max()) for p, q in zip(ours.members, other, strict=True))
     same = np.mean([(p > 0.5) == (q > 0.5) for p, q in zip(ours.members, other, strict=True)])
     print(f"largest difference of a probability {far:.1e}, {100 * same:.4f} % of the votes the same")
