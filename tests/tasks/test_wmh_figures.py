@@ -44,7 +44,7 @@ def made(head, maps):
     masks = [Mask("wmh", "flair", mask.with_data(lesions.astype(np.uint8))), Mask("brain", "flair", mask)]
     region = None if maps is None else region_of_voxels(maps, GRID.spacing_mm)
     volumes = None if region is None else region_volumes(lesions, region, GRID.voxel_ml)
-    measurements = measure([], mask.volume_ml, [], volumes)
+    measurements = measure([], mask.volume_ml, None, volumes)
     found = figures.make(Study({"flair": image}), prepared, prediction, masks, measurements, maps, region)
     return {figure.name: figure for figure in found}
 
