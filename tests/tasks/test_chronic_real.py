@@ -17,17 +17,18 @@ def found_in(t1: Path, cache: Path) -> Findings:
         return willis.run("chronic", willis.read_study(t1=t1))
 
 
-def test_a_stroke_on_the_left_is_found_and_every_plane_sees_some_of_it(real_data: Path, tmp_path: Path) -> None:
+@pytest.mark.xfail(reason="the axial plane alone also finds 4.7 ml on the right; see the card", strict=True)
+def test_a_stroke_on_the_left_is_found_in_all_three_planes(real_data: Path, tmp_path: Path) -> None:
     found = found_in(real_data / "chronic_cstar/T1.nii.gz", tmp_path)
     masks = {mask.label: mask.volume for mask in found.masks}
     assert masks["lesion"].volume_ml > 1
     middle = masks["brain"].grid.to_mm(np.argwhere(masks["brain"].data > 0))[:, 0].mean()
-    lesion = masks["lesion"].data > 0
-    assert (masks["lesion"].grid.to_mm(np.argwhere(lesion))[:, 0] < middle).mean() > 0.95
-    for label in ("lesionaxial", "lesionsagittal", "lesioncoronal"):
-        assert (masks[label].data > 0)[lesion].mean() > 0.25, label
+    for label in ("lesion", "lesionaxial", "lesionsagittal", "lesioncoronal"):
+        x = masks[label].grid.to_mm(np.argwhere(masks[label].data > 0))[:, 0]
+        assert (x < middle).mean() > 0.8, label
 
 
+@pytest.mark.xfail(reason="1.3 ml are found outside of brain tissue; see the card", strict=True)
 def test_next_to_nothing_is_found_in_a_healthy_brain(real_data: Path, tmp_path: Path) -> None:
     found = found_in(real_data / "chronic_lesions_ch2/ch2.nii.gz", tmp_path)
-    assert found.measurements["lesion_volume"].value < 2
+    assert found.measurements["lesion_volume"].value < 1
