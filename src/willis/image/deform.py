@@ -65,8 +65,7 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
     GeometryError
         When they lie on different grids.
     """
-    if not moving.grid.same_as(fixed.grid):
-        raise GeometryError("images to deform onto each other must lie on one grid.")
+    check_one_grid(moving, fixed)
     field: sitk.Image | None = None
     with one_thread():
         for spacing, iterations in LEVELS:
@@ -83,6 +82,12 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
                 field = demons.Execute(still, moved, start)
     assert field is not None
     return field_of(sitk.GetArrayFromImage(field), grid)
+
+
+def check_one_grid(moving: Volume, fixed: Volume) -> None:
+    """Refuse images on different grids with a GeometryError."""
+    if not moving.grid.same_as(fixed.grid):
+        raise GeometryError("images to deform onto each other must lie on one grid.")
 
 
 def field_of(vectors: npt.NDArray[np.floating], grid: Grid) -> Deformation:

@@ -7,8 +7,8 @@ from importlib import import_module
 import numpy as np
 import SimpleITK as sitk
 
-from willis.errors import GeometryError, MissingExtraError
-from willis.image.deform import LEVELS, Deformation, coarser, field_of
+from willis.errors import MissingExtraError
+from willis.image.deform import LEVELS, Deformation, check_one_grid, coarser, field_of
 from willis.image.sitk_volume import sitk_image
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -34,8 +34,7 @@ def register_greedy(moving: Volume, fixed: Volume) -> Deformation:
     MissingExtraError
         When greedy isn't installed.
     """
-    if not moving.grid.same_as(fixed.grid):
-        raise GeometryError("images to deform onto each other must lie on one grid.")
+    check_one_grid(moving, fixed)
     try:
         greedy = import_module("picsl_greedy").Greedy3D()
     except ImportError:

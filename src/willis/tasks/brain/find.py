@@ -66,10 +66,14 @@ class Brain:
         part = self.probability[self.bundle.manifest.outputs.index(name)]
         return replace(probability_to_grid(part, self.grid, grid, world_transform=world_transform), role=name)
 
-    def part_on(self, name: str, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
-        """Mask of one part on another grid: ``uint8``, probability at least its threshold."""
+    def part_on(
+        self, name: str, grid: Grid, world_transform: FloatArray | None = None, *, tight: bool = False
+    ) -> Volume:
+        """Mask of one part on another grid: ``uint8``, probability at least its threshold, or tight the bundle's."""
         found = self.probability_on(name, grid, world_transform)
-        return found.with_data((found.data >= threshold_of(self.bundle.manifest, name)).astype(np.uint8), unit="")
+        manifest = self.bundle.manifest
+        least = manifest.threshold.value if tight else threshold_of(manifest, name)
+        return found.with_data((found.data >= least).astype(np.uint8), unit="")
 
     def mask_on(self, grid: Grid, world_transform: FloatArray | None = None, *, tight: bool = False) -> Volume:
         """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it.
@@ -80,10 +84,7 @@ class Brain:
             kept = self.extracted.with_data(self.extracted.data.astype(np.float32))
             moved = resample_to(kept, grid, "linear", world_transform=world_transform)
             return replace(moved, data=(moved.data >= 0.5).astype(np.uint8), role="brain")
-        found = self.probability_on("brain", grid, world_transform)
-        manifest = self.bundle.manifest
-        least = manifest.threshold.value if tight else threshold_of(manifest, "brain")
-        mask = found.with_data((found.data >= least).astype(np.uint8), unit="")
+        mask = self.part_on("brain", grid, world_transform, tight=tight)
         return mask.with_data(ndimage.binary_fill_holes(mask.data > 0).astype(np.uint8))
 
 
