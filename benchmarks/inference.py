@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -107,8 +108,8 @@ def run_contender(engine: str, precision: str, bundle_path: str, work: Path, thr
         from willis.infer.engine import open_engine
         from willis.infer.memory import resident_bytes
 
-        run = open_engine(bundle, 0, engine=engine, precision=precision, threads=threads)
-        estimate = (resident_bytes() + run.needed_bytes(x.shape)) / 1e9
+        opened = run = open_engine(bundle, 0, engine=engine, precision=precision, threads=threads)
+        estimate = (resident_bytes() + opened.needed_bytes(x.shape)) / 1e9
     cpu, wall = time.process_time(), time.perf_counter()
     logits = run(x)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
@@ -163,7 +164,7 @@ def convert(bundle_path: str, work: Path) -> None:
     open_engine(open_bundle(bundle_path), 0, engine="openvino").needed_bytes((1, *shape))
 
 
-def least_cpu(work: Callable[[], object]) -> tuple[float, object]:
+def least_cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     """Least CPU seconds of a few tries, and what the last one gave."""
     times = []
     for _ in range(REPEATS):
@@ -211,7 +212,7 @@ def compare_way_back(quick: bool) -> None:
 
 
 def compare_nifti(work: Path, quick: bool) -> None:
-    import nibabel as nib
+    from nibabel.nifti1 import Nifti1Image
 
     from willis.io.nifti import read_nifti, write_nifti
     from willis.volume.grid import Grid
@@ -230,11 +231,11 @@ def compare_nifti(work: Path, quick: bool) -> None:
     for label, data in images.items():
         ours, theirs = work / "ours.nii.gz", work / "theirs.nii.gz"
         a, _ = least_cpu(lambda data=data, path=ours: write_nifti(Volume(data, grid), path))
-        b, _ = least_cpu(lambda data=data, path=theirs: nib.save(nib.Nifti1Image(data, grid.affine), path))
+        b, _ = least_cpu(lambda data=data, path=theirs: Nifti1Image(data, grid.affine).to_filename(path))
         row(f"write {label}", a, b, f"size {ours.stat().st_size / theirs.stat().st_size:.2f} of nibabel's")
         for order, theirs_laid in (("file", np.asanyarray), ("C", np.ascontiguousarray)):
             a, volume = least_cpu(lambda path=theirs, order=order: read_nifti(path, order=order))
-            b, array = least_cpu(lambda path=theirs, laid=theirs_laid: laid(nib.load(path).dataobj))
+            b, array = least_cpu(lambda path=theirs, laid=theirs_laid: laid(Nifti1Image.from_filename(path).dataobj))
             said = "the same values" if np.array_equal(volume.data, array) else "VALUES DIFFER"
             row(f"read {label}, {'as stored' if order == 'file' else 'in C order'}", a, b, said)
 
@@ -255,7 +256,8 @@ def main() -> None:
     elif arguments.convert:
         convert(arguments.bundle, arguments.work)
     elif arguments.contender:
-        run_contender(*arguments.contender, arguments.bundle, arguments.work, arguments.threads)
+        engine, precision = arguments.contender
+        run_contender(engine, precision, arguments.bundle, arguments.work, arguments.threads)
     else:
         with tempfile.TemporaryDirectory(prefix="willis-benchmark-") as folder:
             work = Path(folder)

@@ -209,7 +209,8 @@ def main() -> None:
     elif asked.theirs:
         theirs(asked.theirs, asked.one, asked.work, asked.mirrored, asked.threads)
     elif asked.ours:
-        ours(*asked.ours, asked.one, asked.work, asked.mirrored, asked.threads)
+        engine, precision = asked.ours
+        ours(engine, precision, asked.one, asked.work, asked.mirrored, asked.threads)
     elif not asked.judge:
         parser.error("--judge is needed: the python of an environment with nnunetv2")
     else:

@@ -46,8 +46,8 @@ def main(folder: Path) -> None:
     hu = (hu + hu[::-1]) / 2
     tissue = source["scgrey"].data + source["scwhite"].data
     tissue = (tissue + tissue[::-1]) / 2 > BRAIN_SHARE
-    brain = largest_component(ndimage.binary_opening(tissue))
-    brain = fill_holes(close_mm(Volume(brain.astype(np.uint8), grid), CLOSING_MM))
+    one = largest_component(ndimage.binary_opening(tissue))
+    brain = fill_holes(close_mm(Volume(one.astype(np.uint8), grid), CLOSING_MM))
     OUT.mkdir(exist_ok=True)
     write_nifti(Volume(np.rint(hu).astype(np.int16), grid), OUT / "ct.nii.gz")
     write_nifti(brain, OUT / "brain.nii.gz")

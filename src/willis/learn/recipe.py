@@ -39,7 +39,7 @@ class FoldSettings(Settings):
     count: int = Field(5, ge=2)
     index: int = Field(0, ge=0)
     seed: int = 0
-    validation_share: float = Field(0.0, ge=0, lt=1)
+    validation_share: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
     def _check(self) -> FoldSettings:

@@ -17,6 +17,7 @@ from willis.phantom.scene import LesionScene, allowed_tissue
 
 NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.5, 80.0)  # log-uniform
+LARGE_LOAD_ML = (20.0, 80.0)  # uniform
 CONTRAST_ENDS = (0.5, 1.5)  # of a place within a lesion, share of the patient's
 MIDLINE_SPARED_MM = 5.0
 
@@ -52,8 +53,10 @@ class Lesions:
     scar: float | None = None
 
 
-def draw_load_ml(rng: np.random.Generator) -> float:
-    """Total lesion volume: exactly 0 in a share of patients, else log-uniform."""
+def draw_load_ml(rng: np.random.Generator, large_share: float = 0.0) -> float:
+    """Total lesion volume: large in ``large_share`` of patients; of the others, 0 in some, else log-uniform."""
+    if large_share and rng.random() < large_share:
+        return float(rng.uniform(*LARGE_LOAD_ML))
     if rng.random() < NO_LESION_SHARE:
         return 0.0
     return float(np.exp(rng.uniform(*np.log(LOAD_ML))))

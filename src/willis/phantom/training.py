@@ -24,12 +24,13 @@ from willis.phantom.contrast import (
 from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
-from willis.phantom.lesions import draw_lesions
+from willis.phantom.lesions import draw_lesions, draw_load_ml
 from willis.phantom.painting import TRUTH_FRACTION, paint, regions
 from willis.phantom.scene import LesionScene
 
 __all__ = ["BrainCase", "WmhCase", "brain_case", "training_case", "wmh_case"]
 
+WMH_STREAM, BRAIN_STREAM = 1, 2
 WMH_SHAPE = (160, 214, 176)
 
 
@@ -67,18 +68,22 @@ def training_case(
     """
     heads = list(anatomies) if anatomies else [builtin_anatomy()]
     if kind == "wmh":
-        return wmh_case(np.random.default_rng([seed, index, 1]), heads)
+        return wmh_case(np.random.default_rng([seed, index, WMH_STREAM]), heads)
     if kind == "brain":
-        return brain_case(np.random.default_rng([seed, index, 2]), heads)
+        return brain_case(np.random.default_rng([seed, index, BRAIN_STREAM]), heads)
     raise invalid_option("kind", kind, ["wmh", "brain"])
 
 
-def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> WmhCase:
-    """A T1 and FLAIR pair as prepared data are: one 1 mm RAS grid, each with its own acquisition's history."""
+def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], large_share: float = 0.0) -> WmhCase:
+    """A T1 and FLAIR pair as prepared data are: one 1 mm RAS grid, each with its own acquisition's history.
+
+    ``large_share`` of the patients have a large load, see ``draw_load_ml``.
+    """
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     head = draw_head(rng, anatomy, draw_pose(rng), WMH_SHAPE, 1.0, distances=True)
     assert head.ventricle_mm is not None and head.cortex_mm is not None and head.midline_mm is not None
-    lesions = draw_lesions(rng, LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm))
+    scene = LesionScene(head.codes, head.ventricle_mm, head.cortex_mm, head.midline_mm)
+    lesions = draw_lesions(rng, scene, draw_load_ml(rng, large_share))
     brain = lookup(BRAIN)[head.codes]
     tissue, strength = draw_person(rng)
     volumetric = bool(rng.random() < 0.7)

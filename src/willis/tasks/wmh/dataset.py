@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from willis.errors import GeometryError
 from willis.io.bids import LabelledStudy, find_labelled
@@ -18,7 +19,7 @@ from willis.learn.folds import keep
 from willis.learn.recipe import FoldSettings
 from willis.models.manifest import Intensity, make_manifest
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.training import WmhCase, training_case
+from willis.phantom.training import WMH_STREAM, WmhCase, wmh_case
 from willis.settings import Settings
 from willis.tasks.brain.find import find_brain
 from willis.tasks.brain.mask import masks_of
@@ -61,12 +62,15 @@ class WmhData(Settings):
         ``*_space-flair_label-wmh_mask.nii.gz``. Empty: phantoms are made as they are needed.
     phantom
         Which heads, which seed.
+    large_share
+        Share of training phantoms with 20 to 80 ml of lesions; the others' loads are drawn as a cohort's.
     intensity
         Scheme of the bundle that is to be trained.
     """
 
     folder: str = ""
     phantom: PhantomSettings = PhantomSettings()
+    large_share: float = Field(default=0.0, ge=0.0, le=1.0)
     intensity: Intensity = Intensity(scheme="p99")
 
 
@@ -77,10 +81,13 @@ class PhantomSource:
     anatomies: tuple[Anatomy, ...]
     seed: int
     intensity: Intensity
+    large_share: float = 0.0
 
     def case(self, index: int) -> Case:
         """Phantom ``index`` as the network sees it."""
-        return prepared_case(training_case("wmh", self.seed, index, self.anatomies), self.intensity, f"{index:06d}")
+        rng = np.random.default_rng([self.seed, index, WMH_STREAM])
+        phantom = wmh_case(rng, self.anatomies, self.large_share)
+        return prepared_case(phantom, self.intensity, f"{index:06d}")
 
 
 def prepared_case(phantom: WmhCase, intensity: Intensity, subject: str) -> Case:
@@ -127,7 +134,8 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     settings = WmhData.parse(data, "[data] of the recipe")
     if settings.folder:
         return _folder_source(settings, folds, "training")
-    return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.intensity)
+    heads = anatomies_of(settings.phantom)
+    return PhantomSource(heads, settings.phantom.seed, settings.intensity, settings.large_share)
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
