@@ -30,6 +30,14 @@ def test_loads_are_often_none_and_log_uniform() -> None:
     assert loads.max() <= 80
 
 
+def test_a_share_of_loads_is_large() -> None:
+    rng = np.random.default_rng(1)
+    loads = np.array([draw_load_ml(rng, large_share=0.5) for _ in range(4000)])
+    others = (np.array([draw_load_ml(rng) for _ in range(4000)]) >= 20).mean()
+    assert (loads >= 20).mean() == pytest.approx(0.5 + 0.5 * others, abs=0.03)
+    assert np.median(loads[loads >= 20]) == pytest.approx(50, abs=3)
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("load", [0.5, 12.0])
 def test_load_is_reached(scene: LesionScene, load: float, seed: int) -> None:
