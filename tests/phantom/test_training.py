@@ -6,9 +6,10 @@ from scipy import ndimage
 
 from willis.errors import BadInputError
 from willis.phantom.anatomy import Anatomy
-from willis.phantom.brain_training import CONTRASTS, FLUID_MM, SPACING_MM, draw_palette, outlined
+from willis.phantom.brain_training import CONTRASTS, SPACING_MM, draw_palette
 from willis.phantom.contrast import random_pair
 from willis.phantom.labels import BRAIN, RIGHT_REGION, Region, Tissue, lookup
+from willis.phantom.outline import FLUID_MM, outlined, wrong_outline
 from willis.phantom.training import BrainCase, WmhCase, training_case
 
 
@@ -101,11 +102,22 @@ def test_outline_takes_in_the_fluid_over_the_gyri() -> None:
     codes[:15, :, 15:17] = Tissue.OUTER_CSF
     codes[15:, :, 15:23] = Tissue.OUTER_CSF
     codes[:15, :, 17] = Tissue.DURA
-    brain = outlined(codes)
+    brain = outlined(codes, SPACING_MM)
     reach = 15 + round(FLUID_MM / SPACING_MM)
     assert brain[:15].sum() == 15 * 30 * 12
     assert brain[15:, :, :reach].sum() == 15 * 30 * (reach - 5)
     assert not brain[15:, :, reach:].any()
+
+
+def test_wrong_masks_of_most_heads_hold_the_fluid_over_the_gyri(toy_anatomy: Anatomy) -> None:
+    """Of toy heads, nearly all of the fluid within reach lies in four masks of five, little of it in the others."""
+    rng, fluid = np.random.default_rng(4), outlined(toy_anatomy.codes, 1.0) & ~lookup(BRAIN)[toy_anatomy.codes]
+    masks = [wrong_outline(rng, toy_anatomy.codes) for _ in range(12)]
+    held = np.array([mask[fluid].mean() for mask in masks])
+    assert fluid.any()
+    assert all(mask[lookup(BRAIN)[toy_anatomy.codes]].mean() > 0.9 for mask in masks)
+    assert (held > 0.8).sum() > 6
+    assert (held < 0.5).any()
 
 
 def test_fluid_that_was_cut_away_is_not_asked_for(brain_cases: list[BrainCase]) -> None:
@@ -118,7 +130,7 @@ def test_fluid_that_was_cut_away_is_not_asked_for(brain_cases: list[BrainCase]) 
         assert not (fluid & ~ndimage.binary_dilation(beside)).any()
     shares: dict[bool, list[float]] = {True: [], False: []}
     for case in brain_cases:
-        asked = outlined(case.codes)
+        asked = outlined(case.codes, SPACING_MM)
         shares[case.stripped].append(float((case.brain[asked] > 0).mean()))
     assert min(shares[False]) == 1
     assert min(shares[True]) < 1

@@ -29,13 +29,13 @@ from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.ellipsoids import paint_ellipsoid
 from willis.phantom.head import Head, Size, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, Tissue, lookup
+from willis.phantom.outline import outlined
 
 BRAIN_SHAPE = (128, 128, 128)
 SPACING_MM = 2.0
 CONTRASTS = ("t1", "t2", "flair", "pd", "b0", "b1000", "adc", "ct", "random")
 CONTRAST_SHARES = (0.17, 0.11, 0.16, 0.05, 0.08, 0.12, 0.06, 0.08, 0.17)
 STRIPPED_SHARE = 0.3
-FLUID_MM = 8.0  # over the gyri; deepbet's masks of phantoms were the measure (docs/decisions/0023)
 SIZES = Size(1.05, 0.08, 0.8, 1.3)  # of people, and of heads that were normalised to a template, which are larger
 
 
@@ -63,7 +63,7 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
     _add_lesions(rng, image, head, palette)
     if contrast in ("b0", "b1000", "adc"):
         image, codes = distort(rng, image, codes)
-    brain = outlined(codes)
+    brain = outlined(codes, SPACING_MM)
     outside = float(palette["air"]) if contrast == "ct" else 0.0
     stripped = bool(rng.random() < STRIPPED_SHARE)
     if not stripped:
@@ -83,13 +83,6 @@ def brain_case(rng: np.random.Generator, anatomies: Sequence[Anatomy]) -> BrainC
         stripped,
         {"anatomy": head.anatomy, **pose.record(), **palette.parameters},
     )
-
-
-def outlined(codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """The brain and the fluid over its gyri, as skull strippers outline it, from tissue codes on the 2 mm grid."""
-    tissue = lookup(BRAIN)[codes]
-    near = ndimage.distance_transform_edt(~tissue) * SPACING_MM <= FLUID_MM
-    return np.asarray(tissue | (near & lookup((Tissue.OUTER_CSF,))[codes]))
 
 
 def draw_palette(rng: np.random.Generator, contrast: str) -> Palette:

@@ -18,6 +18,7 @@ from willis.phantom.contrast import draw_person, loosened, random_palette, t1_pa
 from willis.phantom.deform import Field
 from willis.phantom.head import Size, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
+from willis.phantom.outline import wrong_outline
 from willis.phantom.painting import TRUTH_FRACTION, paint
 from willis.phantom.patient import Patient
 from willis.phantom.protocols import BRAIN_ABOVE_MIDDLE_MM, HEAD_SHAPE, scanned, t1_protocol
@@ -25,7 +26,6 @@ from willis.phantom.scanner import fraction, scanner_grid
 from willis.phantom.scene import LesionScene, measured_scene
 from willis.phantom.sidecar import mr_sidecar
 from willis.phantom.traced import traced_lesion
-from willis.phantom.training import wrong_mask
 from willis.study import Study
 from willis.volume.volume import Volume
 
@@ -132,6 +132,6 @@ def chronic_case(
     return ChronicCase(
         image,
         (chronic.lesion >= TRUTH_FRACTION).astype(np.uint8),
-        wrong_mask(rng, lookup(BRAIN)[head.codes]).astype(np.uint8),
+        wrong_outline(rng, head.codes).astype(np.uint8),
         {"anatomy": head.anatomy, **pose.record(), **chronic.parameters},
     )

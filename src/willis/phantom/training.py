@@ -8,7 +8,6 @@ from typing import Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from willis.errors import invalid_option
 from willis.phantom.acquire import acquire, draw_acquisition
@@ -21,10 +20,11 @@ from willis.phantom.contrast import (
     loosened,
     t1_palette,
 )
-from willis.phantom.deform import Field, smooth_noise, upsample
+from willis.phantom.deform import Field
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
 from willis.phantom.lesions import draw_lesions, draw_load_ml
+from willis.phantom.outline import wrong_mask
 from willis.phantom.painting import TRUTH_FRACTION, paint, regions
 from willis.phantom.scene import LesionScene
 
@@ -124,15 +124,4 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], large_share
             **head.pose.record(),
             **lesions.parameters,
         },
-    )
-
-
-def wrong_mask(rng: np.random.Generator, brain: npt.NDArray[np.bool_], most_mm: float = 2.0) -> npt.NDArray[np.bool_]:
-    """The brain's mask as an imperfect segmentation gives it: its border moved by a smooth random field."""
-    soft = brain[::2, ::2, ::2].astype(np.float32)
-    soft = ndimage.gaussian_filter(soft, 1.5)
-    level = 0.5 + 0.12 * rng.normal() * most_mm / 2
-    noise = float(rng.uniform(0, 0.12)) * smooth_noise(rng, soft.shape, 6)
-    return np.asarray(upsample(soft + noise, brain.shape) > np.clip(level, 0.2, 0.75)) & (
-        upsample(soft, brain.shape) > 0.08
     )
