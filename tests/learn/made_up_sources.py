@@ -31,6 +31,23 @@ class Dies:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """Cases in batches of ``batch`` that go through all of them, backwards."""
+
+    count: int = 12
+    batch: int | None = 4
+
+    def __len__(self) -> int:
+        return self.count
+
+    def case(self, index: int) -> Case:
+        return numbered(index)
+
+    def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
+        return (-step * (self.batch or 4) - number - 1) % self.count, (2, 2, 3)
+
+
+@dataclass(frozen=True)
 class Balls:
     """Bright balls in noise, endless."""
 
@@ -44,3 +61,16 @@ class Balls:
         image = rng.normal(0.5, 0.05, (1, *ball.shape)) + 0.4 * ball
         everywhere = np.ones(ball.shape, bool)
         return Case(image.astype(np.float32), ball[None].astype(np.uint8), everywhere, f"{index:03d}", (1.0, 1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class PlannedBalls(Balls):
+    """Nine of them, each patch of a batch from another one."""
+
+    batch: int | None = None
+
+    def __len__(self) -> int:
+        return 9
+
+    def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
+        return (4 * step + number) % 9, (8, 8, 8)

@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,35 @@ def test_a_case_that_was_released_is_made_again(tmp_path: Path, sources: ModuleT
         pool.advance(3)
         pool.get(4)
         assert int(pool.get(0).image[0, 0, 0, 0]) == 0
+
+
+def test_a_planned_source_is_made_in_the_order_of_its_plan_and_kept(tmp_path: Path, sources: ModuleType) -> None:
+    """Of 12 cases in batches of 4 and a window of 5: what all processes need, nothing else, and none is lost."""
+    settings: dict[str, Any] = {"window": 5, "first": 2, "per_step": 0.5, "batch": 4}
+    with CasePool(sources.Planned(), tmp_path, **settings, workers=1, ahead=0) as pool:
+        pool.advance(0)
+        assert [pool.planned(0, n) for n in range(4)] == [(i, (2, 2, 3)) for i in (11, 10, 9, 8)]
+        for index in (8, 9, 10, 11):
+            pool.get(index)
+        assert sorted(path.name[-2:] for path in tmp_path.glob("case-*")) == ["08", "09", "10", "11"]
+        pool.release(1000)
+        assert len(list(tmp_path.glob("case-*"))) == 4
+
+
+def test_a_pool_without_workers_makes_what_other_processes_wait_for(tmp_path: Path, sources: ModuleType) -> None:
+    settings: dict[str, Any] = {"window": 5, "first": 3, "per_step": 0, "workers": 0, "batch": 4}
+    CasePool(sources.Planned(), tmp_path / "planned", **settings, shared=True).advance(0)
+    CasePool(sources.Endless(), tmp_path / "drawn", **settings, shared=True).advance(0)
+    CasePool(sources.Endless(), tmp_path / "alone", **settings).advance(0)
+    made = {name: len(list((tmp_path / name).glob("case-*"))) for name in ("planned", "drawn", "alone")}
+    assert made == {"planned": 4, "drawn": 3, "alone": 0}
+
+
+def test_batches_of_another_size_than_planned_are_refused(tmp_path: Path, sources: ModuleType) -> None:
+    settings: dict[str, Any] = {"window": 5, "first": 2, "per_step": 0, "workers": 0}
+    with pytest.raises(BadInputError, match=r"plans batches of 4 patches, and \[training\] asks for 8"):
+        CasePool(sources.Planned(), tmp_path, **settings, batch=8)
+    assert CasePool(sources.Planned(batch=None), tmp_path, **settings, batch=8).planned(0, 0) is not None
 
 
 def test_a_failing_case_is_told_of(tmp_path: Path, sources: ModuleType) -> None:

@@ -42,14 +42,18 @@ def over_slices(asked: Recipe) -> Recipe:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("slices", [False, True], ids=["volumes", "slices"])
-def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType, slices: bool) -> None:
+@pytest.mark.parametrize(
+    ("slices", "source"),
+    [(False, "Balls"), (True, "Balls"), (False, "PlannedBalls")],
+    ids=["volumes", "slices", "planned"],
+)
+def test_two_processes_train_as_one_does(tmp_path: Path, sources: ModuleType, slices: bool, source: str) -> None:
     asked = recipe(validate_every=3)
     asked = over_slices(asked) if slices else asked
     (tmp_path / "recipe.json").write_text(asked.model_dump_json(), encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run([*torchrun, SCRIPT, tmp_path / "recipe.json", tmp_path / "two"], env=ENVIRONMENT, check=True)
-    train(asked, sources.Balls(), lambda _network: {"dice": 0.5}, tmp_path / "one")
+    subprocess.run([*torchrun, SCRIPT, tmp_path / "recipe.json", tmp_path / "two", source], env=ENVIRONMENT, check=True)
+    train(asked, getattr(sources, source)(), lambda _network: {"dice": 0.5}, tmp_path / "one")
     one, two = (read_log(tmp_path / name) for name in ("one", "two"))
     assert [row["kind"] for row in one] == [row["kind"] for row in two]
     for name in ("loss", "dice_loss", "bce_loss", "gradient"):
@@ -80,7 +84,7 @@ def test_a_killed_process_resumes_to_the_same_bits(tmp_path: Path, sources: Modu
     asked = recipe(steps=400, checkpoint_every=5, log_every=100)
     asked = over_slices(asked) if slices else asked
     (tmp_path / "recipe.json").write_text(asked.model_dump_json(), encoding="utf-8")
-    order = [sys.executable, str(SCRIPT), str(tmp_path / "recipe.json"), str(tmp_path / "cut")]
+    order = [sys.executable, str(SCRIPT), str(tmp_path / "recipe.json"), str(tmp_path / "cut"), "Balls"]
     last = tmp_path / "cut" / "last.safetensors"
     with subprocess.Popen(order, env=ENVIRONMENT, start_new_session=True) as process:
         while not last.exists() and process.poll() is None:

@@ -67,7 +67,11 @@ class CaseSource(Protocol):
 
 @runtime_checkable
 class PlannedSource(Protocol):
-    """A source that says itself which patch stands where in which batch, instead of having them drawn."""
+    """A source that may say itself which patch stands where in which batch, instead of having them drawn."""
+
+    @property
+    def batch(self) -> int | None:
+        """Patches of a planned batch; None: as many as are asked for."""
 
     def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
         """Case and centre voxel of patch ``number`` of a step; None to have it drawn."""

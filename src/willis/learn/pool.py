@@ -8,12 +8,12 @@ import os
 import queue
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from willis.errors import WillisError
+from willis.errors import BadInputError, WillisError
 from willis.learn.cache import StoredCase, open_case, write_case
 from willis.learn.case import CaseSource, PlannedSource, source_count
 
@@ -44,8 +44,19 @@ class CasePool:
         Processes that make cases; 0 makes them here, when needed.
     ahead
         How many cases may be made before they are needed.
+    batch
+        Patches of a step, in all processes together.
     makes
         False in all but one process of a distributed run: cases are then only waited for.
+    shared
+        Other processes wait for the cases of this one.
+
+    A source that plans its batches is used whole: its cases are made in the order of the plan, and kept.
+
+    Raises
+    ------
+    BadInputError
+        When the source has no case, or plans batches of another size.
     """
 
     def __init__(
@@ -58,16 +69,21 @@ class CasePool:
         per_step: float,
         workers: int = 1,
         ahead: int = 4,
+        batch: int = 1,
         makes: bool = True,
+        shared: bool = False,
     ) -> None:
         self._source = source
         self._folder = folder
         self._count = source_count(source)
-        self._window = window
-        self._first = max(1, min(first, window))
+        self._plan = _plan_of(source, batch)
+        self._window = self._count if self._plan and self._count else window
+        self._first = self._window if self._plan else max(1, min(first, window))
         self._per_step = per_step
         self._ahead = ahead
+        self._batch = batch
         self._makes = makes
+        self._shared = shared
         self._open: dict[int, StoredCase] = {}
         self._asked: set[int] = set()
         self._processes: list[Any] = []
@@ -91,19 +107,29 @@ class CasePool:
         return range(max(0, newest - self._window), newest)
 
     def advance(self, step: int) -> None:
-        """Ask the workers for what this step and the next ones need, the oldest first."""
-        if not self._processes:
-            return
+        """Have made what this step needs in any process, and let workers make the next ones', the oldest first."""
+        if self._processes:
+            for index in self._wanted(step, self._ahead):
+                self._ask(index)
+        elif self._makes and self._shared:
+            for index in self._wanted(step, 0):
+                self._await(index)
+
+    def _wanted(self, step: int, ahead: int) -> Iterable[int]:
+        if self._plan:
+            batches = (
+                self._plan.planned(later, n) for later in range(step, step + ahead + 1) for n in range(self._batch)
+            )
+            return dict.fromkeys(patch[0] for patch in batches if patch is not None)
         indices = self.indices(step)
-        stop = indices.stop + self._ahead
+        stop = indices.stop + ahead
         if self._count is not None and self._count <= self._window:
             stop = min(stop, self._count)
-        for index in range(indices.start, stop):
-            self._ask(index)
+        return range(indices.start, stop)
 
     def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
         """Case and centre of a patch, where the source plans its batches."""
-        return self._source.planned(step, number) if isinstance(self._source, PlannedSource) else None
+        return self._plan.planned(step, number) if self._plan else None
 
     def get(self, index: int) -> StoredCase:
         """Case ``index``; waits until it is made.
@@ -181,6 +207,17 @@ class CasePool:
             return
         if reason:
             raise WillisError(f"training case {index} could not be made: {reason}")
+
+
+def _plan_of(source: CaseSource, batch: int) -> PlannedSource | None:
+    """The source, if it plans batches, and plans them of this size."""
+    if not isinstance(source, PlannedSource) or source.planned(0, 0) is None:
+        return None
+    if source.batch not in (None, batch):
+        raise BadInputError(
+            f"[data] plans batches of {source.batch} patches, and [training] asks for {batch}; set both batch alike."
+        )
+    return source
 
 
 def _make(source: CaseSource, count: int | None, index: int, path: Path) -> None:

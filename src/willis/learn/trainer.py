@@ -309,5 +309,7 @@ def _pool(recipe: Recipe, cases: CaseSource, folder: Path, world: World) -> Case
         per_step=sampling.cases_per_step,
         workers=sampling.workers,
         ahead=sampling.ahead,
+        batch=recipe.training.batch,
         makes=world.leads,
+        shared=world.size > 1,
     )

@@ -117,6 +117,11 @@ class FolderSource:
     data: ChronicData
     plan: tuple[tuple[tuple[int, int], ...], ...] = ()
 
+    @property
+    def batch(self) -> int | None:
+        """Slices of a planned batch."""
+        return self.data.batch if self.plan else None
+
     def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
         """Session and slice of patch ``number`` of a step, where batches are planned."""
         if not self.plan:

@@ -85,6 +85,11 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self.scans)
 
+    @property
+    def batch(self) -> int | None:
+        """Batches of any size are balanced."""
+        return None
+
     def planned(self, step: int, number: int) -> tuple[int, tuple[int, int, int]] | None:
         """Patient of patch ``number`` of a step: with and without an occlusion in turn, where that is asked for."""
         if not self.data.balanced:
