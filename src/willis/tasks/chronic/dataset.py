@@ -217,6 +217,14 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
 
 
+def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
+    """Whether a case is left out to validate on: a part of the split, a fold, or phantoms of another seed."""
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        return bool(settings.split) or folds is not None
+    return settings.phantom.validation_count > 0
+
+
 def validation_images(
     data: Mapping[str, Any], folds: FoldSettings | None, manifest: Manifest
 ) -> Iterator[tuple[Mapping[Plane, npt.NDArray[np.float32]], npt.NDArray[np.bool_]]]:
