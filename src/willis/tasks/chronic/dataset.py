@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError, GeometryError
 from willis.infer.planes import slices_of
-from willis.io.labelled import LabelledImage, find_labelled_images
+from willis.io.labelled import LabelledImage, find_labelled_images, read_lesion_mask
 from willis.io.nifti import read_nifti
 from willis.learn.batch_tables import lesion_slices, normal_slices
 from willis.learn.case import Case, CaseSource
@@ -140,7 +140,7 @@ class FolderSource:
         files = self.images[number]
         path = _t1_path(files)
         t1 = read_nifti(path, "t1")
-        truth = read_nifti(files.mask, "lesion", allow_empty=True)
+        truth = read_lesion_mask(files.mask)
         if not truth.grid.same_as(t1.grid):
             raise GeometryError(f"{files.mask.name} does not lie on the grid of {path.name}.")
         view = self.data.planes[plane]
