@@ -120,3 +120,17 @@ def test_different_splits_are_refused(recipes: list[str], tmp_path: Path, capsys
     _with_split(recipes[:1], tmp_path / "split.json", {"train": ("s0", "s1"), "test": ("s2", "s3")}, "split", "test")
     assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert "different splits or parts" in capsys.readouterr().err
+
+
+def test_a_network_of_other_channels_is_refused_before_any_is_trained(
+    recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    neighbours = Path(recipes[1])
+    head, tail = neighbours.read_text().split("[network]")
+    neighbours.write_text(f'{head}[network]\nname = "dunet"\n{tail[tail.index("[sampling]") :]}')
+    said = "the network dunet takes 4 channels, the cases have 1 (t1)"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert call(["train", recipes[1], "-o", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err

@@ -64,9 +64,11 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
     Raises
     ------
     BadInputError
-        When the recipe has patience or wants the best weights, and no case is left out to validate on.
+        When the network takes another number of channels than the cases have, or the recipe has patience or wants the
+        best weights, and no case is left out to validate on.
     """
     data = task_data(recipe.task)
+    check_channels(recipe)
     _check_left_out(recipe, data)
     fields = {**data.manifest_fields(recipe.data), **recipe.bundle.manifest}
     window = Window.model_validate(fields.get("window", {}))
@@ -90,6 +92,25 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
         return judges[0](network)
 
     return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None
+
+
+def check_channels(recipe: Recipe) -> None:
+    """Refuse a network that takes another number of channels than the task's cases have.
+
+    Raises
+    ------
+    BadInputError
+        When it does.
+    """
+    from willis.nets.registry import inputs_of
+
+    taken = inputs_of(recipe.network.name, recipe.network.config)
+    given = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}["channels"]
+    if taken is not None and taken != len(given):
+        raise BadInputError(
+            f"the network {recipe.network.name} takes {taken} channels, the cases have {len(given)} "
+            f"({', '.join(given)}); set inputs of [network.config], or choose another network."
+        )
 
 
 def _check_left_out(recipe: Recipe, data: TaskData) -> None:

@@ -46,10 +46,13 @@ def compare(
     from willis.io.tables import write_table
     from willis.measure.paired import paired_tests
     from willis.tasks.comparison import parts_left_out, train_and_judge
+    from willis.tasks.training import check_channels
 
     if not resume:
         check_empty(output)
     chosen = _read(recipes, data, steps)
+    for recipe in chosen.values():
+        check_channels(recipe)
     rows: list[dict[str, Any]] = []
     for name, recipe in chosen.items():
         for part, without in parts_left_out(recipe, folds).items():
