@@ -69,7 +69,7 @@ def scanned_head(index: int, shape: Path, heads: tuple[Anatomy, ...], bundle: Bu
     """A head as the scanner gives it, through ``willis run chronic``."""
     rng = np.random.default_rng([SEED, index])
     anatomy = heads[int(rng.integers(len(heads)))]
-    patient = chronic_patient(rng, anatomy, f"{index:03d}", contrast="physics", shapes=(shape,))
+    patient = chronic_patient(rng, anatomy, f"{index:03d}", contrast="physics", traced=(shape,), always_traced=True)
     findings = run_task("chronic", patient.study, settings=RunSettings(bundle=str(bundle.folder)))
     masks = {mask.label: mask.volume.data > 0 for mask in findings.masks}
     return Found(patient.truth["lesion"], {p: masks[f"lesion{p}"] for p in PLANES}, masks["lesion"])

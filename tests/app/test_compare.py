@@ -9,6 +9,7 @@ from willis.app.cli.main import call
 from willis.io.tables import read_table
 from willis.learn.case import Case, CaseList
 from willis.learn.folds import keep
+from willis.learn.split_file import PartRecord, SplitFile, read_split, write_split
 
 RECIPE = """
 task = "chronic"
@@ -44,7 +45,11 @@ def _cases() -> list[Case]:
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def part(which: str):
         def made(data, folds=None):
-            kept = [_cases()[n] for n in keep([case.subject for case in _cases()], folds, which)]
+            if data.get("split"):
+                left_out = {part.name: part for part in read_split(Path(data["split"])).parts}[data["part"]].subjects
+                kept = [case for case in _cases() if (case.subject in left_out) == (which == "validation")]
+            else:
+                kept = [_cases()[n] for n in keep([case.subject for case in _cases()], folds, which)]
             return CaseList(tuple(kept)) if which == "training" else kept
 
         return made
@@ -66,10 +71,15 @@ def test_the_same_cases_are_judged_once_by_each(
     assert call(arguments) == 0
     assert "dice against focal" in capsys.readouterr().out
     rows = read_table(out / "scores.tsv")
-    seen = {name: [(r["fold"], r["case"]) for r in rows if r["recipe"] == name] for name in ("dice", "focal")}
+    seen = {name: [(r["part"], r["case"]) for r in rows if r["recipe"] == name] for name in ("dice", "focal")}
     assert seen["dice"] == seen["focal"]
     assert sorted(case.split("-")[1] for _, case in seen["dice"] if case) == ["s0", "s1", "s2", "s3"]
-    assert read_table(out / "tests.tsv")[0]["cases"] == "4"
+    (test,) = read_table(out / "tests.tsv")
+    assert test["cases"] == "4"
+    dice = [float(row["dice"] or "nan") for row in rows if row["recipe"] == "dice"]
+    assert float(test["one_mean"] or "nan") == pytest.approx(np.mean(dice), rel=1e-4)
+    assert float(test["one_sd"] or "nan") == pytest.approx(np.std(dice, ddof=1), rel=1e-4)
+    assert {"other_mean", "other_sd"} <= set(test)
     assert (out / "scores.png").stat().st_size > 1000
     assert call(arguments) == 2
     assert "isn't an empty folder" in capsys.readouterr().err
@@ -78,3 +88,49 @@ def test_the_same_cases_are_judged_once_by_each(
 def test_one_recipe_alone_is_refused(recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["compare", recipes[0], "-o", str(tmp_path / "out")]) == 2
     assert "two or more recipes" in capsys.readouterr().err
+
+
+def _with_split(recipes: list[str], path: Path, parts: dict[str, tuple[str, ...]], kind: str, part: str) -> None:
+    records = tuple(PartRecord(name=n, share=len(s) / 4, subjects=s) for n, s in parts.items())
+    write_split(SplitFile(kind=kind, seed=1, parts=records, groups={f"s{n}": f"s{n}" for n in range(4)}), path)
+    for recipe in recipes:
+        Path(recipe).write_text(f'{Path(recipe).read_text()}[data]\nsplit = "{path}"\npart = "{part}"\n')
+
+
+def test_every_fold_of_a_split_is_left_out_once(recipes: list[str], tmp_path: Path) -> None:
+    parts = {"fold_1": ("s0",), "fold_2": ("s1", "s2"), "fold_3": ("s3",)}
+    _with_split(recipes, tmp_path / "folds.json", parts, "folds", "fold_2")
+    out = tmp_path / "out"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(out)]) == 0
+    rows = [row for row in read_table(out / "scores.tsv") if row["recipe"] == "focal"]
+    judged = [(row["part"], str(row["case"]).split("-")[1]) for row in rows]
+    assert judged == [("fold_1", "s0"), ("fold_2", "s1"), ("fold_2", "s2"), ("fold_3", "s3")]
+    assert read_table(out / "tests.tsv")[0]["cases"] == "4"
+
+
+def test_a_split_in_training_and_test_leaves_out_the_part_that_is_named(recipes: list[str], tmp_path: Path) -> None:
+    _with_split(recipes, tmp_path / "split.json", {"train": ("s0", "s1"), "test": ("s2", "s3")}, "split", "test")
+    out = tmp_path / "out"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(out)]) == 0
+    rows = read_table(out / "scores.tsv")
+    assert [(row["part"], row["case"]) for row in rows] == 2 * [("test", "0-s2"), ("test", "1-s3")]
+
+
+def test_different_splits_are_refused(recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _with_split(recipes[:1], tmp_path / "split.json", {"train": ("s0", "s1"), "test": ("s2", "s3")}, "split", "test")
+    assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert "different splits or parts" in capsys.readouterr().err
+
+
+def test_a_network_of_other_channels_is_refused_before_any_is_trained(
+    recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    neighbours = Path(recipes[1])
+    head, tail = neighbours.read_text().split("[network]")
+    neighbours.write_text(f'{head}[network]\nname = "dunet"\n{tail[tail.index("[sampling]") :]}')
+    said = "the network dunet takes 4 channels, the cases have 1 (t1)"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert call(["train", recipes[1], "-o", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err

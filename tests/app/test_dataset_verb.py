@@ -118,6 +118,30 @@ def test_what_can_t_be_described_is_told_in_one_sentence(tmp_path: Path, capsys:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_mask_of_shares_is_refused_alike_before_slices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "shares"
+    _subject(folder, 1)
+    path = next(folder.rglob("*_mask.nii.gz"))
+    _save(np.full(SHAPE, 0.1, np.float32), path)
+    for verb in ("describe", "slices"):
+        said = _told(["dataset", verb, str(folder), "-o", str(tmp_path / verb), "--workers", "1"], capsys)
+        assert "holds the value 0.1; a lesion mask holds 0 and 1 alone" in said
+
+
+def test_a_side_is_named_in_mni_space_alone(tmp_path: Path) -> None:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:5, 3:6, 5:9] = 1
+    for name in ("space-MNI152_mask", "space-orig_mask"):
+        _save(mask, tmp_path / name / f"sub-1_{name}.nii.gz")
+        out = tmp_path / f"{name}-tables"
+        assert call(["dataset", "describe", str(tmp_path / name), "-o", str(out), "--workers", "1"]) == 0
+    sides = {
+        name: read_table(tmp_path / f"{name}-tables" / "lesions.tsv")[0]["side"]
+        for name in ("space-MNI152_mask", "space-orig_mask")
+    }
+    assert sides == {"space-MNI152_mask": "right", "space-orig_mask": None}
+
+
 def test_more_folds_than_patients_is_told(atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tables = tmp_path / "tables"
     assert call(["dataset", "describe", str(atlas), "-o", str(tables), "--workers", "1"]) == 0

@@ -128,3 +128,22 @@ def test_an_unknown_task(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFix
     recipe.write_text(RECIPE.replace("balls", "bones"), encoding="utf-8")
     assert call(["train", str(recipe), "-o", str(tmp_path / "run")]) == 2
     assert "task is 'bones'; allowed are" in capsys.readouterr().err
+
+
+def test_patience_and_best_weights_need_a_case_to_validate_on(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", str(recipe), "-o", str(tmp_path / "run"), "--steps", "1"]
+    assert call([*command, "--data", str(tmp_path)]) == 2
+    assert 'bundle.members = "best" needs a validation, and no case is left out' in capsys.readouterr().err
+    recipe.write_text(
+        RECIPE.replace('members = "best"', "") + "[data.phantom]\nvalidation_count = 0\n", encoding="utf-8"
+    )
+    text = recipe.read_text().replace("[training]", "[training]\npatience = 3")
+    recipe.write_text(text, encoding="utf-8")
+    assert call(command) == 2
+    assert "training.patience needs a validation, and no case is left out" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    recipe.write_text(text.replace("validate_every = 2", ""), encoding="utf-8")
+    assert call(command) == 2
+    assert "set training.validate_every" in capsys.readouterr().err

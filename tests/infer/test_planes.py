@@ -131,9 +131,17 @@ def test_one_member_serves_all_planes_and_the_mask_bounds_it(tmp_path: Path, ima
     mask = np.zeros(SHAPE, dtype=bool)
     mask[3:7, 4:9, 5] = True
     told: list[float] = []
+    words: list[str] = []
     found = predict_planes(
-        bundle, images, mask=mask, engine="torch", threads=1, progress=lambda part, words: told.append(part)
+        bundle,
+        images,
+        mask=mask,
+        engine="torch",
+        threads=1,
+        progress=lambda part, word: (told.append(part), words.append(word)),
     )
+    assert words[0].startswith("up to about ") and words[0].endswith(" GB of memory")
+    assert words[1].startswith("axial slice")
     assert not found.probability[0][~mask].any()
     assert found.probability[0][mask].all()
     assert told[-1] == 1.0

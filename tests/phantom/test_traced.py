@@ -11,6 +11,7 @@ from willis.app.cli.main import call
 from willis.errors import BadInputError, WillisError
 from willis.phantom.acute import PATTERNS, Acute, draw_acute
 from willis.phantom.anatomy import Anatomy
+from willis.phantom.chronic import Chronic, draw_chronic
 from willis.phantom.labels import BRAIN, PARENCHYMA, SIDE_MASK, Tissue, lookup
 from willis.phantom.traced import MNI_BRAIN_MM, find_traced, traced_lesion
 
@@ -89,6 +90,27 @@ def test_the_command_draws_a_traced_infarct_by_its_seed_alone(
     ball_ml = 4 / 3 * np.pi * 1.4**3  # in MNI space, whose brain is larger than the toy's
     assert 0.3 * ball_ml < one.fraction.sum() / 1000 < ball_ml
     assert grown.parameters["pattern"] in PATTERNS and not np.array_equal(one.fraction, grown.fraction)
+
+
+def test_the_command_draws_traced_scars_for_about_half_of_the_patients(
+    tmp_path: Path, toy_anatomy: Anatomy, masks: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Chronic] = []
+
+    def until_drawn(*given: Any, **more: Any) -> Chronic:
+        drawn.append(draw_chronic(*given, **more))
+        raise WillisError("far enough")
+
+    monkeypatch.setattr("willis.phantom.patient.builtin_anatomy", lambda: toy_anatomy)
+    monkeypatch.setattr("willis.phantom.chronic_patient.draw_chronic", until_drawn)
+    for seed in range(6):
+        words = ["phantom", "chronic", "--seed", str(seed), "--infarcts", str(masks[0].parent)]
+        assert call([*words, "-o", str(tmp_path / "out")]) != 0
+    traced = [chronic for chronic in drawn if chronic.parameters["place"] == "given"]
+    assert len(drawn) == 6 and 0 < len(traced) < 6
+    ball_ml = 4 / 3 * np.pi * 1.4**3  # in MNI space, whose brain is larger than the toy's
+    for chronic in traced:
+        assert 0.3 * ball_ml < chronic.lesion.sum() / 1000 < ball_ml
 
 
 @pytest.mark.parametrize("made", [True, False])

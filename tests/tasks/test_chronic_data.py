@@ -8,9 +8,16 @@ import pytest
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError
+from willis.io.labelled import LabelledImage
 from willis.measure.size_bins import SLICE_EDGES, bin_of
+from willis.study import Study
 from willis.tasks.chronic import dataset
+from willis.tasks.chronic.run import run
 from willis.tasks.chronic.space import standard_grid
+from willis.tasks.chronic.spec import SPEC
+from willis.tasks.settings import RunSettings
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +81,20 @@ def test_what_can_t_be_learnt_from_is_told(folder: Path, tmp_path: Path) -> None
         nib.save(image, tmp_path / f"sub-{number}_mask.nii.gz")
     with pytest.raises(BadInputError, match="no mask of the training set holds a lesion"):
         dataset.training_cases({"folder": str(tmp_path)})
+
+
+def test_a_mask_of_shares_is_refused_in_training_and_as_reference(tmp_path: Path) -> None:
+    grid = Grid((9, 9, 9), np.eye(4))
+    t1 = np.arange(9**3, dtype=np.float32).reshape(grid.shape)
+    for name, values in (("t1", t1), ("mask", np.full(grid.shape, 0.1, np.float32))):
+        image = nib.Nifti1Image(values, np.eye(4))
+        image.set_qform(np.eye(4), code=1)
+        image.header.set_xyzt_units("mm")
+        nib.save(image, tmp_path / f"{name}.nii.gz")
+    files = LabelledImage("sub-1", "sub-1", tmp_path / "mask.nii.gz", tmp_path / "t1.nii.gz")
+    with pytest.raises(BadInputError, match=r"holds the value 0\.1; a lesion mask holds 0 and 1 alone"):
+        dataset.FolderSource((files,), dataset.ChronicData()).case(0)
+    study = Study({"t1": Volume(t1, grid, role="t1")})
+    options = SPEC.resolve_options({"reference": tmp_path / "mask.nii.gz"})
+    with pytest.raises(BadInputError, match=r"holds the value 0\.1; a lesion mask holds 0 and 1 alone"):
+        run(study, options, settings=RunSettings())

@@ -80,6 +80,8 @@ def predict_planes(
         runner = open_engine(bundle, member, engine=engine, precision=precision, threads=threads)
         settled = (runner.name, runner.precision)
         batch, needed = _batch(bundle, runner, view, shape, memory_limit_gb)
+        if progress is not None and needed > peak:
+            progress(index / len(views), f"up to about {needed:.1f} GB of memory")
         peak = max(peak, needed)
         told = _within(progress, index, len(views), view.plane)
         p = _of_plane(bundle, runner, view, images[view.plane], mask, batch, told)

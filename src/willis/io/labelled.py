@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.nifti import read_nifti
 from willis.io.pairs import ENDINGS, MASK_WORDS
 from willis.io.tables import read_table
+from willis.volume.volume import Volume
 
 TABLE_COLUMNS = ("subject", "mask")  # needed; "t1", "session" and "group" may stand beside them
 OTHER_MASKS = {"brain", "anatomy"}  # words of masks that aren't of lesions on the T1: brain masks, phantoms' own grid
@@ -39,6 +41,29 @@ class LabelledImage:
     group: str
     mask: Path
     image: Path | None = None
+
+
+def read_lesion_mask(path: Path, *, any_value: bool = False, remedy: str = "") -> Volume:
+    """Read a lesion mask, which may be empty.
+
+    Parameters
+    ----------
+    any_value
+        Whether every value above 0 is lesion; else a mask holds 0 and 1 alone.
+    remedy
+        What to do about other values, for the error.
+
+    Raises
+    ------
+    BadInputError
+        When the mask can't be read, or holds other values.
+    """
+    mask = read_nifti(path, "lesion", allow_empty=True)
+    strange = mask.data[(mask.data != 0) & (mask.data != 1)]
+    if strange.size and not any_value:
+        remedy = remedy or "Make every voxel 0 or 1."
+        raise BadInputError(f"{path} holds the value {strange[0]:g}; a lesion mask holds 0 and 1 alone. {remedy}")
+    return mask
 
 
 def find_labelled_images(source: Path) -> list[LabelledImage]:

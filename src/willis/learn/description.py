@@ -74,7 +74,7 @@ def _lesion_rows(cases: Iterable[CaseSizes]) -> Iterable[dict[str, object]]:
                 "x_mm": x,
                 "y_mm": y,
                 "z_mm": z,
-                "side": "left" if x < 0 else "right",
+                "side": ("left" if x < 0 else "right") if lesion.place else None,
                 "place": lesion.place or None,
                 "territory": lesion.territory or None,
                 "region": lesion.region or None,

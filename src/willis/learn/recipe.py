@@ -222,8 +222,8 @@ class ScheduleSettings(Settings):
     Parameters
     ----------
     name
-        ``constant``, ``poly``, ``cosine``, ``plateau``, or ``cyclic``: cosine with restarts, whose weights at the end
-        of each cycle become members of the bundle (``bundle.members = "snapshots"``).
+        ``constant``, ``poly``, ``cosine``, ``exponential``, ``plateau``, or ``cyclic``: cosine with restarts, whose
+        weights at the end of each cycle become members of the bundle (``bundle.members = "snapshots"``).
     warmup
         Steps of linear rise at the start.
     power
@@ -234,6 +234,8 @@ class ScheduleSettings(Settings):
         Of ``cyclic``.
     patience, factor
         Of ``plateau``: validations without progress before the rate is multiplied by the factor.
+    every
+        Of ``exponential``: steps over which the rate falls, evenly, to the factor.
     monitor, monitor_mode
         Of ``plateau``: which figure of the validation it follows, and whether more or less is better; without one, that
         of ``[training]``, and its mode.
@@ -241,13 +243,14 @@ class ScheduleSettings(Settings):
         Of ``plateau``: what a figure must gain to be progress, and validations after a lower rate that don't count.
     """
 
-    name: Literal["constant", "poly", "cosine", "plateau", "cyclic"] = "cosine"
+    name: Literal["constant", "poly", "cosine", "exponential", "plateau", "cyclic"] = "cosine"
     warmup: int = Field(0, ge=0)
     power: float = Field(0.9, gt=0)
     floor: float = Field(0.0, ge=0, le=1)
     cycles: int = Field(5, ge=1)
     patience: int = Field(5, ge=1)
     factor: float = Field(0.5, gt=0, lt=1)
+    every: int = Field(100_000, ge=1)
     monitor: str = ""
     monitor_mode: Literal["max", "min"] = "min"
     threshold: float = Field(0.0, ge=0)

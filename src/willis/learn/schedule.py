@@ -23,6 +23,8 @@ def rate_factor(settings: ScheduleSettings, step: int, steps: int) -> float:
         shape = math.pow(1 - done, settings.power)
     elif settings.name == "cosine":
         shape = (1 + math.cos(math.pi * done)) / 2
+    elif settings.name == "exponential":
+        shape = math.pow(settings.factor, (step - settings.warmup) / settings.every)
     elif settings.name == "cyclic":
         length = math.ceil(steps / settings.cycles)
         shape = (1 + math.cos(math.pi * (step % length) / length)) / 2

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.errors import BadInputError, GeometryError
-from willis.io.labelled import LabelledImage
+from willis.errors import GeometryError
+from willis.io.labelled import LabelledImage, read_lesion_mask
 from willis.io.nifti import read_nifti
 from willis.measure.lesion_sizes import LesionSizes, occupied, sizes_in_slices, sizes_in_volume
 from willis.volume.grid import Grid
@@ -125,8 +125,9 @@ def describe_case(
     case: LabelledImage, *, any_value: bool = False, atlas: Path | None = None, places: NamePlaces | None = None
 ) -> CaseSizes:
     """Measure the lesions of one case; see :func:`describe_cases`."""
-    mask = read_nifti(case.mask, "lesion", allow_empty=True)
-    _check_values(mask, case.mask, any_value)
+    mask = read_lesion_mask(
+        case.mask, any_value=any_value, remedy="Pass --any-value to count every value above 0 as lesion."
+    )
     orientation = mask.grid.orientation
     axes = {plane: slice_axis(plane, orientation) for plane in PLANES}
     return CaseSizes(
@@ -137,15 +138,6 @@ def describe_case(
         _extent(case, mask, axes),
         _lesions(mask, case.mask, atlas, places),
     )
-
-
-def _check_values(mask: Volume, path: Path, any_value: bool) -> None:
-    strange = mask.data[(mask.data != 0) & (mask.data != 1)]
-    if strange.size and not any_value:
-        raise BadInputError(
-            f"{path} holds the value {strange[0]:g}; a lesion mask holds 0 and 1 alone. "
-            "Pass --any-value to count every value above 0 as lesion."
-        )
 
 
 def _extent(case: LabelledImage, mask: Volume, axes: dict[Plane, int]) -> dict[Plane, tuple[int, int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from willis.errors import BadInputError, GeometryError
-from willis.io.labelled import LabelledImage
+from willis.io.labelled import LabelledImage, read_lesion_mask
 from willis.io.nifti import read_nifti, write_nifti
 from willis.volume.crop import Box, crop_or_pad
 from willis.volume.plane import Plane, slice_axis
@@ -31,7 +31,7 @@ def export_slices(
     Raises
     ------
     BadInputError
-        When a session has no T1.
+        When a session has no T1, or its mask holds other values than 0 and 1.
     GeometryError
         When its mask lies on another grid.
     """
@@ -55,7 +55,7 @@ def export_case(case: LabelledImage, folder: Path, planes: Sequence[Plane], lesi
     """Write the slices of one session; see :func:`export_slices`."""
     if case.image is None:
         raise BadInputError(f"{case.name} has no T1; slices are exported of a T1 and its mask.")
-    image, mask = read_nifti(case.image, "t1"), read_nifti(case.mask, "lesion", allow_empty=True)
+    image, mask = read_nifti(case.image, "t1"), read_lesion_mask(case.mask)
     if not image.grid.same_as(mask.grid):
         raise GeometryError(f"{case.mask.name} and {case.image.name} lie on different grids. Resample the mask first.")
     mask = mask.with_data((mask.data > 0).astype(np.uint8))

@@ -34,6 +34,18 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
 }
 
 
+def inputs_of(name: str, config: Mapping[str, Any]) -> int | None:
+    """Channels that a network takes; None where its configuration counts something else.
+
+    Raises
+    ------
+    BadInputError
+        When the name or a field isn't known.
+    """
+    inputs = getattr(_settings_of(name, config), "inputs", None)
+    return None if inputs is None else int(inputs)
+
+
 def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     """Make a network with untrained weights.
 
@@ -49,7 +61,11 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     BadInputError
         When the name or a field isn't known.
     """
+    settings = _settings_of(name, config)
+    return NETWORKS[name][0](settings)
+
+
+def _settings_of(name: str, config: Mapping[str, Any]) -> Settings:
     if name not in NETWORKS:
         raise invalid_option("network", name, NETWORKS)
-    network, settings = NETWORKS[name]
-    return network(settings.parse(config, f"the configuration of {name}"))
+    return NETWORKS[name][1].parse(config, f"the configuration of {name}")

@@ -33,7 +33,7 @@ STANDARD_SHAPE = (197, 233, 189)
 MIDDLE_MM = (0.0, -3.0, -11.0)  # of the template's brain, from the middle of the standard grid
 TEMPLATE_BRAIN_ML = 1718.0  # brains on the standard grid have been laid on it
 LESION_FREE_SHARE = 0.08  # of training heads
-GIVEN_SHAPE_SHARE = 0.5  # of training heads with a lesion, where shapes are given
+GIVEN_SHAPE_SHARE = 0.5  # of heads with a lesion, where shapes are given
 
 
 def chronic_patient(
@@ -42,7 +42,8 @@ def chronic_patient(
     subject: str,
     *,
     contrast: str,
-    shapes: Sequence[Path] = (),
+    traced: Sequence[Path] = (),
+    always_traced: bool = False,
     volume_voxels: int | None = None,
 ) -> Patient:
     """Draw one patient.
@@ -51,15 +52,19 @@ def chronic_patient(
 
     Parameters
     ----------
-    shapes
-        Masks of real lesions in MNI space to take the shape from; grown when there are none.
+    traced
+        Masks of real lesions in MNI space for half of the patients; all lesions are grown when there are none.
+    always_traced
+        Every patient has one of them.
     volume_voxels
         Load to grow; drawn when None.
     """
     pose = draw_pose(rng, middle_mm=(0.0, 0.0, BRAIN_ABOVE_MIDDLE_MM))
     head = draw_head(rng, anatomy, pose, HEAD_SHAPE, 1.0, distances=False)
     base = scanner_grid("RAS", HEAD_SHAPE, (1.0, 1.0, 1.0), rng.uniform(-15, 15, 3))
-    shape = traced_lesion(rng, shapes, head.codes, 1.0, LESION_TISSUES)[0] if shapes else None
+    shape, mask = None, ""
+    if always_traced or (traced and rng.random() < GIVEN_SHAPE_SHARE):
+        shape, mask = traced_lesion(rng, traced, head.codes, 1.0, LESION_TISSUES)
     chronic = draw_chronic(rng, measured_scene(head), shape=shape, volume_voxels=volume_voxels)
     person, strength = draw_person(rng)
     palette = random_palette(rng) if contrast == "random" else t1_palette(rng, person, strength, volumetric=True)
@@ -84,7 +89,7 @@ def chronic_patient(
         "field": strength,
         "anatomy": head.anatomy,
         "pose": pose.record(),
-        "lesion": chronic.parameters,
+        "lesion": chronic.parameters | ({"mask": mask} if mask else {}),
         "images": {"t1": drawn},
     }
     sidecars = {"t1": mr_sidecar(drawn, protocol.grid, strength)}

@@ -144,6 +144,7 @@ anatomy (space-anatomy). The lesion is cavity and gliotic rim together; white ma
 part of it. True volumes: truth.tsv; lesion_volume_ml sums each voxel's share of lesion.
 """,
         contrasts=("physics", "random"),
+        takes_traced=True,
     ),
     "lvo": PhantomKind(
         title="patients with a non-contrast CT: an occluded ICA terminus, M1 or M2, or what mimics one",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from willis.errors import BadInputError
 from willis.learn.case import Case
+from willis.learn.split_file import read_split
 from willis.models.manifest import Window
 from willis.tasks.training import cases_and_validation, task_data
 from willis.tasks.validation import case_dice
@@ -20,9 +21,24 @@ if TYPE_CHECKING:
 Score = dict[str, object]
 
 
-def folded(recipe: Recipe, count: int, index: int) -> Recipe:
-    """The recipe with one fold left out; without folds where its data are phantoms, which have none."""
-    return recipe.changed("folds", count=count, index=index) if recipe.data.get("folder") else recipe
+def parts_left_out(recipe: Recipe, folds: int) -> dict[str, Recipe]:
+    """The recipe once for each part that is left out, by the part's name.
+
+    Parts are the folds of the split file that the recipe names, or its own ``part`` of a file that isn't of folds; else
+    as many folds as are asked for. Phantoms have one part.
+
+    Raises
+    ------
+    BadInputError
+        When the split file can't be read.
+    """
+    if not recipe.data.get("folder"):
+        return {"fold_1": recipe}
+    if recipe.data.get("split"):
+        split = read_split(Path(recipe.data["split"]))
+        names = [part.name for part in split.parts] if split.kind == "folds" else [str(recipe.data.get("part", ""))]
+        return {name: recipe.changed("data", part=name) for name in names}
+    return {f"fold_{index + 1}": recipe.changed("folds", count=folds, index=index) for index in range(folds)}
 
 
 def train_and_judge(

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from willis.errors import BadInputError
 from willis.learn.case import Case, CaseSource
 from willis.models.manifest import Window, make_manifest
 from willis.models.publish import write_bundle
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 
 class TaskData(Protocol):
-    """A task's ``dataset.py``, as training sees it; it may have ``validation_measures()``, of its own beyond Dice."""
+    """A task's ``dataset.py``, as training sees it.
+
+    It may have ``validation_measures()``, of its own beyond Dice, and ``leaves_out(data, folds)``, where not folds and
+    phantoms alone decide whether a case is left out to validate on.
+    """
 
     def training_cases(self, data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
         """The source that ``[data]`` of a recipe names."""
@@ -55,8 +60,16 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
 
     Validation cases are made when they are first needed, and in the process that validates alone. Tables that the task
     has of them are written to the folder.
+
+    Raises
+    ------
+    BadInputError
+        When the network takes another number of channels than the cases have, or the recipe has patience or wants the
+        best weights, and no case is left out to validate on.
     """
     data = task_data(recipe.task)
+    check_channels(recipe)
+    _check_left_out(recipe, data)
     fields = {**data.manifest_fields(recipe.data), **recipe.bundle.manifest}
     window = Window.model_validate(fields.get("window", {}))
     judges: list[Validate] = []
@@ -79,6 +92,47 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
         return judges[0](network)
 
     return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None
+
+
+def check_channels(recipe: Recipe) -> None:
+    """Refuse a network that takes another number of channels than the task's cases have.
+
+    Raises
+    ------
+    BadInputError
+        When it does.
+    """
+    from willis.nets.registry import inputs_of
+
+    taken = inputs_of(recipe.network.name, recipe.network.config)
+    given = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}["channels"]
+    if taken is not None and taken != len(given):
+        raise BadInputError(
+            f"the network {recipe.network.name} takes {taken} channels, the cases have {len(given)} "
+            f"({', '.join(given)}); set inputs of [network.config], or choose another network."
+        )
+
+
+def _check_left_out(recipe: Recipe, data: TaskData) -> None:
+    """Refuse a recipe whose patience or best weights need a validation that it doesn't have."""
+    patience = recipe.training.patience or any(stage.patience > 0 for stage in recipe.stages)
+    if not patience and recipe.bundle.members != "best":
+        return
+    wanted = "training.patience" if patience else 'bundle.members = "best"'
+    if not recipe.training.validate_every:
+        raise BadInputError(f"{wanted} needs a validation; set training.validate_every.")
+    own = getattr(data, "leaves_out", leaves_out)
+    if not own(recipe.data, recipe.folds):
+        raise BadInputError(
+            f"{wanted} needs a validation, and no case is left out for it; give --folds, or phantoms that validate."
+        )
+
+
+def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
+    """Whether ``[data]`` leaves a case out to validate on: a fold of a folder, or phantoms of another seed."""
+    if data.get("folder"):
+        return folds is not None
+    return bool(data.get("phantom", {}).get("validation_count", True))
 
 
 def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_name: str, command: str) -> Bundle:

@@ -31,11 +31,12 @@ def compare(
     recipes
         Two or more TOML files of one task.
     output
-        Folder to make: a run for each recipe and fold, scores.tsv, tests.tsv, scores.png.
+        Folder to make: a run for each recipe and fold, each case's Dice (scores.tsv), means, deviations and tests of
+        every pair (tests.tsv), a picture (scores.png).
     data
         Folder of labelled patients for all of them; else what the recipes name. Phantoms have one fold.
     folds
-        Number of folds.
+        Number of folds; where the recipes name a split, its folds are left out instead, or the part that they name.
     steps
         Number of steps, instead of the recipes'.
     resume
@@ -44,21 +45,24 @@ def compare(
     from willis.draw.distributions import raincloud
     from willis.io.tables import write_table
     from willis.measure.paired import paired_tests
-    from willis.tasks.comparison import folded, train_and_judge
+    from willis.tasks.comparison import parts_left_out, train_and_judge
+    from willis.tasks.training import check_channels
 
     if not resume:
         check_empty(output)
     chosen = _read(recipes, data, steps)
+    for recipe in chosen.values():
+        check_channels(recipe)
     rows: list[dict[str, Any]] = []
     for name, recipe in chosen.items():
-        for fold in range(folds if recipe.data.get("folder") else 1):
-            print(f"{name}: fold {fold + 1}", flush=True)
-            scores = train_and_judge(folded(recipe, folds, fold), output / name / f"fold_{fold + 1}")
-            rows += [{"recipe": name, "fold": fold + 1, **score} for score in scores]
+        for part, without in parts_left_out(recipe, folds).items():
+            print(f"{name}: {part} left out", flush=True)
+            scores = train_and_judge(without, output / name / part)
+            rows += [{"recipe": name, "part": part, **score} for score in scores]
     by_recipe = {name: [float(row["dice"]) for row in rows if row["recipe"] == name] for name in chosen}
     tests = paired_tests(by_recipe)
     write_table(rows, output / "scores.tsv")
-    write_table((vars(test) for test in tests), output / "tests.tsv")
+    write_table(test_rows(by_recipe, tests), output / "tests.tsv")
     (output / "scores.png").write_bytes(raincloud(by_recipe, label="Dice"))
     print(told(by_recipe, tests))
     print(f"\nTables and picture: {output}")
@@ -76,17 +80,36 @@ def _read(paths: list[Path], data: Path | None, steps: int | None) -> dict[str, 
         found[path.stem] = recipe if steps is None else recipe.changed("training", steps=steps)
     if len({recipe.task for recipe in found.values()}) > 1:
         raise BadInputError("the recipes are of different tasks; those of one task are compared.")
+    if len({(recipe.data.get("split"), recipe.data.get("part")) for recipe in found.values()}) > 1:
+        raise BadInputError("the recipes name different splits or parts; give all of them the same, or none.")
     return found
+
+
+def test_rows(scores: dict[str, list[float]], tests: list[PairedTest]) -> list[dict[str, Any]]:
+    """Each test with the mean Dice of both recipes over their cases, and its standard deviation."""
+    rows = []
+    for test in tests:
+        both = {"one": _mean_and_deviation(scores[test.one]), "other": _mean_and_deviation(scores[test.other])}
+        spread = {f"{which}_{name}": value for which, found in both.items() for name, value in found.items()}
+        rows.append({**vars(test), **spread})
+    return rows
+
+
+def _mean_and_deviation(values: list[float]) -> dict[str, float]:
+    import numpy as np
+
+    known = np.array([value for value in values if np.isfinite(value)])
+    return {
+        "mean": float(known.mean()) if known.size else float("nan"),
+        "sd": float(known.std(ddof=1)) if known.size > 1 else float("nan"),
+    }
 
 
 def told(scores: dict[str, list[float]], tests: list[PairedTest]) -> str:
     """Means and deviations, then the tests, for a terminal."""
-    import numpy as np
-
     width = max(len(name) for name in scores)
     lines = [
-        f"{name:<{width}}  Dice {np.nanmean(values):.4f} ± {np.nanstd(values, ddof=1) if len(values) > 1 else 0:.4f}"
-        f"  ({len(values)} cases)"
+        "{:<{}}  Dice {mean:.4f} ± {sd:.4f}  ({} cases)".format(name, width, len(values), **_mean_and_deviation(values))
         for name, values in scores.items()
     ]
     lines += [

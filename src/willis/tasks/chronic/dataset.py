@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError, GeometryError
 from willis.infer.planes import slices_of
-from willis.io.labelled import LabelledImage, find_labelled_images
+from willis.io.labelled import LabelledImage, find_labelled_images, read_lesion_mask
 from willis.io.nifti import read_nifti
 from willis.learn.batch_tables import lesion_slices, normal_slices
 from willis.learn.case import Case, CaseSource
@@ -140,7 +140,7 @@ class FolderSource:
         files = self.images[number]
         path = _t1_path(files)
         t1 = read_nifti(path, "t1")
-        truth = read_nifti(files.mask, "lesion", allow_empty=True)
+        truth = read_lesion_mask(files.mask)
         if not truth.grid.same_as(t1.grid):
             raise GeometryError(f"{files.mask.name} does not lie on the grid of {path.name}.")
         view = self.data.planes[plane]
@@ -215,6 +215,14 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
         left_out = _folder_source(settings, folds, "validation")
         return [left_out.case(index) for index in range(len(left_out))]
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
+
+
+def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
+    """Whether a case is left out to validate on: a part of the split, a fold, or phantoms of another seed."""
+    settings = ChronicData.parse(data, "[data] of the recipe")
+    if settings.folder:
+        return bool(settings.split) or folds is not None
+    return settings.phantom.validation_count > 0
 
 
 def validation_images(

@@ -15,7 +15,7 @@ from willis.findings import Findings, Mask
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction
 from willis.infer.planes import predict_planes
-from willis.io.nifti import read_nifti
+from willis.io.labelled import read_lesion_mask
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
@@ -167,7 +167,7 @@ def _reference(study: Study, options: Mapping[str, OptionValue]) -> npt.NDArray[
     path = options["reference"]
     if path is None:
         return None
-    given = read_nifti(Path(str(path)), "lesion", allow_empty=True)
+    given = read_lesion_mask(Path(str(path)))
     if not given.grid.same_as(study["t1"].grid):
         raise GeometryError(
             f"the reference {given.grid.shape} does not lie on the grid of the T1 {study['t1'].grid.shape}. "

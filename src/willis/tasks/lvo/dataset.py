@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from willis.errors import invalid_option
 from willis.learn.case import Case, CaseSource
 from willis.learn.recipe import FoldSettings
-
-if TYPE_CHECKING:
-    from willis.tasks.training import TaskData
+from willis.tasks.training import TaskData
+from willis.tasks.training import leaves_out as by_folds
 
 STAGES = {
     "halves": "willis.tasks.lvo.half_cases",
@@ -33,6 +32,13 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     return list(stage_of(data).validation_cases(data, folds))
 
 
+def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
+    """Whether a case is left out to validate on; the second stage's tables name such patients without folds."""
+    stage = stage_of(data)
+    own = getattr(stage, "leaves_out", by_folds)
+    return bool(own(data, folds))
+
+
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     return stage_of(data).manifest_fields(data)
@@ -49,4 +55,4 @@ def stage_of(data: Mapping[str, Any]) -> TaskData:
     stage = str(data.get("stage", "halves"))
     if stage not in STAGES:
         raise invalid_option("stage", stage, STAGES)
-    return cast("TaskData", import_module(STAGES[stage]))
+    return cast(TaskData, import_module(STAGES[stage]))

@@ -171,6 +171,11 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
     return [source.case(index) for index in range(len(source))]
 
 
+def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
+    """Whether the folder's tables or the folds leave a patient out to validate on."""
+    return len(_source(data, folds, "validation")) > 0
+
+
 def _source(data: Mapping[str, Any], folds: FoldSettings | None, part: Part) -> FolderSource:
     settings = OcclusionData.parse(data, "[data] of the recipe")
     if not settings.folder:
