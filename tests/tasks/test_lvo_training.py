@@ -11,7 +11,7 @@ import pytest
 from willis.app.cli.main import call
 from willis.errors import BadInputError
 from willis.infer.nnunet import placed_image, placed_labels
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.learn.recipe import FoldSettings, Recipe
 from willis.models.manifest import make_manifest
@@ -22,6 +22,7 @@ from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.labelled_scans import FILES, NEGATIVES, POSITIVES
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -134,6 +135,28 @@ def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder
     assert found.data.max() <= 4
 
 
+def turn_files(folder: Path, code: str) -> None:
+    for path in folder.rglob("*.nii.gz"):
+        turned = reorient(read_nifti(path, allow_empty=True), code)
+        path.unlink()
+        write_nifti(turned, path)
+
+
+def test_cases_do_not_hang_on_how_files_lie(vessel_folder, scans, small_published):
+    plan = {"flat": False, "transpose": [0, 1, 2], "spacing_mm": [3, 1, 1], "patch": [4, 8, 8],
+            "values": [{"scheme": "NoNormalization"}]}  # fmt: skip
+    of_vessels = {"stage": "vessels", "folder": str(vessel_folder), "plan": plan}
+    for data, folder in ((of_vessels, vessel_folder), (published(scans), scans)):
+        judge = dataset.training_cases(data).case(0)
+        for code in ("LPS", "IRP"):
+            turn_files(folder, code)
+            case = dataset.training_cases(data).case(0)
+            np.testing.assert_array_equal(case.image, judge.image)
+            np.testing.assert_array_equal(case.target, judge.target)
+    assert dataset.manifest_fields(of_vessels)["axes"] == "LPS"
+    assert dataset.manifest_fields(published(scans))["axes"] == "LAS"
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_labels_lie_beside_their_image_in_the_axes_of_the_plan(flat):
     plan = NnunetPlan.parse(
@@ -225,7 +248,7 @@ def test_channels_are_those_of_the_files_and_the_label_that_of_the_folder(scans,
     case = source.case(0)
     ct = np.maximum(ct_of(0).data, 0)
     inner = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(SMALL, GRID.shape, strict=True))
-    np.testing.assert_allclose(case.image[0][inner], occlusion.scaled_ct(ct))
+    np.testing.assert_allclose(case.image[0][inner], occlusion.scaled_ct(ct)[::-1])  # the files are RAS, the input LAS
     np.testing.assert_allclose(case.image[1], case.image[0] * (case.image[1] > 0))
     assert set(np.unique(case.image[2])) == {0.0, 0.5}
     assert case.image[3].max() == 1

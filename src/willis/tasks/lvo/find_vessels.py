@@ -1,4 +1,4 @@
-"""Stage 1, where are the vessels? A model with a plan, nnU-Net's or ours, on the scan's own voxels."""
+"""Stage 1, where are the vessels? A model with a plan, nnU-Net's or ours, on the scan's voxels in its orientation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from willis.infer.engine import open_engine
 from willis.infer.nnunet import predict_labels
 from willis.models.bundle import Bundle
 from willis.models.nnunet_plan import NnunetPlan
-from willis.tasks.lvo.spec import VESSELS
+from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
 from willis.tasks.settings import RunSettings
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 NETWORK = "plainunet"
@@ -41,9 +42,11 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
         open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
         for member in range(len(manifest.members))
     ]
-    image = ct.data.astype(np.float32)[None]
-    labels = predict_labels(engines, image, ct.grid.spacing_mm, NnunetPlan.parse(plan, "the bundle's plan"))
-    return Volume(np.array(codes, dtype=np.uint8)[labels], ct.grid, role="vessels")
+    turned = reorient(ct, manifest.axes or SCAN_AXES)
+    image = turned.data.astype(np.float32)[None]
+    labels = predict_labels(engines, image, turned.grid.spacing_mm, NnunetPlan.parse(plan, "the bundle's plan"))
+    found = turned.with_data(np.array(codes, dtype=np.uint8)[labels])
+    return Volume(reorient(found, ct.grid.orientation).data, ct.grid, role="vessels")
 
 
 def _code(name: str) -> int:
