@@ -18,7 +18,7 @@ from willis.models.nnunet_plan import NnunetPlan
 from willis.models.publish import write_bundle
 from willis.nets.registry import build_network
 from willis.tasks.lvo import occlusion
-from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.occlusion import CHANNELS, judge_occlusion, network_input
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
@@ -110,6 +110,26 @@ def test_the_published_input_does_not_hang_on_how_a_file_lies(tmp_path, prepared
         np.testing.assert_allclose(network_input(turned, manifest), judge, atol=1e-6)
     other = network_input(replace(prepared_head, vessels=labels), manifest.changed(axes="RAS"))
     assert not np.allclose(other, judge)
+
+
+def test_labels_that_are_no_vessels_are_named_and_an_ica_terminus_is_c7(ct, tmp_path):
+    settings = RunSettings(engine="torch", threads=1)
+    plain = unmirrored(tmp_path / "a")
+    assert check_vessel_bundle(plain) == ()
+    other = unmirrored(tmp_path / "b", outputs=("background", "ica-t", "basilar"))
+    assert "finds basilar too, which was left out; vessels are called c7, m1" in check_vessel_bundle(other)[0]
+    found, judge = find_vessels(ct, other, settings).data, find_vessels(ct, plain, settings).data
+    np.testing.assert_array_equal(found, np.where(judge == 1, 1, 0))
+    with pytest.raises(BundleError, match="finds aca, basilar; vessels are called c7, m1"):
+        check_vessel_bundle(unmirrored(tmp_path / "c", outputs=("background", "aca", "basilar")))
+
+
+def test_a_model_of_two_images_is_refused(ct, tmp_path):
+    two = unmirrored(tmp_path / "a", channels=("ncct", "cta"))
+    with pytest.raises(
+        BundleError, match=r"reads 2 images \(ncct, cta\); a model that finds vessels reads the CT alone"
+    ):
+        find_vessels(ct, two, RunSettings(engine="torch", threads=1))
 
 
 def test_a_bundle_that_finds_no_vessels_is_refused(ct, tmp_path):

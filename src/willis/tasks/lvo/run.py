@@ -15,7 +15,7 @@ from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
-from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.segment import find_segment
@@ -65,6 +65,7 @@ def run(
     if options["prior"] and "prior" not in bundle.manifest.channels:
         raise BadInputError(f"the bundle {bundle.name} reads no prior; leave --prior out, or give a McResNet's bundle.")
     vessel_bundle = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
+    notes = check_vessel_bundle(vessel_bundle) if vessel_bundle is not None else ()
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
@@ -119,7 +120,7 @@ def run(
             methods=_methods(prepared, least, bundle, str(options["deformation"])),
             registrations={"template": _fit(prepared)},
         ),
-        notes=prepared.notes,
+        notes=(*prepared.notes, *notes),
     )
 
 
