@@ -65,6 +65,14 @@ def test_everything_is_given_on_the_scanners_own_slices_too(findings):
     assert not by_space["scanner2"]["clot"].data.any()
 
 
+def test_contrast_in_the_vessels_makes_the_decision_uncertain(findings, prepared_head, monkeypatch):
+    enhanced = findings_of(prepared_head, monkeypatch, hu=250.0)
+    assert findings.decision.certain
+    assert not any("contrast agent" in note for note in findings.notes)
+    assert not enhanced.decision.certain
+    assert any("median is 250 HU" in note and "contrast agent" in note for note in enhanced.notes)
+
+
 def test_vessels_that_a_bundle_finds_and_nobody_asked_for_are_named(prepared_head, monkeypatch):
     monkeypatch.setattr(run, "check_vessel_bundle", lambda bundle: (f"{bundle.name} finds basilar too",))
     monkeypatch.setattr(run, "find_vessels", lambda *_: prepared_head.vessels)
