@@ -281,13 +281,31 @@ def test_folds_share_out_all_but_the_test_patients(scans):
         ("test_labels.csv", {"P7": 1}, "lists P7, which is neither"),
         ("test_labels.csv", {"P2": 1}, "P2 is listed in val_labels.csv and test_labels.csv"),
         ("val_labels.csv", {"P2": 2}, "labels P2 '2'; allowed are 1"),
-        ("train_labels.csv", {"P0": 1, "P1": 1}, "no patient without an occlusion"),
+        (
+            "train_labels.csv",
+            {"P0": 1, "P1": 1},
+            r"P3 of .* is listed in no table \(train_labels.csv and val_labels.csv\)",
+        ),
     ],
 )
 def test_tables_that_disagree_with_the_folders_are_refused(scans, name, labels, words):
     write_labels(scans, name, labels)
     with pytest.raises(BadInputError, match=words):
         dataset.training_cases(published(scans))
+
+
+def test_patients_without_an_occlusion_are_needed_and_a_test_table_alone_leaves_the_others_free(scans):
+    write_labels(scans, "train_labels.csv", {"P0": 1, "P1": 1})
+    write_labels(scans, "val_labels.csv", {"P2": 1, "P3": 0, "P4": 0, "P5": 0})
+    with pytest.raises(BadInputError, match="no patient without an occlusion"):
+        dataset.training_cases(published(scans))
+    (scans / "train_labels.csv").unlink()
+    with pytest.raises(BadInputError, match=r"P0 of .* is listed in no table \(val_labels.csv\)"):
+        dataset.training_cases(published(scans))
+    (scans / "val_labels.csv").rename(scans / "test_labels.csv")
+    write_labels(scans, "test_labels.csv", {"P2": 1})
+    source = dataset.training_cases(published(scans), FoldSettings(count=5, index=0))
+    assert "P2" not in {scan.subject for scan in source.scans}
 
 
 @pytest.mark.parametrize("name", ["vessels", "prior", "difference"])
