@@ -1,6 +1,8 @@
 """The first two stages are trained from folders, by recipes; folders that contradict themselves are refused."""
 
+import importlib.util
 import json
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,8 @@ from willis.infer.nnunet import placed_image, placed_labels
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.learn.recipe import FoldSettings, Recipe
-from willis.models.manifest import make_manifest
+from willis.measure.decision import share
+from willis.models.manifest import Measured, make_manifest
 from willis.models.nnunet_plan import NnunetPlan
 from willis.models.store import open_bundle
 from willis.tasks.lvo import dataset, headspace, occlusion, occlusion_cases, validated
@@ -362,6 +365,26 @@ def test_patients_left_out_give_a_table_figures_and_a_calibration():
     assert fitted.origin == "Platt scaling on 8 patients of FOLDER, 4 occluded"
     tuned = validated.scan_rows(scans, manifest.changed(calibration=fitted))
     assert np.mean([row["Probability"] for row in tuned]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_benchmark_keeps_every_figure_that_it_prints(capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location("phantom_lvo", RECIPES.parent / "benchmarks" / "phantom_lvo.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, benchmark)
+    spec.loader.exec_module(benchmark)
+    named = [("m1", 0.9, "m1"), ("m1", 0.8, "c7+m1"), ("m2", 0.2, "m2"), *[("none", 0.1, "m1")] * 3]
+    outcomes = [benchmark.Outcome(true, "left", said, segment, "left", (0.5,) * 4) for true, said, segment in named]
+    figures = benchmark.tell(outcomes, 0.5, 5.0, "made")
+    found = {figure["figure"]: figure["value"] for figure in figures}
+    low, high = share([1, 1, 0]).interval
+    assert found[f"sensitivity at 0.50 ({low:.3f} to {high:.3f})"] == 0.6667
+    assert found["specificity at 0.50 (0.439 to 1.000)"] == 1.0
+    cells = {name: value for name, value in found.items() if name.startswith("occluded")}
+    assert cells == {"occluded m1 named m1": 1, "occluded m1 named c7+m1": 1, "occluded m2 named m2": 1}
+    assert found["at least one vessel of the segment right, of the occluded (0.439 to 1.000)"] == 1.0
+    assert "true \\ said" in capsys.readouterr().out
+    for figure in figures:
+        Measured(**figure)
 
 
 def test_vessels_are_scored_each_for_itself_and_segments_counted():
