@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from willis.measure.decision import auc, auc_interval, sensitivity, share, specificity
+from willis.measure.decision import Share, auc, auc_interval, sensitivity, share, specificity
 from willis.measure.overlap import dice
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
@@ -96,12 +96,15 @@ def tell(outcomes: list[Outcome], threshold: float, slice_mm: float, what: str) 
     exact = share([o.segment == o.true_segment for o in ups])
     touching = share([bool({*o.segment.split("+")} & {*o.true_segment.split("+")}) for o in ups])
     vessels = np.nanmean([o.dice for o in outcomes], axis=0)
+    counts = Counter((o.true_segment, o.segment) for o in ups)
     found = {
         "AUC": (auc(said, shut), f"{low:.3f} to {high:.3f}"),
-        f"sensitivity at {threshold:.2f}": (sensitivity(said, shut, threshold).value, ""),
-        f"specificity at {threshold:.2f}": (specificity(said, shut, threshold).value, ""),
-        "side right, of the occluded": (sides.value, ""),
-        "segment right, of five, of the occluded": (exact.value, ""),
+        f"sensitivity at {threshold:.2f}": _spanned(sensitivity(said, shut, threshold)),
+        f"specificity at {threshold:.2f}": _spanned(specificity(said, shut, threshold)),
+        "side right, of the occluded": _spanned(sides),
+        "segment right, of five, of the occluded": _spanned(exact),
+        "at least one vessel of the segment right, of the occluded": _spanned(touching),
+        **{f"occluded {true} named {named}": (float(n), "") for (true, named), n in sorted(counts.items())},
         **{f"mean Dice of {name.upper()}": (float(v), "") for name, v in zip(VESSELS, vessels, strict=True)},
     }
     print(f"\nslices of {slice_mm:g} mm, {len(outcomes)} phantoms, {shut.sum()} occluded")
@@ -110,7 +113,6 @@ def tell(outcomes: list[Outcome], threshold: float, slice_mm: float, what: str) 
     print(f"  specificity {specificity(said, shut, threshold)}")
     print(f"  side {sides}; segment {exact}; at least one of its vessels {touching}")
     print("  Dice " + ", ".join(f"{n.upper()} {v:.3f}" for n, v in zip(VESSELS, vessels, strict=True)))
-    counts = Counter((o.true_segment, o.segment) for o in ups)
     print("  true \\ said  " + "".join(f"{name:>8s}" for name in SEGMENTS))
     for true in SEGMENTS:
         print(f"  {true:12s} " + "".join(f"{counts[true, name]:8d}" for name in SEGMENTS))
@@ -120,6 +122,10 @@ def tell(outcomes: list[Outcome], threshold: float, slice_mm: float, what: str) 
         for name, (value, span) in found.items()
         if np.isfinite(value)
     ]
+
+
+def _spanned(one: Share) -> tuple[float, str]:
+    return one.value, "{:.3f} to {:.3f}".format(*one.interval)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError
+from willis.image import ct_brain
 from willis.image.ct_brain import ct_brain_mask
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -41,6 +42,27 @@ def test_the_inside_of_the_skull_is_the_brain():
     assert not mask[RADIUS > OUTER_MM].any()
     assert mask[np.linalg.norm(AT - (20, -10, 10), axis=-1) < 4].all()
     assert mask[np.linalg.norm(AT - (-20, 10, 0), axis=-1) < 12].all()
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_mirrored_scan_of_fine_pixels_has_the_mirrored_mask(more, monkeypatch):
+    monkeypatch.setattr(ct_brain, "LEAST_BRAIN_ML", 20.0)
+    shape = (150, 141 + more, 14)
+    grid = Grid(shape, np.diag([0.5, 0.5, 4.0, 1.0]))
+    i, j, k = (x - n / 2 for x, n in zip(np.indices(shape), shape, strict=True))
+    radius = np.sqrt((0.5 * i) ** 2 + (0.55 * j + 0.02 * i) ** 2 + (4.0 * k) ** 2)
+    values = np.full(shape, -1000.0)
+    values[radius < 30] = 900
+    values[radius < 26] = 32
+    values[(np.hypot(i - 9, j + 20) < 4) & (radius < 27)] = 90  # the outline isn't smooth
+    values += np.random.default_rng(3).normal(0, 6, shape)
+    ct = Volume(values.astype(np.float32), grid, role="ncct", unit="HU")
+    near = np.zeros(shape, np.uint8)
+    near[35 : 116 + more, 35:107, 2:-2] = 1
+    judge = ct_brain_mask(ct, Volume(near, grid)).data
+    for axis in (0, 1):
+        there = ct_brain_mask(*(v.with_data(np.flip(v.data, axis).copy()) for v in (ct, Volume(near, grid)))).data
+        np.testing.assert_array_equal(np.flip(there, axis), judge)
 
 
 def test_no_brain_is_said():

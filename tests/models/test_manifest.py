@@ -29,6 +29,9 @@ def test_json_round_trip_is_exact_and_stable():
     assert again == manifest
     assert again.to_json() == text
     assert '"spacing_mm": [1.0, 1.0, 1.0]' in text
+    assert '"axes"' not in text  # the identity of bundles that say none stays
+    turned = manifest.changed(axes="LAS")
+    assert parse_manifest(turned.to_json(), "a test") == turned
 
 
 def test_order_of_mappings_does_not_change_the_text():

@@ -51,6 +51,7 @@ def test_weights_come_through_under_our_names(ours, tmp_path, prefix):
     ):
         torch.testing.assert_close(torch.from_numpy(weights[name]), ours[name])
     assert bundle.manifest.shape == (512, 512, 200)
+    assert bundle.manifest.axes == "LAS"
 
 
 def test_a_file_that_would_run_code_is_not_loaded(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, BundleError
 from willis.models.importers.nnunet import import_nnunet
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lvo" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
@@ -28,6 +28,7 @@ def test_the_bundle_says_what_the_plans_say(folder, tmp_path):
     bundle = import_nnunet(folder, tmp_path / "b", name="vessels")
     assert bundle.manifest.members == ("member_0.safetensors", "member_1.safetensors")
     assert bundle.manifest.outputs == ("background", "c7", "m1")
+    assert bundle.manifest.axes == "LAS"
     plan = bundle.manifest.network.config["plan"]
     assert plan["spacing_mm"] == [3.0, 1.0, 1.1]
     assert plan["mirror"] == [0, 1, 2]
@@ -39,6 +40,9 @@ def test_the_bundle_says_what_the_plans_say(folder, tmp_path):
     weights = bundle.member_weights(0)
     torch.testing.assert_close(torch.from_numpy(weights["head.weight"]), state["decoder.seg_layers.1.weight"])
     assert len(import_nnunet(folder, tmp_path / "c", name="one", folds=["3"]).manifest.members) == 1
+    assert import_nnunet(folder, tmp_path / "d", name="two", axes="lps").manifest.axes == "LPS"
+    with pytest.raises(BundleError, match="'XYZ' is no orientation"):
+        import_nnunet(folder, tmp_path / "e", name="three", axes="XYZ")
 
 
 def test_what_is_not_known_is_named(folder, tmp_path):

@@ -9,7 +9,7 @@ from willis.errors import BadInputError
 from willis.findings import Findings
 from willis.study import Study
 from willis.tasks.ct_template import template
-from willis.tasks.lvo import interpret, run
+from willis.tasks.lvo import headspace, interpret, run
 from willis.tasks.lvo import prepare as prepare_module
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC
@@ -155,6 +155,19 @@ def test_contrast_in_the_vessels_is_named_in_the_findings_and_the_analysis_holds
     prepared = prepared_of(bright, brain_mask())
     assert not any("contrast agent" in note for note in straight.notes)
     assert any("contrast agent" in note for note in findings_of(prepared, monkeypatch).notes)
+
+
+def test_a_few_voxels_of_bone_do_not_make_an_extracted_brain_a_head(straight, monkeypatch):
+    ct, brain = straight.ct, brain_mask()
+    bare = np.where(brain.data > 0, np.minimum(ct.data, 80), 0).astype(np.float32)
+    inside = np.argwhere(brain.data > 0)
+    rng = np.random.default_rng(0)
+    monkeypatch.setattr(headspace, "_deformation", lambda *_given: straight.head.deformation)
+    bare[tuple(rng.choice(inside, 300, replace=False).T)] = 500
+    head = headspace.find_head(Study({"ncct": ct, "brain": brain}), ct.with_data(bare))
+    assert head.fit.correlation > 0.85
+    assert any("6.6 ml of bone: it was taken as brain-extracted" in note for note in head.notes)
+    assert not any("extracted" in note for note in straight.head.notes)
 
 
 def test_what_is_no_head_is_refused():

@@ -17,7 +17,7 @@ from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.occlusion import CHANNELS as KNOWN
 from willis.tasks.lvo.occlusion import PUBLISHED_SHAPE, network_input, scaled_ct, scaled_difference
 from willis.tasks.lvo.prepare import left_of
-from willis.tasks.lvo.vessels import length_mm, measure_vessels, read_vessels
+from willis.tasks.lvo.vessels import contrast_note, length_mm, measure_vessels, read_vessels
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -153,6 +153,21 @@ def test_the_hyperdense_vessel_sign_names_the_denser_side(left_hu, right_hu, sig
     assert found["c7", "left"].volume_ml == 0
     assert found["c7", "left"].density_hu is None
     assert interpret.dense_vessels(found) == sign
+
+
+def test_contrast_is_seen_in_the_vessels_themselves():
+    for hu, seen in ((60.0, False), (85.0, False), (150.0, True), (400.0, True)):
+        ct, vessels, _ = dense_head(hu, hu)
+        note = contrast_note(vessels, ct)
+        assert ("contrast agent" in note) == seen
+        decision = interpret.decide(JUDGED, manifest(Calibration(slope=1.0, intercept=0.0, origin="x")), [], bool(note))
+        assert decision.certain != seen
+        assert ("contrast agent" in decision.reason) == seen
+    ct, vessels, _ = dense_head(300.0, 50.0)  # one side clotted calcium
+    ct.data[12:17, 8:16, 4:10] = 50
+    vessels.data[12:17, 8:16, 4:10] = 2
+    assert contrast_note(vessels, ct) == ""
+    assert contrast_note(vessels.with_data(np.zeros_like(vessels.data)), ct) == ""
 
 
 def test_ct_values_are_scaled_as_published():

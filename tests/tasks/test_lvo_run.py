@@ -22,9 +22,8 @@ from willis.volume.volume import Volume
 STEPS_MM = (0.0, 3.0, 6.0, 9.0, 15.0, 21.0)  # of two even runs
 
 
-@pytest.fixture
-def findings(prepared_head, monkeypatch):
-    """Of a made-up head with a clot in a corner of a vessel, whose scanner took uneven slices."""
+def findings_of(prepared_head, monkeypatch, hu=None, **options):
+    """Of a made-up head with a clot in a corner of a vessel of some HU, whose scanner took uneven slices."""
     labels = np.zeros(prepared_head.ct.grid.shape, np.uint8)
     labels[4:8, 6:10, 4:9] = 2
     clot = np.zeros_like(labels)
@@ -32,7 +31,10 @@ def findings(prepared_head, monkeypatch):
     grid = prepared_head.ct.grid
     fit = SimpleNamespace(matrix=np.eye(4), correlation=0.9, overlap=1.0)
     prepared_head.head.fit, prepared_head.head.deformation = fit, prepared_head.difference.mirror
-    head = replace(prepared_head, vessels=Volume(labels, grid, role="vessels"))
+    ct = prepared_head.ct
+    if hu is not None:
+        ct = ct.with_data(np.where(labels > 0, hu, ct.data).astype(np.float32))
+    head = replace(prepared_head, ct=ct, vessels=Volume(labels, grid, role="vessels"))
     judged = Judged(0.9, 0.5, side="left", segment="m1", segments={"m1": 1.0}, place=Volume(clot, grid, role="clot"))
     monkeypatch.setattr(run, "prepare", lambda *_: head)
     monkeypatch.setattr(run, "judge", lambda *_: (head, judged))
@@ -41,7 +43,12 @@ def findings(prepared_head, monkeypatch):
     origins = first + np.array(STEPS_MM)[:, None] * [0, 0, 1.0]
     stack = SliceStack(grid.shape[:2], grid.affine[:3, :2], origins)
     study = Study({"ncct": head.ct}, sources={"ncct": Source(Path("ct"), "0", stack)})
-    return run.run(study, SPEC.resolve_options({}), settings=RunSettings(threads=1))
+    return run.run(study, SPEC.resolve_options(options), settings=RunSettings(threads=1))
+
+
+@pytest.fixture
+def findings(prepared_head, monkeypatch):
+    return findings_of(prepared_head, monkeypatch)
 
 
 def test_everything_is_given_on_the_scanners_own_slices_too(findings):
@@ -56,6 +63,20 @@ def test_everything_is_given_on_the_scanners_own_slices_too(findings):
     np.testing.assert_array_equal(m1.data[:, :, 2].astype(bool), by_space["ncct"]["m1"].data[:, :, 4].astype(bool))
     assert by_space["scanner1"]["clot"].data.any()
     assert not by_space["scanner2"]["clot"].data.any()
+
+
+def test_contrast_in_the_vessels_makes_the_decision_uncertain(findings, prepared_head, monkeypatch):
+    enhanced = findings_of(prepared_head, monkeypatch, hu=250.0)
+    assert findings.decision.certain
+    assert not any("contrast agent" in note for note in findings.notes)
+    assert not enhanced.decision.certain
+    assert any("median is 250 HU" in note and "contrast agent" in note for note in enhanced.notes)
+
+
+def test_vessels_that_a_bundle_finds_and_nobody_asked_for_are_named(prepared_head, monkeypatch):
+    monkeypatch.setattr(run, "check_vessel_bundle", lambda bundle: (f"{bundle.name} finds basilar too",))
+    monkeypatch.setattr(run, "find_vessels", lambda *_: prepared_head.vessels)
+    assert "lvo finds basilar too" in findings_of(prepared_head, monkeypatch, vessel_bundle="lvo").notes
 
 
 def test_a_prior_of_ones_own_lies_by_its_affine_and_must_be_a_probability(tmp_path):

@@ -101,6 +101,9 @@ def test_models_that_do_not_fit_are_refused(head, tmp_path):
     names = ("background", *segment_cases.NAMES[:-1], "a1")
     with pytest.raises(BundleError, match="finds a1; segments are called m1, m2, c7, c7-m1, m1-m2"):
         segment.find_segment(head, SUSPECTED, bundle_of(tmp_path / "b", outputs=names), SETTINGS)
+    two = bundle_of(tmp_path / "d", channels=("projection", "ncct"))
+    with pytest.raises(BundleError, match="reads 2 images; a model that names the segment reads the projection alone"):
+        segment.find_segment(head, SUSPECTED, two, SETTINGS)
     with pytest.raises(BadInputError, match="looks at vessels"):
         segment.find_segment(replace(head, vessels=None), SUSPECTED, bundle_of(tmp_path / "c"), SETTINGS)
 

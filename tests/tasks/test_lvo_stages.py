@@ -2,20 +2,27 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from willis.errors import BadInputError, BundleError
+from willis.infer.engine import open_engine
+from willis.infer.nnunet import predict_labels
+from willis.models.bundle import Bundle
 from willis.models.importers.nnunet import import_nnunet
 from willis.models.manifest import make_manifest
+from willis.models.nnunet_plan import NnunetPlan
 from willis.models.publish import write_bundle
 from willis.nets.registry import build_network
-from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo import occlusion
+from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.occlusion import CHANNELS, judge_occlusion, network_input
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lvo"
@@ -57,10 +64,72 @@ def mcresnet(folder, **changes):
 
 
 def test_an_imported_model_finds_the_vessels_that_its_judge_finds(ct, golden, tmp_path):
-    bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / "b", name="made")
+    bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / "b", name="made", axes="RAS")
     found = find_vessels(ct, bundle, RunSettings(engine="torch", threads=1))
     assert found.grid is ct.grid
     assert np.mean(found.data == golden["3d_fullres_mirrored_labels"]) > 0.995  # c7 and m1 are codes 1 and 2 of both
+
+
+def unmirrored(folder: Path, **changes: object) -> Bundle:
+    """The golden model without its mirror images, which would hide how a scan lies."""
+    made = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", folder, name="made")
+    network = made.manifest.network.model_dump()
+    network["config"]["plan"]["mirror"] = []
+    return Bundle(made.manifest.changed(network=network, **changes), folder)
+
+
+@pytest.mark.parametrize("axes", [None, "LAS"])
+def test_vessels_do_not_hang_on_how_a_file_lies(ct, axes, tmp_path):
+    bundle, settings = unmirrored(tmp_path / "b", axes=axes), RunSettings(engine="torch", threads=1)
+    judge = find_vessels(ct, bundle, settings)
+    assert {1, 2} <= set(np.unique(judge.data))
+    for code in ("LPS", "LAS", "IRP"):
+        found = find_vessels(reorient(ct, code), bundle, settings)
+        assert found.grid.orientation == code
+        np.testing.assert_array_equal(reorient(found, "RAS").data, judge.data)
+
+
+def test_a_scan_that_lies_as_the_model_wants_it_is_not_turned(ct, tmp_path):
+    settings = RunSettings(engine="torch", threads=1)
+    lps = reorient(ct, "LPS")
+    bundle = unmirrored(tmp_path / "b", axes=None)
+    plan = NnunetPlan.parse(bundle.manifest.network.config["plan"], "made")
+    engine = open_engine(bundle, 0, engine="torch", precision="float32", threads=1)
+    wanted = predict_labels([engine], lps.data.astype(np.float32)[None], lps.grid.spacing_mm, plan)
+    np.testing.assert_array_equal(find_vessels(lps, bundle, settings).data, wanted)
+
+
+def test_the_published_input_does_not_hang_on_how_a_file_lies(tmp_path, prepared_head, monkeypatch):
+    monkeypatch.setattr(occlusion, "PUBLISHED_SHAPE", (32, 33, 34))
+    manifest = mcresnet(tmp_path / "a", shape=(32, 33, 34)).manifest
+    labels = prepared_head.vessels.with_data((prepared_head.ct.data > 30).astype(np.uint8))
+    judge = network_input(replace(prepared_head, vessels=labels), manifest)
+    for code in ("LPS", "LAS", "IRP"):
+        head = SimpleNamespace(**{**vars(prepared_head.head), "brain": reorient(prepared_head.head.brain, code)})
+        turned = replace(prepared_head, ct=reorient(prepared_head.ct, code), vessels=reorient(labels, code), head=head)
+        np.testing.assert_allclose(network_input(turned, manifest), judge, atol=1e-6)
+    other = network_input(replace(prepared_head, vessels=labels), manifest.changed(axes="RAS"))
+    assert not np.allclose(other, judge)
+
+
+def test_labels_that_are_no_vessels_are_named_and_an_ica_terminus_is_c7(ct, tmp_path):
+    settings = RunSettings(engine="torch", threads=1)
+    plain = unmirrored(tmp_path / "a")
+    assert check_vessel_bundle(plain) == ()
+    other = unmirrored(tmp_path / "b", outputs=("background", "ica-t", "basilar"))
+    assert "finds basilar too, which was left out; vessels are called c7, m1" in check_vessel_bundle(other)[0]
+    found, judge = find_vessels(ct, other, settings).data, find_vessels(ct, plain, settings).data
+    np.testing.assert_array_equal(found, np.where(judge == 1, 1, 0))
+    with pytest.raises(BundleError, match="finds aca, basilar; vessels are called c7, m1"):
+        check_vessel_bundle(unmirrored(tmp_path / "c", outputs=("background", "aca", "basilar")))
+
+
+def test_a_model_of_two_images_is_refused(ct, tmp_path):
+    two = unmirrored(tmp_path / "a", channels=("ncct", "cta"))
+    with pytest.raises(
+        BundleError, match=r"reads 2 images \(ncct, cta\); a model that finds vessels reads the CT alone"
+    ):
+        find_vessels(ct, two, RunSettings(engine="torch", threads=1))
 
 
 def test_a_bundle_that_finds_no_vessels_is_refused(ct, tmp_path):
@@ -80,7 +149,7 @@ def test_the_probability_is_the_calibrated_mean_of_the_members(tmp_path, prepare
 
 
 def test_the_published_input_keeps_the_scans_own_voxels(tmp_path, prepared_head):
-    manifest = mcresnet(tmp_path / "a", shape=(512, 512, 200)).manifest
+    manifest = mcresnet(tmp_path / "a", shape=(512, 512, 200), axes="RAS").manifest
     grown = prepared_head.difference.absolute * np.random.default_rng(0).uniform(0.5, 1, prepared_head.ct.grid.shape)
     difference = replace(prepared_head.difference, absolute=grown.astype(np.float32))
     prepared_head = replace(prepared_head, difference=difference)

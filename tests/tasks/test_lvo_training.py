@@ -1,6 +1,8 @@
 """The first two stages are trained from folders, by recipes; folders that contradict themselves are refused."""
 
+import importlib.util
 import json
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +13,11 @@ import pytest
 from willis.app.cli.main import call
 from willis.errors import BadInputError
 from willis.infer.nnunet import placed_image, placed_labels
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.learn.recipe import FoldSettings, Recipe
-from willis.models.manifest import make_manifest
+from willis.measure.decision import share
+from willis.models.manifest import Measured, make_manifest
 from willis.models.nnunet_plan import NnunetPlan
 from willis.models.store import open_bundle
 from willis.tasks.lvo import dataset, headspace, occlusion, occlusion_cases, validated
@@ -22,6 +25,7 @@ from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.labelled_scans import FILES, NEGATIVES, POSITIVES
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -134,6 +138,28 @@ def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder
     assert found.data.max() <= 4
 
 
+def turn_files(folder: Path, code: str) -> None:
+    for path in folder.rglob("*.nii.gz"):
+        turned = reorient(read_nifti(path, allow_empty=True), code)
+        path.unlink()
+        write_nifti(turned, path)
+
+
+def test_cases_do_not_hang_on_how_files_lie(vessel_folder, scans, small_published):
+    plan = {"flat": False, "transpose": [0, 1, 2], "spacing_mm": [3, 1, 1], "patch": [4, 8, 8],
+            "values": [{"scheme": "NoNormalization"}]}  # fmt: skip
+    of_vessels = {"stage": "vessels", "folder": str(vessel_folder), "plan": plan}
+    for data, folder in ((of_vessels, vessel_folder), (published(scans), scans)):
+        judge = dataset.training_cases(data).case(0)
+        for code in ("LPS", "IRP"):
+            turn_files(folder, code)
+            case = dataset.training_cases(data).case(0)
+            np.testing.assert_array_equal(case.image, judge.image)
+            np.testing.assert_array_equal(case.target, judge.target)
+    assert dataset.manifest_fields(of_vessels)["axes"] == "LPS"
+    assert dataset.manifest_fields(published(scans))["axes"] == "LAS"
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_labels_lie_beside_their_image_in_the_axes_of_the_plan(flat):
     plan = NnunetPlan.parse(
@@ -225,7 +251,7 @@ def test_channels_are_those_of_the_files_and_the_label_that_of_the_folder(scans,
     case = source.case(0)
     ct = np.maximum(ct_of(0).data, 0)
     inner = tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(SMALL, GRID.shape, strict=True))
-    np.testing.assert_allclose(case.image[0][inner], occlusion.scaled_ct(ct))
+    np.testing.assert_allclose(case.image[0][inner], occlusion.scaled_ct(ct)[::-1])  # the files are RAS, the input LAS
     np.testing.assert_allclose(case.image[1], case.image[0] * (case.image[1] > 0))
     assert set(np.unique(case.image[2])) == {0.0, 0.5}
     assert case.image[3].max() == 1
@@ -258,13 +284,31 @@ def test_folds_share_out_all_but_the_test_patients(scans):
         ("test_labels.csv", {"P7": 1}, "lists P7, which is neither"),
         ("test_labels.csv", {"P2": 1}, "P2 is listed in val_labels.csv and test_labels.csv"),
         ("val_labels.csv", {"P2": 2}, "labels P2 '2'; allowed are 1"),
-        ("train_labels.csv", {"P0": 1, "P1": 1}, "no patient without an occlusion"),
+        (
+            "train_labels.csv",
+            {"P0": 1, "P1": 1},
+            r"P3 of .* is listed in no table \(train_labels.csv and val_labels.csv\)",
+        ),
     ],
 )
 def test_tables_that_disagree_with_the_folders_are_refused(scans, name, labels, words):
     write_labels(scans, name, labels)
     with pytest.raises(BadInputError, match=words):
         dataset.training_cases(published(scans))
+
+
+def test_patients_without_an_occlusion_are_needed_and_a_test_table_alone_leaves_the_others_free(scans):
+    write_labels(scans, "train_labels.csv", {"P0": 1, "P1": 1})
+    write_labels(scans, "val_labels.csv", {"P2": 1, "P3": 0, "P4": 0, "P5": 0})
+    with pytest.raises(BadInputError, match="no patient without an occlusion"):
+        dataset.training_cases(published(scans))
+    (scans / "train_labels.csv").unlink()
+    with pytest.raises(BadInputError, match=r"P0 of .* is listed in no table \(val_labels.csv\)"):
+        dataset.training_cases(published(scans))
+    (scans / "val_labels.csv").rename(scans / "test_labels.csv")
+    write_labels(scans, "test_labels.csv", {"P2": 1})
+    source = dataset.training_cases(published(scans), FoldSettings(count=5, index=0))
+    assert "P2" not in {scan.subject for scan in source.scans}
 
 
 @pytest.mark.parametrize("name", ["vessels", "prior", "difference"])
@@ -321,6 +365,26 @@ def test_patients_left_out_give_a_table_figures_and_a_calibration():
     assert fitted.origin == "Platt scaling on 8 patients of FOLDER, 4 occluded"
     tuned = validated.scan_rows(scans, manifest.changed(calibration=fitted))
     assert np.mean([row["Probability"] for row in tuned]) == pytest.approx(0.5, abs=1e-3)
+
+
+def test_the_benchmark_keeps_every_figure_that_it_prints(capsys, monkeypatch):
+    spec = importlib.util.spec_from_file_location("phantom_lvo", RECIPES.parent / "benchmarks" / "phantom_lvo.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, benchmark)
+    spec.loader.exec_module(benchmark)
+    named = [("m1", 0.9, "m1"), ("m1", 0.8, "c7+m1"), ("m2", 0.2, "m2"), *[("none", 0.1, "m1")] * 3]
+    outcomes = [benchmark.Outcome(true, "left", said, segment, "left", (0.5,) * 4) for true, said, segment in named]
+    figures = benchmark.tell(outcomes, 0.5, 5.0, "made")
+    found = {figure["figure"]: figure["value"] for figure in figures}
+    low, high = share([1, 1, 0]).interval
+    assert found[f"sensitivity at 0.50 ({low:.3f} to {high:.3f})"] == 0.6667
+    assert found["specificity at 0.50 (0.439 to 1.000)"] == 1.0
+    cells = {name: value for name, value in found.items() if name.startswith("occluded")}
+    assert cells == {"occluded m1 named m1": 1, "occluded m1 named c7+m1": 1, "occluded m2 named m2": 1}
+    assert found["at least one vessel of the segment right, of the occluded (0.439 to 1.000)"] == 1.0
+    assert "true \\ said" in capsys.readouterr().out
+    for figure in figures:
+        Measured(**figure)
 
 
 def test_vessels_are_scored_each_for_itself_and_segments_counted():

@@ -64,7 +64,10 @@ def _bone(
 
 
 def _working_grid(grid: Grid, prior: Volume) -> Grid:
-    """The part of a grid about the prior, its finest axes thinned to about ``IN_PLANE_MM``."""
+    """The part of a grid about the prior, its finest axes thinned to about ``IN_PLANE_MM``.
+
+    It lies about that part's middle, so that a mirrored scan has the mirrored grid.
+    """
     inside = np.argwhere(prior.data > 0)
     if len(inside) == 0:
         raise BadInputError("the template's brain lies outside the scan: it shows no head, or only its edge.")
@@ -72,11 +75,11 @@ def _working_grid(grid: Grid, prior: Volume) -> Grid:
     margin = np.ceil((REACH_MM + CLOSING_MM) / np.array(grid.spacing_mm)).astype(int)
     first = np.maximum(inside.min(axis=0) - margin, 0)
     last = np.minimum(inside.max(axis=0) + margin + 1, grid.shape)
-    i, j, k = -(-(last - first) // factors)
+    shape = -(-(last - first) // factors)
     affine = grid.affine.copy()
     affine[:3, :3] = grid.affine[:3, :3] * factors
-    affine[:3, 3] = grid.to_mm(first + (factors - 1) / 2)
-    return Grid((int(i), int(j), int(k)), affine)
+    affine[:3, 3] = grid.to_mm((first + last - 1) / 2 - (shape - 1) / 2 * factors)
+    return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine)
 
 
 def _at_half(mask: Volume, grid: Grid) -> Volume:

@@ -37,7 +37,7 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
     missing = "; a missing one is replaced by zeros" if manifest.missing_channels == "zero" else ""
     yield f"In: {', '.join(manifest.channels)}, in this order{missing}."
     size = f", {_by(manifest.shape)} voxels" if manifest.shape else ""
-    yield f"Grid: {_by(manifest.spacing_mm)} mm, RAS+{size}."
+    yield f"Grid: {_by(manifest.spacing_mm)} mm, {manifest.axes or 'RAS'}+{size}."
     window = manifest.window
     if window.mode == "sliding" and window.shape:
         yield f"Seen in windows of {_by(window.shape)} voxels that overlap by {window.overlap:.0%}."

@@ -5,9 +5,19 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from willis.errors import BundleError
+from willis.volume.orient import ORIENTATIONS
 from willis.volume.plane import Plane
 
 SCHEMA_VERSION = 1
@@ -181,7 +191,11 @@ class Training(_Part):
 
 
 class Manifest(_Part):
-    """All that is known of a bundle, as it stands in its `bundle.json`."""
+    """All that is known of a bundle, as it stands in its `bundle.json`.
+
+    `axes` is the orientation (such as "LAS") to which a scan's own voxels are turned for a network that reads them; it
+    is written only where it is said, so that the identity of other bundles stays.
+    """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
     name: Name
@@ -197,6 +211,7 @@ class Manifest(_Part):
     outputs: Annotated[tuple[Name, ...], Field(min_length=1)]
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
     spacing_mm: Spacing
+    axes: str | None = None
     shape: Shape3 | None = None
     multiple_of: Count = 1
     window: Window = Window()
@@ -216,6 +231,13 @@ class Manifest(_Part):
     source: str = ""
     peculiarities: tuple[Text, ...] = ()
     training: Training | None = None
+
+    @field_validator("axes")
+    @classmethod
+    def _axes_are_an_orientation(cls, axes: str | None) -> str | None:
+        if axes is not None and axes not in ORIENTATIONS:
+            raise ValueError(f"{axes!r} is no orientation; RAS, LPS and LAS are such")
+        return axes
 
     @model_validator(mode="after")
     def _planes_have_members(self) -> Self:
@@ -242,6 +264,8 @@ class Manifest(_Part):
     def to_json(self) -> str:
         """Give the text of `bundle.json`: fields in the order of the schema, keys of mappings sorted."""
         values = self.model_dump(mode="json")
+        if self.axes is None:
+            del values["axes"]
         values["files"] = dict(sorted(values["files"].items()))
         values["network"]["config"] = dict(sorted(values["network"]["config"].items()))
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)

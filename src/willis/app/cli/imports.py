@@ -90,6 +90,7 @@ def nnunet(
     licence: str = "unknown",
     folds: str | None = None,
     checkpoint: str = "checkpoint_final.pth",
+    axes: str = "LAS",
     replace: Replace = False,
 ) -> None:
     """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
@@ -110,15 +111,17 @@ def nnunet(
         As 0,1,2; all that are there, when left out.
     checkpoint
         Name of the weights' file in each fold.
+    axes
+        Orientation of the files that it was trained on, such as LPS; LAS is that of axial slices from dcm2niix.
     """
     from willis.models.importers.nnunet import import_nnunet
 
     chosen = [fold.strip() for fold in folds.split(",")] if folds else None
-    print_imported(
-        import_nnunet(
-            folder, output, name=name, task=task, licence=licence, folds=chosen, checkpoint=checkpoint, replace=replace
-        )
-    )
+    bundle = import_nnunet(
+        folder, output, name=name, task=task, licence=licence, folds=chosen, checkpoint=checkpoint, axes=axes,
+        replace=replace,
+    )  # fmt: skip
+    print_imported(bundle)
 
 
 @imports.command
@@ -128,6 +131,7 @@ def mcresnet(
     output: Output = None,
     name: str = "mcresnet",
     licence: str = "unknown",
+    axes: str = "LAS",
     replace: Replace = False,
 ) -> None:
     """Import a checkpoint of McResNet (.pth), the published network of large vessel occlusion.
@@ -142,10 +146,12 @@ def mcresnet(
         Of the bundle.
     licence
         Of the weights.
+    axes
+        Orientation of the files that it was trained on, such as LPS; LAS is that of axial slices from dcm2niix.
     """
     from willis.models.importers.mcresnet import import_mcresnet
 
-    print_imported(import_mcresnet(file, output, name=name, licence=licence, replace=replace))
+    print_imported(import_mcresnet(file, output, name=name, licence=licence, axes=axes, replace=replace))
 
 
 @imports.command

@@ -17,6 +17,7 @@ from willis.models.store import user_folder, write_bundle
 from willis.nets.mcresnet import McResNet, McResNetConfig
 
 PUBLISHED = McResNetConfig.parse({}, "the published network")
+AXES = "LAS"  # assumed: of axial slices as dcm2niix writes them; the authors name none
 SHAPE = (512, 512, 200)
 CHANNELS = ("ncct", "vessels", "prior", "difference")
 _BLOCK = re.compile(r"^(layer[1-4])\.(\d+)\.(.+)$")
@@ -35,8 +36,9 @@ PECULIARITIES = (
 
 
 def import_mcresnet(
-    file: Path, out: Path | None = None, *, name: str = "mcresnet", licence: str = "unknown", replace: bool = False
-) -> Bundle:
+    file: Path, out: Path | None = None, *, name: str = "mcresnet", licence: str = "unknown", axes: str = AXES,
+    replace: bool = False,
+) -> Bundle:  # fmt: skip
     """Make a bundle of a checkpoint of the published network.
 
     Nothing in the file is executed. Names may start with ``module.``; the weights of CBAM and of the head, which
@@ -50,6 +52,8 @@ def import_mcresnet(
         The bundle's folder; in the user's store under its name when not given.
     name, licence
         Of the bundle; the authors state no licence.
+    axes
+        Orientation of the files that it was trained on; a scan is turned to it.
 
     Raises
     ------
@@ -66,6 +70,7 @@ def import_mcresnet(
             "channels": CHANNELS,
             "outputs": ("lvo",),
             "spacing_mm": (1.0, 1.0, 1.0),
+            "axes": axes.upper(),
             "shape": SHAPE,
             "intensity": {"scheme": "range"},
             "threshold": {"value": 0.5, "origin": "as published: 0.5 on the sigmoid"},

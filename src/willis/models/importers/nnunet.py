@@ -19,6 +19,7 @@ from willis.models.nnunet_plan import ChannelValues, NnunetPlan, Scheme
 from willis.models.store import user_folder, write_bundle
 from willis.nets.plainunet import PlainUNet, PlainUNetConfig
 
+AXES = "LAS"  # of axial slices as dcm2niix writes them; nnU-Net reads files as they lie
 CHECKPOINT = "checkpoint_final.pth"
 ARCHITECTURE = "PlainConvUNet"
 RESAMPLING = "resample_data_or_seg_to_shape"
@@ -39,6 +40,7 @@ def import_nnunet(
     licence: str = "unknown",
     folds: Sequence[str] | None = None,
     checkpoint: str = CHECKPOINT,
+    axes: str = AXES,
     replace: bool = False,
 ) -> Bundle:
     """Make a bundle of a folder ``TRAINER__PLANS__CONFIGURATION``.
@@ -57,6 +59,8 @@ def import_nnunet(
         Which, by the end of their folders' names; all that are there when None.
     checkpoint
         Name of the weights' file.
+    axes
+        Orientation of the files that it was trained on; a scan is turned to it.
 
     Raises
     ------
@@ -80,6 +84,7 @@ def import_nnunet(
             "outputs": ["background", *(re.sub(r"[^a-z0-9._-]", "-", label.lower()) for label in labels)],
             "activation": "softmax",
             "spacing_mm": plan.spacing_mm,
+            "axes": axes.upper(),
             "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
             "intensity": {"scheme": "range"},
             "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},

@@ -1,6 +1,8 @@
-"""Stage 1, where are the vessels? A model with a plan, nnU-Net's or ours, on the scan's own voxels."""
+"""Stage 1, where are the vessels? A model with a plan, nnU-Net's or ours, on the scan's voxels in its orientation."""
 
 from __future__ import annotations
+
+from typing import Any, cast
 
 import numpy as np
 
@@ -9,12 +11,17 @@ from willis.infer.engine import open_engine
 from willis.infer.nnunet import predict_labels
 from willis.models.bundle import Bundle
 from willis.models.nnunet_plan import NnunetPlan
-from willis.tasks.lvo.spec import VESSELS
+from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
 from willis.tasks.settings import RunSettings
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 NETWORK = "plainunet"
-ALSO_OTHER = ("others", "othervessels", "other-vessels", "other_vessels", "vessels", "blood")
+ALSO = {
+    **dict.fromkeys(("ica-t", "ica_t", "icat", "ica-terminus", "ica_terminus"), "c7"),
+    **dict.fromkeys(("others", "othervessels", "other-vessels", "other_vessels", "vessels", "blood"), "other"),
+}
+"""Other names of :data:`VESSELS`, as an import writes them."""
 
 
 def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
@@ -23,30 +30,54 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
     Raises
     ------
     BundleError
-        When the bundle is no model of nnU-Net, or names none of the vessels.
+        When the bundle can't find vessels, see :func:`check_vessel_bundle`.
     """
+    check_vessel_bundle(bundle)
     manifest = bundle.manifest
-    plan = manifest.network.config.get("plan")
-    if manifest.network.name != NETWORK or not isinstance(plan, dict):
-        raise BundleError(
-            f"{bundle.name} is no imported model of nnU-Net, nor one that recipes/lvo-vessels.toml trained; "
-            "willis models import nnunet makes one."
-        )
+    plan = NnunetPlan.parse(cast("dict[str, Any]", manifest.network.config["plan"]), "the bundle's plan")
     codes = [0, *(_code(name) for name in manifest.outputs[1:])]
-    if not any(codes):
-        raise BundleError(
-            f"{bundle.name} finds {', '.join(manifest.outputs[1:])}; vessels are called {', '.join(VESSELS)}."
-        )
     engines = [
         open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
         for member in range(len(manifest.members))
     ]
-    image = ct.data.astype(np.float32)[None]
-    labels = predict_labels(engines, image, ct.grid.spacing_mm, NnunetPlan.parse(plan, "the bundle's plan"))
-    return Volume(np.array(codes, dtype=np.uint8)[labels], ct.grid, role="vessels")
+    turned = reorient(ct, manifest.axes or SCAN_AXES)
+    image = turned.data.astype(np.float32)[None]
+    labels = predict_labels(engines, image, turned.grid.spacing_mm, plan)
+    found = turned.with_data(np.array(codes, dtype=np.uint8)[labels])
+    return Volume(reorient(found, ct.grid.orientation).data, ct.grid, role="vessels")
+
+
+def check_vessel_bundle(bundle: Bundle) -> tuple[str, ...]:
+    """What a reader must know of the vessels that a bundle finds.
+
+    Raises
+    ------
+    BundleError
+        When the bundle is no model of nnU-Net, reads more than a CT, or names none of the vessels.
+    """
+    manifest = bundle.manifest
+    if manifest.network.name != NETWORK or not isinstance(manifest.network.config.get("plan"), dict):
+        raise BundleError(
+            f"{bundle.name} is no imported model of nnU-Net, nor one that recipes/lvo-vessels.toml trained; "
+            "willis models import nnunet makes one."
+        )
+    if len(manifest.channels) != 1:
+        raise BundleError(
+            f"{bundle.name} reads {len(manifest.channels)} images ({', '.join(manifest.channels)}); a model that finds "
+            "vessels reads the CT alone."
+        )
+    names = manifest.outputs[1:]
+    strange = [name for name in names if not _code(name)]
+    if len(strange) == len(names):
+        raise BundleError(f"{bundle.name} finds {', '.join(names)}; vessels are called {', '.join(VESSELS)}.")
+    if strange:
+        return (
+            f"The bundle {bundle.name} finds {', '.join(strange)} too, which was left out; vessels are called "
+            f"{', '.join(VESSELS)}.",
+        )
+    return ()
 
 
 def _code(name: str) -> int:
-    if name in VESSELS:
-        return VESSELS.index(name) + 1
-    return VESSELS.index("other") + 1 if name in ALSO_OTHER else 0
+    name = ALSO.get(name, name)
+    return VESSELS.index(name) + 1 if name in VESSELS else 0

@@ -23,6 +23,7 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 LEAST_CORRELATION = 0.55  # assumed: heads reach 0.8, other parts of the body stay below 0.5
+LEAST_BONE_ML = 30.0  # assumed: skulls have hundreds of ml, calcium and what masking leaves of bone some ml
 MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
 SHAPE: Shape3 = (112, 144, 112)
 SPACING_MM = 1.5
@@ -84,7 +85,8 @@ def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons")
         When the CT shows no head, or its brain can't be found.
     """
     given = own_brain_mask(study, ct, "CT")
-    stripped = not (ct.data > WINDOW_HU[1]).any()
+    bone_ml = float(np.count_nonzero(ct.data > WINDOW_HU[1])) * ct.grid.voxel_ml
+    stripped = bone_ml < LEAST_BONE_ML
     fixed = template("ct")
     if stripped:
         fixed = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0))
@@ -95,7 +97,8 @@ def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons")
     hu = resample_to(ct, grid, antialias=True, fill=AIR_HU)
     inside = resample_to(brain.with_data(brain.data.astype(np.float32)), grid)
     inside = inside.with_data((inside.data >= 0.5).astype(np.uint8))
-    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit, deformation), _notes(fit, stripped))
+    notes = _notes(fit, bone_ml if stripped else None)
+    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit, deformation), notes)
 
 
 def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
@@ -125,8 +128,10 @@ def _deformation(hu: Volume, inside: Volume, fit: AffineFit, name: DeformationNa
     return register(fluid_and_tissue(there, there_inside, MATCHED_HU), fluid_and_tissue(hu, inside, MATCHED_HU))
 
 
-def _notes(fit: AffineFit, stripped: bool) -> tuple[str, ...]:
+def _notes(fit: AffineFit, left_over_ml: float | None) -> tuple[str, ...]:
+    """Of the fit, and of a CT whose brain was extracted, with what bone was left of the skull."""
     notes = list(facing_notes(fit))
-    if stripped:
-        notes.append("The CT has no bone: it was taken as brain-extracted already.")
+    if left_over_ml is not None:
+        found = f"no more than {left_over_ml:.2g} ml of bone" if left_over_ml else "no bone"
+        notes.append(f"The CT has {found}: it was taken as brain-extracted already.")
     return tuple(notes)

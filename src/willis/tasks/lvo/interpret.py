@@ -155,8 +155,8 @@ def territory_table(territories: Sequence[Territory]) -> list[dict[str, Any]]:
     ]
 
 
-def decide(judged: Judged, manifest: Manifest, dense: Sequence[str]) -> Decision:
-    """Whether an occlusion is suspected, where, and how far the probability can be trusted."""
+def decide(judged: Judged, manifest: Manifest, dense: Sequence[str], contrast: bool = False) -> Decision:
+    """Whether an occlusion is suspected, where, and how far the probability can be trusted: not with contrast agent."""
     suspected = judged.probability >= judged.threshold
     answer = "suspected" if suspected else "not suspected"
     where = ""
@@ -167,11 +167,12 @@ def decide(judged: Judged, manifest: Manifest, dense: Sequence[str]) -> Decision
     calibration = manifest.calibration
     trust = f"calibrated on {calibration.origin}" if calibration is not None else "not calibrated"
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
+    doubt = " Vessels hold contrast agent: the probability can't be trusted." if contrast else ""
     reason = (
         f"A large vessel occlusion is {answer}{where}: probability {judged.probability:.2f} ({trust}), threshold "
-        f"{judged.threshold:.2f}.{sign}"
+        f"{judged.threshold:.2f}.{sign}{doubt}"
     )
-    return Decision("large vessel occlusion", answer, reason, certain=calibration is not None)
+    return Decision("large vessel occlusion", answer, reason, certain=calibration is not None and not contrast)
 
 
 def segment_name(segment: str) -> str:

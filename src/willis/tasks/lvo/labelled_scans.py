@@ -110,7 +110,9 @@ def read_labels(path: Path) -> dict[str, bool]:
 
 
 def check_labels(scans: Mapping[str, LabelledScan], tables: Mapping[str, Mapping[str, bool]], root: Path) -> None:
-    """Refuse tables that disagree with the folders or share patients.
+    """Refuse tables that disagree with the folders, leave patients out or share them.
+
+    A table of test patients alone leaves the others to the folds.
 
     Raises
     ------
@@ -133,7 +135,13 @@ def check_labels(scans: Mapping[str, LabelledScan], tables: Mapping[str, Mapping
     if shared := [subject for subject, count in listed.items() if count > 1]:
         where = _joined([TABLES[part] for part, labels in tables.items() if shared[0] in labels])
         raise BadInputError(f"{shared[0]} is listed in {where}; training, validation and test share no patient.")
+    unlisted = [subject for subject in scans if subject not in listed]
+    if unlisted and tables.keys() - {"test"}:
+        where = _joined([TABLES[part] for part in tables])
+        raise BadInputError(
+            f"{unlisted[0]} of {root} is listed in no table ({where}); add it to one, or move its folder."
+        )
 
 
 def _joined(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -15,10 +15,12 @@ from willis.infer.engine import open_engine
 from willis.models.bundle import Bundle
 from willis.models.manifest import Manifest
 from willis.tasks.lvo.prepare import PreparedHead
+from willis.tasks.lvo.spec import PUBLISHED_AXES
 from willis.tasks.settings import RunSettings
 from willis.tasks.territories import RIGHT, TERRITORIES
 from willis.volume.crop import centred_box, crop_or_pad
 from willis.volume.grid import Grid, Shape3
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 Float = npt.NDArray[np.float32]
@@ -71,7 +73,10 @@ def judge_occlusion(prepared: PreparedHead, bundle: Bundle, settings: RunSetting
 
 
 def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
-    """(C, I, J, K) the manifest's channels, on the scan's own voxels (published) or on the midplane grid."""
+    """(C, I, J, K) the manifest's channels, on the scan's own voxels (published) or on the midplane grid.
+
+    The scan's own voxels are turned to the manifest's axes, so that it doesn't matter how a file lies.
+    """
     strange = sorted(set(manifest.channels) - set(CHANNELS))
     if strange:
         raise BadInputError(f"the bundle {manifest.name} wants {strange[0]}; known are {', '.join(CHANNELS)}.")
@@ -85,7 +90,8 @@ def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
     maps = _maps(prepared, grid, published)
     channels = [maps[name] for name in manifest.channels]
     if published:
-        channels = [padded(channel, grid) for channel in channels]
+        axes = manifest.axes or PUBLISHED_AXES
+        channels = [padded(reorient(Volume(channel, grid), axes)) for channel in channels]
     return np.stack(channels)
 
 
@@ -138,7 +144,7 @@ def _prior(prepared: PreparedHead) -> Volume:
     return Volume(ndimage.gaussian_filter(inside.astype(np.float32), sigma), prepared.head.grid)
 
 
-def padded(data: Float, grid: Grid) -> Float:
+def padded(channel: Volume) -> Float:
     """(512, 512, 200) of a map on a scan's own voxels, with zeros about it.
 
     Raises
@@ -146,13 +152,13 @@ def padded(data: Float, grid: Grid) -> Float:
     BadInputError
         When the scan is larger.
     """
-    if any(n > side for n, side in zip(grid.shape, PUBLISHED_SHAPE, strict=True)):
+    if any(n > side for n, side in zip(channel.grid.shape, PUBLISHED_SHAPE, strict=True)):
         raise BadInputError(
-            f"the scan has {' × '.join(map(str, grid.shape))} voxels; the published input holds "
+            f"the scan has {' × '.join(map(str, channel.grid.shape))} voxels; the published input holds "
             f"{' × '.join(map(str, PUBLISHED_SHAPE))}. Take a bundle that reads the midplane grid."
         )
-    middle = [(n - 1) / 2 for n in grid.shape]
-    return np.asarray(crop_or_pad(Volume(data, grid), centred_box(middle, PUBLISHED_SHAPE)).data)
+    middle = [(n - 1) / 2 for n in channel.grid.shape]
+    return np.asarray(crop_or_pad(channel, centred_box(middle, PUBLISHED_SHAPE)).data)
 
 
 def _calibrated(logit: float, manifest: Manifest) -> float:

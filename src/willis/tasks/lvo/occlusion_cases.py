@@ -33,7 +33,8 @@ from willis.tasks.lvo.occlusion import (
     scaled_difference,
 )
 from willis.tasks.lvo.prepare import prepare
-from willis.tasks.lvo.spec import SPEC
+from willis.tasks.lvo.spec import PUBLISHED_AXES, SPEC
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 Float = npt.NDArray[np.float32]
@@ -118,8 +119,8 @@ class FolderSource:
         ct = read_nifti(scan.file("ncct"), "ncct")
         ncct = scaled_ct(ct.data.astype(np.float32))
         maps = {"ncct": ncct, **{name: _of_file(scan, name, ct, ncct) for name in self.data.files[1:]}}
-        image = np.stack([padded(maps[name], ct.grid) for name in self.data.channels])
-        return image, padded(ncct, ct.grid) > 0
+        turned = {name: padded(reorient(Volume(data, ct.grid), PUBLISHED_AXES)) for name, data in maps.items()}
+        return np.stack([turned[name] for name in self.data.channels]), turned["ncct"] > 0
 
     def _midplane(self, scan: LabelledScan) -> tuple[Float, npt.NDArray[np.bool_]]:
         vessels = scan.file("vessels") if "vessels" in self.data.files and scan.file("vessels").is_file() else None
@@ -198,6 +199,7 @@ def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
         "missing_channels": settings.missing,
         "outputs": ("lvo",),
         "spacing_mm": (1.0, 1.0, 1.0) if published else (headspace.SPACING_MM,) * 3,
+        "axes": PUBLISHED_AXES if published else None,
         "shape": PUBLISHED_SHAPE if published else headspace.SHAPE,
         "intensity": {"scheme": "none"},
         "threshold": {"value": 0.5, "origin": "as published: 0.5 on the sigmoid; not tuned"},

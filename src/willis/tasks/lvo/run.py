@@ -15,12 +15,12 @@ from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
-from willis.tasks.lvo.find_vessels import find_vessels
+from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.segment import find_segment
 from willis.tasks.lvo.spec import SPEC, VESSELS
-from willis.tasks.lvo.vessels import measure_vessels
+from willis.tasks.lvo.vessels import contrast_note, measure_vessels
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
 from willis.tasks.settings import Progress, RunSettings, silent
 from willis.tasks.taskspec import OptionValue
@@ -65,6 +65,7 @@ def run(
     if options["prior"] and "prior" not in bundle.manifest.channels:
         raise BadInputError(f"the bundle {bundle.name} reads no prior; leave --prior out, or give a McResNet's bundle.")
     vessel_bundle = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
+    notes = check_vessel_bundle(vessel_bundle) if vessel_bundle is not None else ()
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
@@ -83,8 +84,9 @@ def run(
         darker = interpret.darker_mask(prepared, least)
         territories = interpret.describe_territories(prepared, darker)
         vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
-        dense = interpret.dense_vessels(vessels)
-        decision = interpret.decide(judged, bundle.manifest, dense)
+        contrast = contrast_note(prepared.vessels, prepared.ct) if prepared.vessels else ""
+        dense = [] if contrast else interpret.dense_vessels(vessels)
+        decision = interpret.decide(judged, bundle.manifest, dense, bool(contrast))
         measurements = interpret.measure(prepared, territories, darker, vessels, judged)
         masks, maps = _masks(prepared, darker, judged), [_difference(prepared, "ncct", prepared.ct.grid)]
         for space, grid in _own_slices(study):
@@ -119,7 +121,7 @@ def run(
             methods=_methods(prepared, least, bundle, str(options["deformation"])),
             registrations={"template": _fit(prepared)},
         ),
-        notes=prepared.notes,
+        notes=(*prepared.notes, *notes, *([contrast] if contrast else [])),
     )
 
 

@@ -59,7 +59,7 @@ def find_segment(prepared: PreparedHead, judged: Judged, bundle: Bundle, setting
     BadInputError
         When vessels aren't known.
     BundleError
-        When the bundle is no 2D model, or names other segments.
+        When the bundle is no 2D model of one image, or names other segments.
     """
     _codes(bundle)
     if prepared.vessels is None:
@@ -106,6 +106,11 @@ def _plan(bundle: Bundle) -> Mapping[str, object]:
     if not isinstance(plan, dict) or not plan.get("flat"):
         raise BundleError(
             f"{bundle.name} is no 2D model with a plan; willis models import nnunet makes one of nnU-Net."
+        )
+    if len(bundle.manifest.channels) != 1:
+        raise BundleError(
+            f"{bundle.name} reads {len(bundle.manifest.channels)} images; a model that names the segment reads the "
+            "projection alone."
         )
     return plan
 

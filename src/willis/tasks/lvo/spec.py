@@ -5,6 +5,12 @@ from willis.tasks.taskspec import Citation, LabelSpec, MeasurementSpec, OptionSp
 VESSELS = ("c7", "m1", "m2", "other")
 """Vessel labels, codes 1 to 4: ICA terminus, first and second segment of the middle cerebral artery, the others."""
 
+SCAN_AXES = "LPS"
+"""Orientation of DICOM's slices: a network that finds vessels sees a scan in it, unless its bundle says another."""
+
+PUBLISHED_AXES = "LAS"
+"""Orientation that dcm2niix gives to axial slices: taken for the published McResNet, whose authors name none."""
+
 SEGMENTS = ("m1", "m2", "c7", "c7+m1", "m1+m2")
 """Answers of the third stage, in the published order."""
 

@@ -17,8 +17,9 @@ from willis.models.nnunet_plan import NnunetPlan
 from willis.settings import Settings
 from willis.tasks.lvo.hounsfield import as_hounsfield
 from willis.tasks.lvo.plan_cases import planned_case, planned_fields
-from willis.tasks.lvo.spec import VESSELS
+from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
 from willis.tasks.lvo.vessels import read_vessels
+from willis.volume.orient import reorient
 
 
 class VesselData(Settings):
@@ -52,7 +53,8 @@ class FolderSource:
         """Patient ``index`` in the axes, spacing and values of the plan."""
         files = self.images[index]
         ct = as_hounsfield(read_nifti(files.image, "ncct"))
-        labels = read_vessels(files.labels, ct)
+        labels = reorient(read_vessels(files.labels, ct), SCAN_AXES)
+        ct = reorient(ct, SCAN_AXES)
         return planned_case(ct.data, labels.data, ct.grid.spacing_mm, self.plan, VESSELS, files.subject)
 
 
@@ -92,4 +94,6 @@ def _source(
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a bundle trained on ``[data]`` says of its input and output."""
     plan = VesselData.parse(data, "[data] of the recipe").plan
-    return planned_fields(plan, name="lvo-vessels", title="Vessels on non-contrast CT", channel="ncct", names=VESSELS)
+    title = "Vessels on non-contrast CT"
+    fields = planned_fields(plan, name="lvo-vessels", title=title, channel="ncct", names=VESSELS)
+    return {**fields, "axes": SCAN_AXES}

@@ -20,6 +20,7 @@ from willis.volume.volume import Volume
 
 SIDES = ("left", "right")
 DENSITY_HU = (20.0, 100.0)  # voxels of a vessel that are counted: no fluid beside it, no calcium in its wall
+CONTRAST_HU = 90.0  # median of labelled voxels; clot, calcium and partial volume leave a vessel's median below it
 DENSE_RATIO = 1.2  # of the denser side over the other, and
 DENSE_HU = 43.0  # its mean HU, from which a vessel counts as hyperdense; after Koo 2000, Cerebrovascular Diseases
 
@@ -87,6 +88,18 @@ def _measured(mask: npt.NDArray[np.bool_], ct: Volume) -> VesselSide:
     counted = mask & (ct.data > DENSITY_HU[0]) & (ct.data < DENSITY_HU[1])
     density = float(ct.data[counted].mean()) if counted.any() else None
     return VesselSide(volume, length_mm(mask, ct.grid.spacing_mm), density)
+
+
+def contrast_note(vessels: Volume, ct: Volume) -> str:
+    """What a reader must know where vessels are as dense as with contrast agent; empty where they aren't."""
+    there = ct.data[vessels.data > 0]
+    median = float(np.median(there)) if there.size else 0.0
+    if median <= CONTRAST_HU:
+        return ""
+    return (
+        f"The vessels' median is {median:.0f} HU, over {CONTRAST_HU:g}: contrast agent. Density of vessels and "
+        "differences between the sides then mean something else, and no network was trained on it."
+    )
 
 
 def length_mm(mask: npt.NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> float:
