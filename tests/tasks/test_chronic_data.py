@@ -1,5 +1,6 @@
 """Labelled T1s for training: the published batches as a sampler, the part left out, what can't be learnt from."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -67,6 +68,22 @@ def test_training_and_validation_share_no_session(folder: Path) -> None:
     left_out = {image.name for image in dataset.training_cases(_data(folder, part="fold_2")).images}
     assert not training & left_out
     assert len(training | left_out) == 6
+
+
+def test_sessions_kept_for_a_test_are_neither_trained_on_nor_validated(folder: Path, tmp_path: Path) -> None:
+    split, folds = tmp_path / "split.json", tmp_path / "folds.json"
+    assert call(["dataset", "split", str(folder / "tables"), "-o", str(split)]) == 0
+    assert (
+        call(["dataset", "folds", str(folder / "tables"), "--within", str(split), "--count", "2", "-o", str(folds)])
+        == 0
+    )
+    kept = {part["name"]: set(part["subjects"]) for part in json.loads(split.read_text())["parts"]}
+    training, validating = (
+        {image.name for image in dataset.training_cases(_data(folder, split=str(folds), part=part)).images}
+        for part in ("fold_1", "fold_2")
+    )
+    assert kept["test"]
+    assert training | validating == kept["train"]
 
 
 def test_what_can_t_be_learnt_from_is_told(folder: Path, tmp_path: Path) -> None:

@@ -258,21 +258,25 @@ def _folder_source(
 ) -> FolderSource:
     images = find_labelled_images(Path(settings.folder))
     if settings.split:
-        left_out = _left_out(settings)
-        kept = [image for image in images if (image.name in left_out) == (part == "validation")]
+        wanted = _sessions_of(settings, part)
+        kept = [image for image in images if image.name in wanted]
     else:
         kept = [images[index] for index in keep([image.group for image in images], folds, part)]
     return FolderSource(tuple(kept), settings)
 
 
-def _left_out(settings: ChronicData) -> set[str]:
-    """Sessions of the part of the split that validates; the split is checked first."""
+def _sessions_of(settings: ChronicData, part: Literal["training", "validation"]) -> set[str]:
+    """Sessions of the part that validates, or of the split's other parts; the split is checked first.
+
+    A session in no part, such as those of the test where only the others were split into folds, is used by neither.
+    """
     found = read_split(Path(settings.split))
     parts = {part.name: part for part in parts_of(found)}
     check_parts(list(parts.values()), found.groups)
     if settings.part not in parts:
         raise BadInputError(f"part is {settings.part!r}; {settings.split} holds {', '.join(parts)}.")
-    return set(parts[settings.part].subjects)
+    validating = parts.pop(settings.part).subjects
+    return set(validating) if part == "validation" else {name for other in parts.values() for name in other.subjects}
 
 
 def _plan(settings: ChronicData, images: Sequence[LabelledImage]) -> tuple[tuple[tuple[int, int], ...], ...]:
