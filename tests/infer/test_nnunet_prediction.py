@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from willis.infer import nnunet
 from willis.infer.nnunet import gaussian, predict_labels, thick_axis, tile_starts
 from willis.infer.torch_engine import TorchEngine, member_network
 from willis.models.bundle import Bundle
@@ -95,6 +96,25 @@ def test_axes_of_a_transposed_plan_come_back(golden):
     turned = plan(patch=(8, 8, 8), transpose=(2, 0, 1))
     np.testing.assert_array_equal(straight, golden["image"] > 40)
     np.testing.assert_array_equal(predict_labels([brightness], golden["image"][None], (1, 1, 1), turned), straight)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_maps_of_classes_keep_their_precision_and_images_get_more(separate, monkeypatch):
+    seen, zoom = set(), nnunet.ndimage.zoom
+    monkeypatch.setattr(nnunet.ndimage, "zoom", lambda one, *a, **k: seen.add(one.dtype) or zoom(one, *a, **k))
+    maps = np.random.default_rng(0).normal(0, 3, (3, 6, 20, 22)).astype(np.float32)
+    answers = []
+    for image, kind in ((True, np.float64), (False, np.float32)):
+        seen.clear()
+        orders = {"image_order": 1, "result_order": 1, "image_order_z": 0}
+        answers.append(
+            nnunet.resampled(
+                maps, (9, 31, 17), (5, 1, 1), (3, 0.6, 1.3), plan(separate=separate, **orders), image=image
+            )
+        )
+        assert seen == {np.dtype(kind)}
+        assert answers[-1].dtype == np.float32
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(

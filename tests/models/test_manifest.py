@@ -1,4 +1,5 @@
 import json
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from willis.errors import BundleError
 from willis.models.manifest import SCHEMA_VERSION, make_manifest, parse_manifest
+from willis.volume.orient import ORIENTATIONS
 
 VALUES = {
     "name": "tiny",
@@ -32,6 +34,17 @@ def test_json_round_trip_is_exact_and_stable():
     assert '"axes"' not in text  # the identity of bundles that say none stays
     turned = manifest.changed(axes="LAS")
     assert parse_manifest(turned.to_json(), "a test") == turned
+
+
+def test_axes_are_an_orientation():
+    letters = "RLAPSIX"
+    codes = ["", "LA", "LASI", "las", *("".join(three) for three in product(letters, repeat=3))]
+    for code in codes:
+        if code in ORIENTATIONS:
+            assert make_manifest(VALUES | {"axes": code}, "a").axes == code
+        else:
+            with pytest.raises(BundleError, match="is no orientation"):
+                make_manifest(VALUES | {"axes": code}, "a")
 
 
 def test_order_of_mappings_does_not_change_the_text():

@@ -9,9 +9,11 @@ import pytest
 
 from willis.errors import BadInputError
 from willis.io.nifti import write_nifti
+from willis.models.bundle import Bundle
+from willis.models.store import open_bundle
 from willis.study import Source, Study
 from willis.tasks.lvo import occlusion, run
-from willis.tasks.lvo.judge import Judged
+from willis.tasks.lvo.judge import Judged, unused_note
 from willis.tasks.lvo.prepare import read_prior
 from willis.tasks.lvo.spec import SPEC
 from willis.tasks.settings import RunSettings
@@ -19,10 +21,11 @@ from willis.volume.grid import Grid
 from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
+SETTINGS = RunSettings(threads=1)
 STEPS_MM = (0.0, 3.0, 6.0, 9.0, 15.0, 21.0)  # of two even runs
 
 
-def findings_of(prepared_head, monkeypatch, hu=None, **options):
+def findings_of(prepared_head, monkeypatch, hu=None, settings=SETTINGS, **options):
     """Of a made-up head with a clot in a corner of a vessel of some HU, whose scanner took uneven slices."""
     labels = np.zeros(prepared_head.ct.grid.shape, np.uint8)
     labels[4:8, 6:10, 4:9] = 2
@@ -43,7 +46,7 @@ def findings_of(prepared_head, monkeypatch, hu=None, **options):
     origins = first + np.array(STEPS_MM)[:, None] * [0, 0, 1.0]
     stack = SliceStack(grid.shape[:2], grid.affine[:3, :2], origins)
     study = Study({"ncct": head.ct}, sources={"ncct": Source(Path("ct"), "0", stack)})
-    return run.run(study, SPEC.resolve_options(options), settings=RunSettings(threads=1))
+    return run.run(study, SPEC.resolve_options(options), settings=settings)
 
 
 @pytest.fixture
@@ -77,6 +80,20 @@ def test_vessels_that_a_bundle_finds_and_nobody_asked_for_are_named(prepared_hea
     monkeypatch.setattr(run, "check_vessel_bundle", lambda bundle: (f"{bundle.name} finds basilar too",))
     monkeypatch.setattr(run, "find_vessels", lambda *_: prepared_head.vessels)
     assert "lvo finds basilar too" in findings_of(prepared_head, monkeypatch, vessel_bundle="lvo").notes
+
+
+def test_settings_that_change_nothing_are_told(prepared_head, monkeypatch):
+    halves = open_bundle("lvo")
+    mcresnet = Bundle(halves.manifest.changed(name="made", channels=occlusion.CHANNELS), halves.folder)
+    for engine, precision in (("auto", "auto"), ("torch", "float32")):
+        assert unused_note(mcresnet, RunSettings(engine=engine, precision=precision)) == ""
+    asked = RunSettings(engine="openvino", precision="bfloat16")
+    assert unused_note(halves, asked) == ""
+    both = "--engine and --precision were not used for the bundle made, which torch runs in float32."
+    assert unused_note(mcresnet, asked) == both
+    assert unused_note(mcresnet, RunSettings(precision="bfloat16")).startswith("--precision was not used")
+    findings = findings_of(prepared_head, monkeypatch, settings=RunSettings(threads=1, memory_limit_gb=2))
+    assert [note.startswith("--memory-limit was not used") for note in findings.notes] == [True]
 
 
 def test_a_prior_of_ones_own_lies_by_its_affine_and_must_be_a_probability(tmp_path):

@@ -17,6 +17,7 @@ from willis.infer.protocol import Engine
 from willis.models.nnunet_plan import ChannelValues, NnunetPlan
 
 Float = npt.NDArray[np.float32]
+Real = npt.NDArray[np.floating]
 Shape = tuple[int, ...]
 STEP = 0.5  # of a patch, between neighbouring tiles at most
 SIGMA = 1 / 8  # of a patch's side
@@ -151,7 +152,11 @@ def resampled(
         return data
     order, order_z = (plan.image_order, plan.image_order_z) if image else (plan.result_order, plan.result_order_z)
     axis = thick_axis(old_mm, new_mm, plan.separate)
-    return np.stack([_resized(one, shape, order, order_z, axis) for one in data]).astype(np.float32)
+    exact = np.dtype(np.float64 if image else np.float32)  # maps of classes are many
+    out = np.empty((len(data), *shape), dtype=np.float32)
+    for number, one in enumerate(data):
+        out[number] = _resized(one.astype(exact), shape, order, order_z, axis)
+    return out
 
 
 def thick_axis(old_mm: Sequence[float], new_mm: Sequence[float], separate: bool | None) -> int | None:
@@ -165,11 +170,12 @@ def thick_axis(old_mm: Sequence[float], new_mm: Sequence[float], separate: bool 
     return None
 
 
-def _resized(image: Float, shape: Shape, order: int, order_z: int, axis: int | None) -> npt.NDArray[np.float64]:
+def _resized(image: Real, shape: Shape, order: int, order_z: int, axis: int | None) -> Real:
+    """One map brought to a shape, in its own precision."""
     if axis is None:
-        return _zoomed(image.astype(np.float64), shape, order)
+        return _zoomed(image, shape, order)
     flat = tuple(n for place, n in enumerate(shape) if place != axis)
-    layers = [_zoomed(layer.astype(np.float64), flat, order) for layer in np.moveaxis(image, axis, 0)]
+    layers = [_zoomed(layer, flat, order) for layer in np.moveaxis(image, axis, 0)]
     stacked = np.stack(layers, axis=axis)
     if stacked.shape == tuple(shape):
         return stacked
@@ -180,7 +186,7 @@ def _resized(image: Float, shape: Shape, order: int, order_z: int, axis: int | N
     return np.moveaxis(moved, 0, axis)
 
 
-def _zoomed(image: npt.NDArray[np.float64], shape: Shape, order: int) -> npt.NDArray[np.float64]:
+def _zoomed(image: Real, shape: Shape, order: int) -> Real:
     """Spline zoom about voxel edges, kept within the image's own range."""
     if image.shape == tuple(shape):
         return image

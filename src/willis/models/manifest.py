@@ -17,7 +17,6 @@ from pydantic import (
 )
 
 from willis.errors import BundleError
-from willis.volume.orient import ORIENTATIONS
 from willis.volume.plane import Plane
 
 SCHEMA_VERSION = 1
@@ -235,7 +234,8 @@ class Manifest(_Part):
     @field_validator("axes")
     @classmethod
     def _axes_are_an_orientation(cls, axes: str | None) -> str | None:
-        if axes is not None and axes not in ORIENTATIONS:
+        named = {pair for letter in axes or "" for pair in ("RL", "AP", "SI") if letter in pair}
+        if axes is not None and (len(axes), len(named)) != (3, 3):
             raise ValueError(f"{axes!r} is no orientation; RAS, LPS and LAS are such")
         return axes
 

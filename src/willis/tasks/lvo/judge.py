@@ -83,6 +83,19 @@ def judge(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tupl
     )
 
 
+def unused_note(bundle: Bundle, settings: RunSettings) -> str:
+    """Which settings were asked for and change nothing; empty where there is none."""
+    said = []
+    if settings.memory_limit_gb is not None:
+        said.append("--memory-limit was not used: the networks of lvo are run without a limit of their own.")
+    asked = [("--engine", settings.engine, "torch"), ("--precision", settings.precision, "float32")]
+    idle = [name for name, value, only in asked if value not in ("auto", only)]
+    if idle and not look.reads_halves(bundle.manifest):
+        was = "was" if len(idle) == 1 else "were"
+        said.append(f"{' and '.join(idle)} {was} not used for the bundle {bundle.name}, which torch runs in float32.")
+    return " ".join(said)
+
+
 def _by_mcresnet(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> Judged:
     said = occlusion.judge_occlusion(prepared, bundle, settings)
     record = occlusion.describe(said, bundle.manifest)

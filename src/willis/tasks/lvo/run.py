@@ -16,7 +16,7 @@ from willis.models.store import open_bundle
 from willis.study import Study
 from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
-from willis.tasks.lvo.judge import Judged, judge
+from willis.tasks.lvo.judge import Judged, judge, unused_note
 from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.segment import find_segment
 from willis.tasks.lvo.spec import SPEC, VESSELS
@@ -66,6 +66,7 @@ def run(
         raise BadInputError(f"the bundle {bundle.name} reads no prior; leave --prior out, or give a McResNet's bundle.")
     vessel_bundle = open_bundle(str(options["vessel_bundle"]), SPEC.name) if options["vessel_bundle"] else None
     notes = check_vessel_bundle(vessel_bundle) if vessel_bundle is not None else ()
+    unused = unused_note(bundle, settings)
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
         prepared = prepare(study, options)
@@ -121,7 +122,7 @@ def run(
             methods=_methods(prepared, least, bundle, str(options["deformation"])),
             registrations={"template": _fit(prepared)},
         ),
-        notes=(*prepared.notes, *notes, *([contrast] if contrast else [])),
+        notes=(*prepared.notes, *notes, *(note for note in (contrast, unused) if note)),
     )
 
 
