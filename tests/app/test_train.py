@@ -143,6 +143,9 @@ def test_patience_and_best_weights_need_a_case_to_validate_on(
     recipe.write_text(text, encoding="utf-8")
     assert call(command) == 2
     assert "training.patience needs a validation, and no case is left out" in capsys.readouterr().err
+    recipe.write_text(text.replace("patience = 3", "") + '[schedule]\nname = "plateau"\n', encoding="utf-8")
+    assert call(command) == 2
+    assert 'schedule.name = "plateau" needs a validation, and no case is left out' in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     recipe.write_text(text.replace("validate_every = 2", ""), encoding="utf-8")
     assert call(command) == 2

@@ -64,7 +64,7 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
     Raises
     ------
     BadInputError
-        When the network takes another number of channels than the cases have, or the recipe has patience or wants the
+        When the network takes another number of channels than the cases have, or the recipe has patience, a plateau or
         best weights, and no case is left out to validate on.
     """
     data = task_data(recipe.task)
@@ -114,11 +114,15 @@ def check_channels(recipe: Recipe) -> None:
 
 
 def _check_left_out(recipe: Recipe, data: TaskData) -> None:
-    """Refuse a recipe whose patience or best weights need a validation that it doesn't have."""
-    patience = recipe.training.patience or any(stage.patience > 0 for stage in recipe.stages)
-    if not patience and recipe.bundle.members != "best":
+    """Refuse a recipe whose patience, plateau or best weights need a validation that it doesn't have."""
+    asked = {
+        "training.patience": recipe.training.patience or any(stage.patience > 0 for stage in recipe.stages),
+        'schedule.name = "plateau"': recipe.schedule.name == "plateau",
+        'bundle.members = "best"': recipe.bundle.members == "best",
+    }
+    wanted = next((name for name, needs in asked.items() if needs), "")
+    if not wanted:
         return
-    wanted = "training.patience" if patience else 'bundle.members = "best"'
     if not recipe.training.validate_every:
         raise BadInputError(f"{wanted} needs a validation; set training.validate_every.")
     own = getattr(data, "leaves_out", leaves_out)
