@@ -1,5 +1,7 @@
 """A head laid on the template: the darker side is found, mirrored where it is mirrored, and others are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -155,6 +157,23 @@ def test_contrast_in_the_vessels_is_named_in_the_findings_and_the_analysis_holds
     prepared = prepared_of(bright, brain_mask())
     assert not any("contrast agent" in note for note in straight.notes)
     assert any("contrast agent" in note for note in findings_of(prepared, monkeypatch).notes)
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_head_that_fits_only_when_it_lies_on_its_face_or_ear_is_refused(straight, monkeypatch, axis: str) -> None:
+    """A wrong affine or a bare brain may fit the template tilted; a gantry's, a neck's and a half turn are accepted."""
+
+    def fitted(turn: Rotation) -> None:
+        matrix = straight.head.fit.matrix.copy()
+        matrix[:3, :3] = turn.as_matrix() @ matrix[:3, :3]
+        monkeypatch.setattr(headspace, "register_affine", lambda *_g, **_m: replace(straight.head.fit, matrix=matrix))
+        headspace.find_head(Study({"ncct": straight.ct, "brain": brain_mask()}), straight.ct)
+
+    monkeypatch.setattr(headspace, "_deformation", lambda *_given: straight.head.deformation)
+    fitted(Rotation.from_euler(axis, 35, degrees=True))
+    fitted(Rotation.from_euler("z", 180, degrees=True))
+    with pytest.raises(BadInputError, match=r"only when it is tilted by [67]\d°"):
+        fitted(Rotation.from_euler(axis, 70, degrees=True))
 
 
 def test_a_few_voxels_of_bone_do_not_make_an_extracted_brain_a_head(straight, monkeypatch):

@@ -56,6 +56,12 @@ class AffineFit:
         """Whether the fixed image's front lies where the moving one's affine has the back."""
         return bool(self.matrix[1, 1] < 0)
 
+    @property
+    def tilt_deg(self) -> float:
+        """Angle between the vertical of the fixed image and that of the moving one, degrees."""
+        vertical = self.matrix[:3, 2]
+        return float(np.degrees(np.arccos(np.clip(vertical[2] / np.linalg.norm(vertical), -1, 1))))
+
     def upright(self, volume: Volume) -> Volume:
         """A volume of the moving image's space, turned about the vertical if that one faces backwards."""
         if not self.faces_backwards:

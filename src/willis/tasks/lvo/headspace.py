@@ -23,6 +23,7 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 LEAST_CORRELATION = 0.55  # assumed: heads reach 0.8, other parts of the body stay below 0.5
+MOST_TILT_DEG = 50.0  # assumed: of a head against the scan's vertical, gantry's and neck's tilt together
 LEAST_BONE_ML = 30.0  # assumed: skulls have hundreds of ml, calcium and what masking leaves of bone some ml
 MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
 SHAPE: Shape3 = (112, 144, 112)
@@ -106,6 +107,12 @@ def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
         raise BadInputError(
             f"the {ct.role} doesn't look like a head CT: its correlation with the CT template is "
             f"{fit.correlation:.2f}, at least {LEAST_CORRELATION:g} is expected. Give a non-contrast head CT in HU."
+        )
+    if fit.tilt_deg > MOST_TILT_DEG:
+        raise BadInputError(
+            f"the {ct.role} fits the CT template only when it is tilted by {fit.tilt_deg:.0f}°, at most "
+            f"{MOST_TILT_DEG:g}° is expected: its affine is wrong, or too little of the head is left to tell up from "
+            "front. Give a CT whose affine is right, with its skull."
         )
     if fit.overlap < LEAST_OVERLAP:
         raise BadInputError(
