@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 
 SMOOTHING = "slice_smoothing"  # rule of a manifest: standard deviation in slices
-SLICES_AT_ONCE = 8  # more are no faster on a processor, and need more memory
+SLICES_AT_ONCE = 2  # the maps of more leave the caches; one alone keeps several threads less busy
 
 
 def predict_planes(
@@ -74,11 +74,11 @@ def predict_planes(
     members: list[npt.NDArray[np.float16]] = []
     mean = np.zeros((outputs, *shape), np.float32)
     squares = np.zeros_like(mean)
-    settled, peak = ("", ""), 0.0
+    opened, peak = -1, 0.0
     for index, view in enumerate(views):
         member = min(index, len(bundle.manifest.members) - 1)
-        runner = open_engine(bundle, member, engine=engine, precision=precision, threads=threads)
-        settled = (runner.name, runner.precision)
+        if member != opened:
+            runner, opened = open_engine(bundle, member, engine=engine, precision=precision, threads=threads), member
         batch, needed = _batch(bundle, runner, view, shape, memory_limit_gb)
         if progress is not None and needed > peak:
             progress(index / len(views), f"up to about {needed:.1f} GB of memory")
@@ -94,7 +94,7 @@ def predict_planes(
         mean += delta / np.float32(index + 1)
         squares += delta * (p - mean)
     spread = np.sqrt(squares / np.float32(len(views)))
-    return Prediction(mean, tuple(members), spread, *settled, peak, time.perf_counter() - start)
+    return Prediction(mean, tuple(members), spread, runner.name, runner.precision, peak, time.perf_counter() - start)
 
 
 def across_slices(p: Float32, plane: Plane, slices: float) -> Float32:
