@@ -40,7 +40,6 @@ from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
 from willis.tasks.training import bundle_from
 from willis.volume.grid import Grid
-from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 ROOT = Path(__file__).parents[2]
@@ -159,26 +158,6 @@ def test_slices_in_the_other_order_and_another_pixel_size_give_the_same_place(bu
     affine[:3, 2] *= -1
     turned = {n: Volume(v.data, Grid(SHAPE, affine), n) for n, v in flipped.maps.items()}
     assert np.array_equal(read(replace(flipped, maps=turned), bundle).core, core[:, :, ::-1])
-
-
-@pytest.mark.parametrize("code", ["PSR", "SLA"])
-def test_maps_that_are_not_stored_in_axial_slices_are_read_alike(code, bundle, monkeypatch):
-    monkeypatch.setattr(by_network, "predict", by_rule([]))
-    prepared, core, penumbra = made_up()
-
-    def turn(mask):
-        return reorient(Volume(mask, prepared.grid), code).data
-
-    stored = replace(
-        prepared, maps={n: reorient(v, code) for n, v in prepared.maps.items()},
-        brain=turn(prepared.brain), tissue=turn(prepared.tissue),
-    )  # fmt: skip
-    found = read(stored, bundle)
-    assert np.array_equal(found.core, turn(core)) and np.array_equal(found.penumbra, turn(penumbra))
-    assert all(volume.grid.same_as(stored.grid) for volume in found.probability.values())
-    assert np.array_equal(
-        found.probability["core"].data, reorient(read(prepared, bundle).probability["core"], code).data
-    )
 
 
 def test_a_mip_as_pictures_keeps_its_grey(tmp_path):

@@ -140,12 +140,36 @@ def test_a_well_head_has_neither_core_nor_penumbra():
     assert "neither core nor penumbra" in found.summary and not found.lesions
 
 
-def test_the_way_the_file_is_stored_changes_nothing(head, findings):
-    frames = [reorient(head.series.frame(t), "RAS") for t in range(head.series.frames)]
-    turned = Series(np.stack([f.data for f in frames], -1), frames[0].grid, head.series.times_s, "ctp", "HU")
-    other = run_task("perfusion", Study({}, series={"ctp": turned}))
+def stored(series, code):
+    frames = [reorient(series.frame(t), code) for t in range(series.frames)]
+    return replace(series, data=np.stack([f.data for f in frames], -1), grid=frames[0].grid)
+
+
+@pytest.mark.parametrize("code", ["RAS", "PSR", "SLA"])
+def test_the_way_the_file_is_stored_changes_nothing(code, head, findings):
+    other = run_task("perfusion", Study({}, series={"ctp": stored(head.series, code)}))
     for name in ("core_volume", "penumbra_volume", "left_share"):
         assert other.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.02)
+    assert other.provenance["perfusion"]["artery_mm"] == findings.provenance["perfusion"]["artery_mm"]
+    assert other.provenance["inputs"]["ctp"]["orientation"] == code
+    own = stored(head.series, code).grid
+    for mask in (*other.masks, *other.probabilities, *other.maps):
+        assert mask.volume.grid.same_as(own), mask.label
+    core = next(mask.volume for mask in other.masks if mask.label == "core")
+    assert dice(reorient(core, "LPS").data > 0, mask_of(findings, "core") > 0) > 0.98
+
+
+@pytest.mark.parametrize("code", ["PSR", "SLA"])
+def test_maps_that_are_not_stored_in_axial_slices_are_read_alike(code, findings):
+    study = scalar_study(findings)
+    turned = replace(study, volumes={name: reorient(volume, code) for name, volume in study.volumes.items()})
+    plain, found = run_task("perfusion", study), run_task("perfusion", turned)
+    assert {n: m.value for n, m in found.measurements.items()} == pytest.approx(
+        {n: m.value for n, m in plain.measurements.items()}, nan_ok=True
+    )
+    assert found.tables["slices"] == plain.tables["slices"]
+    for mask, other in zip(plain.masks, found.masks, strict=True):
+        assert np.array_equal(reorient(other.volume, "LPS").data, reorient(mask.volume, "LPS").data), mask.label
 
 
 def test_a_head_that_moves_is_brought_back(head, findings):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import permutations, product
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from willis.errors import invalid_option
 from willis.volume.grid import AXIS_NAMES, Grid
+from willis.volume.series import Series
 from willis.volume.volume import Volume
 
 ORIENTATIONS: tuple[str, ...] = tuple(
@@ -63,6 +66,24 @@ def reorient(volume: Volume, code: str) -> Volume:
     BadInputError
         When ``code`` isn't one of :data:`ORIENTATIONS`.
     """
-    order, flips = axis_moves(volume.grid.orientation, code)
-    data = volume.data.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-    return replace(volume, data=np.array(data, order="C"), grid=reorient_grid(volume.grid, code))
+    data = _reordered(volume.data, volume.grid.orientation, code)
+    return replace(volume, data=data, grid=reorient_grid(volume.grid, code))
+
+
+def reorient_series(series: Series, code: str) -> Series:
+    """Every frame as by :func:`reorient`.
+
+    Raises
+    ------
+    BadInputError
+        When ``code`` isn't one of :data:`ORIENTATIONS`.
+    """
+    data = _reordered(series.data, series.grid.orientation, code)
+    return replace(series, data=data, grid=reorient_grid(series.grid, code))
+
+
+def _reordered(data: npt.NDArray[Any], source: str, target: str) -> npt.NDArray[Any]:
+    """An array (I, J, K, ...) of its own, in C order."""
+    order, flips = axis_moves(source, target)
+    moved = data.transpose(*order, *range(3, data.ndim))
+    return np.array(moved[tuple(slice(None, None, -1 if flip else 1) for flip in flips)], order="C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +21,12 @@ from willis.tasks.perfusion.network import network_image, slice_grid, value_imag
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.settings import Progress, RunSettings
 from willis.volume.grid import Grid
-from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 Mask = npt.NDArray[np.bool_]
 
 SCALARS = ("nihss", "age", "sex")
-AXIAL = "LPS"
 NEEDED = ("cbf", "tmax")  # of a network that reads values; its other channels may be empty
 
 
@@ -122,17 +120,6 @@ def read_by_network(
     BadInputError
         When a map is missing.
     """
-    code = prepared.grid.orientation
-    if code[2] not in "IS":
-        axial = _turned(prepared, AXIAL)
-        found = read_by_network(axial, scalars, bundle, settings=settings, min_ml=min_ml, progress=progress)
-        penumbra = None if found.penumbra is None else _mask_turned(found.penumbra, axial.grid, code)
-        return replace(
-            found,
-            core=_mask_turned(found.core, axial.grid, code),
-            penumbra=penumbra,
-            probability={name: reorient(volume, code) for name, volume in found.probability.items()},
-        )
     wanted = channels_of(bundle.manifest)
     missing = missing_maps(bundle.manifest, prepared)
     if missing:
@@ -170,20 +157,6 @@ def read_by_network(
         prediction,
         _notes(wanted, prepared, known),
     )
-
-
-def _turned(prepared: PreparedMaps, code: str) -> PreparedMaps:
-    """The maps, the brain and the tissue with their axes in another order; no value changes."""
-    return replace(
-        prepared,
-        maps={name: reorient(volume, code) for name, volume in prepared.maps.items()},
-        brain=_mask_turned(prepared.brain, prepared.grid, code),
-        tissue=_mask_turned(prepared.tissue, prepared.grid, code),
-    )
-
-
-def _mask_turned(mask: Mask, grid: Grid, code: str) -> Mask:
-    return np.asarray(reorient(Volume(mask, grid), code).data)
 
 
 def _side(manifest: Manifest, grid: Grid) -> int:

@@ -27,6 +27,7 @@ from willis.tasks.perfusion.network import network_image, slice_grid, value_imag
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
+from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -166,10 +167,11 @@ def prepared_case(who: Labelled, settings: PerfusionData, rng: np.random.Generat
         image = network_image(
             prepared, settings.maps, [value or 0.0 for value in scalars.values()], grid, settings.colour_table
         )
+    masks = {name: reorient(mask, prepared.grid.orientation).data > 0 for name, mask in who.masks.items()}
     picture = np.zeros(prepared.grid.shape, dtype=np.uint8)
-    picture[who.masks["brain"].data > 0 if "brain" in who.masks else prepared.brain] = 85
+    picture[masks.get("brain", prepared.brain)] = 85
     for name, value in (("penumbra", 170), ("core", 255)):
-        picture[who.masks[name].data > 0] = value
+        picture[masks[name]] = value
     on_slices = resample_to(Volume(picture, prepared.grid), grid, "nearest").data
     shown = _slices_of(on_slices > 0)
     target = one_hot(snapped(on_slices[..., shown], settings.classes), settings.classes)

@@ -126,8 +126,8 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
         "largest_motion_mm": round(motion.largest_mm, 2),
         "smoothing_mm": float(width),
         "vein_over_artery_area": round(inputs.scale, 3),
-        "artery_voxel": list(inputs.aif.voxels[0]),
-        "vein_voxel": list(inputs.vof.voxels[0]) if inputs.vof else None,
+        "artery_mm": _place_mm(inputs.aif, series),
+        "vein_mm": _place_mm(inputs.vof, series) if inputs.vof else None,
         "large_vessel_ml": round(float(large.sum()) * series.grid.voxel_ml, 2),
         "median_cut": round(float(np.median(values.cut)), 3),
     }
@@ -262,6 +262,11 @@ def _time_notes(curves: npt.NDArray[np.float32], inputs: Inputs, times: npt.NDAr
             "of late tissue are uncertain."
         )
     return notes
+
+
+def _place_mm(vessel: InputFunction, series: Series) -> list[float]:
+    """Where the first of its voxels lies, world mm RAS+."""
+    return [round(float(mm), 1) for mm in series.grid.to_mm(np.array(vessel.voxels[0], dtype=np.float64))]
 
 
 def _filled(values: npt.NDArray[np.float32], where: Mask) -> npt.NDArray[np.float32]:

@@ -20,6 +20,7 @@ from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
 from willis.tasks.perfusion.spec import MAPS
+from willis.tasks.slices_last import slices_last
 from willis.volume.grid import Grid
 from willis.volume.series import Series
 from willis.volume.volume import Volume
@@ -78,7 +79,7 @@ class PreparedMaps:
 
 
 def prepare(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
-    """Make the maps of a study.
+    """Make the maps of a study, with axial slices along their third voxel axis.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     BadInputError
         When the series or the maps can't be used; what was found and what is needed is said.
     """
+    study = slices_last(study)
     return _from_series(study, options) if "ctp" in study.series else _from_maps(study, options)
 
 
@@ -253,9 +255,8 @@ def _within(asked: Mask, tissue: Mask, midline: Midline, grid: Grid) -> Mask:
     """(I, J, K) what of ``asked`` tissue encloses in an axial slice, or lies opposite to tissue on the other side."""
     if not asked.any():
         return asked
-    axis = next(axis for axis, letter in enumerate(grid.orientation) if letter in "IS")
-    slices = [ndimage.binary_fill_holes(one) for one in np.moveaxis(tissue, axis, 0)]
-    inside = asked & np.moveaxis(np.stack(slices), 0, axis)
+    slices = [ndimage.binary_fill_holes(tissue[:, :, k]) for k in range(tissue.shape[2])]
+    inside = asked & np.stack(slices, axis=2)
     open_ = np.argwhere(asked & ~inside)
     length = np.hypot(*midline.normal)
     across = np.array([*midline.normal, 0.0]) / length

@@ -21,6 +21,7 @@ from willis.tasks.perfusion.spec import MAPS, SPEC
 from willis.tasks.perfusion.trials import criteria as criteria_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
+from willis.tasks.slices_last import as_given
 from willis.tasks.taskspec import OptionValue
 from willis.volume.volume import Volume
 
@@ -91,7 +92,7 @@ def run(
     said = f"{interpret.summarise(measurements, missing, thresholds)} {where}".rstrip()
     if network is not None:
         measurements = _brain_last({**measurements, **beside.measure_network(network, prepared.grid)})
-    return Findings(
+    found = Findings(
         task=SPEC.name,
         prefix=study.prefix,
         summary=f"{said} {beside.told_of_network(measurements) if network is not None else problem}",
@@ -129,6 +130,7 @@ def run(
         ],
         attachments=attachments,
     )
+    return as_given(found, study)
 
 
 def _bundle_of(options: Mapping[str, OptionValue], settings: RunSettings) -> Bundle | None:
