@@ -17,6 +17,7 @@ from willis.tasks.lvo.prepare import PreparedHead, prepare
 from willis.tasks.lvo.spec import SPEC
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -143,6 +144,20 @@ def test_a_mirrored_scan_swaps_the_sides_of_everything_a_run_gives(straight, tur
     for row, twin in zip(one.tables["segments"], other.tables["segments"], strict=True):
         assert row["side"] == swapped(twin["side"])
         assert row["share_if_occluded"] == pytest.approx(twin["share_if_occluded"], abs=2e-3)
+
+
+def test_a_scan_stored_otherwise_is_computed_alike_and_answered_on_its_own_grid(straight, monkeypatch):
+    one = findings_of(straight, monkeypatch)
+    given = reorient(straight.ct, "SAL")
+    computed = []
+    monkeypatch.setattr(run, "prepare", lambda study, _options: computed.append(study["ncct"]) or straight)
+    other = run.run(Study({"ncct": given}), SPEC.resolve_options({}), settings=RunSettings(engine="torch", threads=1))
+    assert computed[0].grid.same_as(reorient(straight.ct, "LPS").grid)
+    assert np.array_equal(computed[0].data, reorient(straight.ct, "LPS").data)
+    assert other.provenance["inputs"]["ncct"]["orientation"] == "SAL"
+    for mask, twin in zip((*one.masks, *one.maps), (*other.masks, *other.maps), strict=True):
+        assert twin.volume.grid.same_as(given.grid), twin.label
+        assert np.array_equal(reorient(twin.volume, straight.ct.grid.orientation).data, mask.volume.data), twin.label
 
 
 def test_contrast_in_the_vessels_is_named_in_the_findings_and_the_analysis_holds(straight, monkeypatch):

@@ -14,6 +14,7 @@ from willis.findings import Findings, Mask
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
+from willis.tasks.axes import as_given, in_axes
 from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge, unused_note
@@ -31,6 +32,7 @@ from willis.volume.volume import Volume
 
 STEPS = 5
 LABELS = {"other": "othervessels"}
+AXES = "LPS"  # that everything is computed in, so that nothing hangs on how a scan is stored
 
 
 def run(
@@ -69,7 +71,7 @@ def run(
     unused = unused_note(bundle, settings)
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
-        prepared = prepare(study, options)
+        prepared = prepare(in_axes(study, AXES), options)
     if vessel_bundle is not None:
         tell(1 / STEPS, "finding the vessels")
         with watch.stage("vessels"):
@@ -98,7 +100,7 @@ def run(
     with watch.stage("figures"):
         pictures = figures.make(prepared, masks, judged)
     tell(1.0, "done")
-    return Findings(
+    found = Findings(
         task=SPEC.name,
         prefix=study.prefix,
         summary=interpret.summarise(decision, territories, darker, prepared.head.grid.voxel_ml, least),
@@ -124,6 +126,7 @@ def run(
         ),
         notes=(*prepared.notes, *notes, *(note for note in (contrast, unused) if note)),
     )
+    return as_given(found, study)
 
 
 def _masks(prepared: PreparedHead, darker: npt.NDArray[np.bool_], judged: Judged) -> list[Mask]:

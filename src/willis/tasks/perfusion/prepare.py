@@ -15,12 +15,12 @@ from willis.image.midline import Midline, find_midline
 from willis.io.nifti_series import read_times
 from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
 from willis.study import Source, Study
+from willis.tasks.axes import slices_last
 from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
 from willis.tasks.perfusion.spec import MAPS
-from willis.tasks.slices_last import slices_last
 from willis.volume.grid import Grid
 from willis.volume.series import Series
 from willis.volume.volume import Volume

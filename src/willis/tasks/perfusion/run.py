@@ -11,6 +11,7 @@ import numpy as np
 from willis.findings import Findings, Mask, Measurement
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
+from willis.tasks.axes import as_given
 from willis.tasks.ct_template import Brought
 from willis.tasks.perfusion import beside, figures, interpret, territory
 from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read_by_network
@@ -21,7 +22,6 @@ from willis.tasks.perfusion.spec import MAPS, SPEC
 from willis.tasks.perfusion.trials import criteria as criteria_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
-from willis.tasks.slices_last import as_given
 from willis.tasks.taskspec import OptionValue
 from willis.volume.volume import Volume
 
