@@ -10,8 +10,9 @@ from willis.phantom.chronic import (
     draw_chronic,
     draw_volume_voxels,
 )
-from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDED, VENTRICLES, lookup
+from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDE_MASK, SIDED, VENTRICLES, lookup
 from willis.phantom.scene import LesionScene
+from willis.phantom.territories import Territory, territories
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,23 @@ def test_a_lesion_has_its_volume_and_keeps_to_one_side(scene: LesionScene, monke
         sides = np.unique(scene.codes[sided] & RIGHT_SIDE)
         assert len(sides) == 1
         assert not inside[~lookup(BRAIN)[scene.codes]].any()
+
+
+def test_a_lesion_grows_in_its_territory_first(scene: LesionScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("willis.phantom.chronic.SECOND_LESION_SHARE", 0.0)
+    monkeypatch.setattr("willis.phantom.chronic.PLACES", {"cortical": 1.0})
+    supply = territories(scene.codes)
+
+    def share_of_own(seed: int) -> float:
+        made = draw_chronic(np.random.default_rng(seed), scene, volume_voxels=25_000)
+        inside = supply[(made.lesion >= 0.5) & (supply > 0)]
+        own = Territory[made.parameters["territory"].upper()]
+        return float(np.mean(inside & SIDE_MASK == own))
+
+    held = np.array([share_of_own(seed) for seed in range(6)])
+    monkeypatch.setattr("willis.phantom.chronic.OUTSIDE_TERRITORY", 1.0)
+    free = np.array([share_of_own(seed) for seed in range(6)])
+    assert (held >= free).all() and held.mean() > free.mean() + 0.03 and held.mean() > 0.85
 
 
 def test_cavity_and_rim_fill_the_lesion(scene: LesionScene) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import PARENCHYMA, RIGHT_SIDE, Tissue, lookup
-from willis.phantom.territories import Territory, territories
+from willis.phantom.territories import OUTSIDE_TERRITORY, Territory, territories
 from willis.phantom.traced import traced_lesion
 
 Codes = npt.NDArray[np.uint8]
@@ -24,7 +24,6 @@ TRACED_SHARE = 0.5  # of patients with an infarct, where there are traced masks
 EARLY_SHARE = 0.55  # of patients scanned within EARLY_H
 EARLY_H, LATE_H = (0.5, 8.0), (8.0, 120.0)  # hours, log-uniform
 GROWTH_H = (0.5, 4.0)  # from the first voxel to the last; never more than half of the time since onset
-OUTSIDE_TERRITORY = 2.5  # growth is so much slower beyond the border of a territory
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """Chronic infarcts: a cavity with a gliotic rim where tissue has died, and what is left of the brain drawn towards it.
 
 Sizes follow the published distribution of 655 traced lesions (doi:10.1101/2025.09.26.25336733). Shapes are grown from
-a seed within one hemisphere, or taken from masks of real lesions in MNI space.
+a seed within one hemisphere, first within the territory of the seed's artery, or taken from masks of real lesions in
+MNI space.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import BRAIN, PARENCHYMA, RIGHT_SIDE, SIDE_MASK, Tissue, lookup
 from willis.phantom.lesions import Lesions, vascular_field
 from willis.phantom.scene import LesionScene
+from willis.phantom.territories import OUTSIDE_TERRITORY, Territory, territories
 
 Codes = npt.NDArray[np.uint8]
 Box = tuple[slice, slice, slice]
@@ -84,12 +86,14 @@ def draw_chronic(
     """
     wanted = draw_volume_voxels(rng) if volume_voxels is None else volume_voxels
     lesion = np.zeros(scene.codes.shape, np.float32)
-    place = "none" if shape is None else "given"
+    place, territory = "none" if shape is None else "given", ""
     if shape is not None:
         lesion = np.clip(ndimage.gaussian_filter(shape, 0.8), 0, 1) * lookup(LESION_TISSUES)[scene.codes]
     elif wanted:
-        place = _grow_all(rng, scene.codes, lesion, wanted)
+        place, territory = _grow_all(rng, scene.codes, lesion, wanted)
     parameters: dict[str, Any] = {"place": place, "aimed_ml": wanted * scene.voxel_ml if shape is None else None}
+    if territory:
+        parameters["territory"] = territory
     lesions = _beside(rng, scene, lesion)
     codes = scene.codes
     if lesion.any():
@@ -99,24 +103,27 @@ def draw_chronic(
     return Chronic(codes, lesion, lesions, parameters)
 
 
-def _grow_all(rng: np.random.Generator, codes: Codes, lesion: Field, voxels: int) -> str:
-    """Grow one lesion, or a large and a small one; gives the first one's place."""
+def _grow_all(rng: np.random.Generator, codes: Codes, lesion: Field, voxels: int) -> tuple[str, str]:
+    """Grow one lesion, or a large and a small one; gives the first one's place and territory."""
     shares = [1.0]
     if rng.random() < SECOND_LESION_SHARE:
         second = float(rng.uniform(0.05, 0.4))
         shares = [1 - second, second]
     fitting = [p for p in PLACES if LARGEST_ML[p] * 1000 >= voxels] or ["cortical"]
     weights = np.array([PLACES[p] for p in fitting])
-    first = ""
+    supply = territories(codes)
+    grown = []
     for share in shares:
         place = str(rng.choice(fitting, p=weights / weights.sum()))
-        first = first or place
-        _grow(rng, codes, lesion, place, max(int(voxels * share), 20))
-    return first
+        grown.append((place, _grow(rng, codes, supply, lesion, place, max(int(voxels * share), 20))))
+    return grown[0]
 
 
-def _grow(rng: np.random.Generator, codes: Codes, lesion: Field, place: str, voxels: int) -> None:
-    """Add the voxels that a rough front from a seed reaches first, in one hemisphere; ``lesion`` is changed."""
+def _grow(rng: np.random.Generator, codes: Codes, supply: Codes, lesion: Field, place: str, voxels: int) -> str:
+    """Add the voxels that a rough front from a seed reaches first, in one hemisphere; ``lesion`` is changed.
+
+    The front is slower beyond the territory that the seed lies in, whose name is given back.
+    """
     tissue = codes & SIDE_MASK
     seeds = {
         "cortical": lookup((Tissue.CORTEX,))[codes],
@@ -126,14 +133,16 @@ def _grow(rng: np.random.Generator, codes: Codes, lesion: Field, place: str, vox
     }[place]
     flat = np.flatnonzero(seeds)
     if not flat.size:
-        return
+        return ""
     seed = np.array(np.unravel_index(int(flat[int(rng.integers(flat.size))]), codes.shape))
     box = _box(seed, int(np.ceil((voxels * 3 / (4 * np.pi)) ** (1 / 3) * 2.6)) + 6, codes.shape)
     inside = _may_take(codes[box], codes[tuple(seed)], place)
     arrival = _arrival(rng, seed, box)
+    own = supply[tuple(seed)]
+    arrival[(supply[box] != own) & (supply[box] != Territory.NONE)] *= OUTSIDE_TERRITORY
     values = arrival[inside]
     if not values.size:
-        return
+        return ""
     keep = int(np.clip(voxels, 1, values.size))
     front = float(np.partition(values, keep - 1)[keep - 1])
     soft = float(rng.uniform(0.8, 1.8))
@@ -141,6 +150,7 @@ def _grow(rng: np.random.Generator, codes: Codes, lesion: Field, place: str, vox
     pieces = ndimage.label(share > 0, np.ones((3, 3, 3)))[0]
     share[pieces != pieces[tuple(s - b.start for s, b in zip(seed, box, strict=True))]] = 0  # one infarct, no islands
     np.maximum(lesion[box], share, out=lesion[box])
+    return Territory(int(own) & SIDE_MASK).name.lower()
 
 
 def _may_take(codes: Codes, seed: np.uint8, place: str) -> npt.NDArray[np.bool_]:

@@ -25,6 +25,7 @@ class Territory(IntEnum):
     BASILAR = 6
 
 
+OUTSIDE_TERRITORY = 2.5  # an infarct grows so much slower beyond the border of its territory; assumed
 DEEP = (Tissue.CAUDATE, Tissue.PUTAMEN, Tissue.PALLIDUM, Tissue.ACCUMBENS)
 ACA_HALF_WIDTH = 0.30  # of the brain's half width: the medial strip; borders are assumed, after atlases of territories
 PCA_BACK = -0.55  # of its half length: behind lies the posterior cerebral artery's part
