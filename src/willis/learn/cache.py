@@ -29,7 +29,7 @@ class StoredCase:
         (I, J, K) bool, mapped.
     foreground
         For each label the flat indices into (I, J, K) where it is set; empty for an absent label.
-    subject, spacing_mm
+    subject, spacing_mm, stack
         As in :class:`willis.learn.case.Case`.
     """
 
@@ -39,6 +39,7 @@ class StoredCase:
     foreground: tuple[npt.NDArray[np.int64], ...]
     subject: str
     spacing_mm: tuple[float, float, float]
+    stack: int = 1
 
 
 def write_case(case: Case, folder: Path) -> None:
@@ -53,7 +54,7 @@ def write_case(case: Case, folder: Path) -> None:
         where = np.flatnonzero(target)
         stride = -(-where.size // LARGEST_FOREGROUND_LIST) or 1
         np.save(hidden / f"foreground-{label}.npy", where[::stride].astype(np.int64))
-    about = {"subject": case.subject, "spacing_mm": [float(s) for s in case.spacing_mm]}
+    about = {"subject": case.subject, "spacing_mm": [float(s) for s in case.spacing_mm], "stack": case.stack}
     (hidden / "case.json").write_text(json.dumps(about), encoding="utf-8")
     hidden.rename(folder)
 
@@ -70,4 +71,5 @@ def open_case(folder: Path) -> StoredCase:
         foreground=tuple(np.load(folder / f"foreground-{label}.npy") for label in range(target.shape[0])),
         subject=about["subject"],
         spacing_mm=(x, y, z),
+        stack=about["stack"],
     )

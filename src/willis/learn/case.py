@@ -30,6 +30,9 @@ class Case:
         Voxel edges along I, J, K.
     group
         Kind of patient that a task's tables keep apart; empty where it keeps none.
+    stack
+        Slices along K that stand as channels for each channel of the image, see
+        :func:`willis.infer.slices.neighbours_as_channels`; the image itself holds each slice once.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Case:
     subject: str
     spacing_mm: tuple[float, float, float]
     group: str = ""
+    stack: int = 1
 
     def __post_init__(self) -> None:
         shapes = (self.image.shape, self.target.shape, self.mask.shape)

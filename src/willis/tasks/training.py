@@ -105,11 +105,14 @@ def check_channels(recipe: Recipe) -> None:
     from willis.nets.registry import inputs_of
 
     taken = inputs_of(recipe.network.name, recipe.network.config)
-    given = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}["channels"]
-    if taken is not None and taken != len(given):
+    fields = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}
+    given, stacks = fields["channels"], [view.get("stack", 1) for view in fields.get("planes", ())]
+    count = len(given) * max(stacks, default=1)
+    if taken is not None and taken != count:
+        neighbours = "stack of [data] (neighbouring slices as channels) or " if stacks else ""
         raise BadInputError(
-            f"the network {recipe.network.name} takes {taken} channels, the cases have {len(given)} "
-            f"({', '.join(given)}); set inputs of [network.config], or choose another network."
+            f"the network {recipe.network.name} takes {taken} channels, the cases have {count} "
+            f"({', '.join(given)}); set {neighbours}inputs of [network.config], or choose another network."
         )
 
 

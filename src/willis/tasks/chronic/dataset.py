@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from willis.errors import BadInputError, GeometryError
 from willis.infer.planes import slices_of
@@ -68,6 +69,9 @@ class ChronicData(Settings):
         Slices padded as published, or ``cropped`` to the brain and a margin.
     intensity
         Scheme of the bundle that is to be trained: ``slice-max`` as published, or ``p99`` within the brain.
+    stack
+        Slices that the network is given for each: the slice and its neighbours, as channels
+        (:func:`willis.infer.slices.neighbours_as_channels`); 4 for D-UNet.
     """
 
     planes: tuple[Plane, ...] = PLANES
@@ -80,11 +84,13 @@ class ChronicData(Settings):
     phantom: PhantomSettings = PhantomSettings()
     view: Literal["published", "cropped"] = "published"
     intensity: Intensity = Intensity(scheme="p99")
+    stack: int = Field(1, ge=1)
 
     @property
     def views(self) -> dict[Plane, PlaneView]:
         """How the slices of each plane are laid."""
-        return CROPPED_VIEWS if self.view == "cropped" else PUBLISHED_VIEWS
+        laid = CROPPED_VIEWS if self.view == "cropped" else PUBLISHED_VIEWS
+        return {plane: view.model_copy(update={"stack": self.stack}) for plane, view in laid.items()}
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,7 @@ def _case(
 
     inside = turned(brain[None].astype(np.float32))[0] > 0
     target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
-    return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0))
+    return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0), stack=view.stack)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
