@@ -34,22 +34,24 @@ shape = [16, 16, 2]
 """
 
 
-def _cases() -> list[Case]:
+def _cases(stack: int = 1) -> list[Case]:
     target = np.zeros((1, 16, 16, 2), np.uint8)
     target[0, 4:8, 4:8] = 1
     image = np.random.default_rng(0).random(target.shape, np.float32)
-    return [Case(image, target, np.ones((16, 16, 2), dtype=bool), f"s{n}", (1.0, 1.0, 1.0)) for n in range(4)]
+    mask = np.ones((16, 16, 2), dtype=bool)
+    return [Case(image, target, mask, f"s{n}", (1.0, 1.0, 1.0), stack=stack) for n in range(4)]
 
 
 @pytest.fixture
 def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def part(which: str):
         def made(data, folds=None):
+            cases = _cases(data.get("stack", 1))
             if data.get("split"):
                 left_out = {part.name: part for part in read_split(Path(data["split"])).parts}[data["part"]].subjects
-                kept = [case for case in _cases() if (case.subject in left_out) == (which == "validation")]
+                kept = [case for case in cases if (case.subject in left_out) == (which == "validation")]
             else:
-                kept = [_cases()[n] for n in keep([case.subject for case in _cases()], folds, which)]
+                kept = [cases[n] for n in keep([case.subject for case in cases], folds, which)]
             return CaseList(tuple(kept)) if which == "training" else kept
 
         return made
@@ -125,12 +127,27 @@ def test_different_splits_are_refused(recipes: list[str], tmp_path: Path, capsys
 def test_a_network_of_other_channels_is_refused_before_any_is_trained(
     recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    neighbours = Path(recipes[1])
-    head, tail = neighbours.read_text().split("[network]")
-    neighbours.write_text(f'{head}[network]\nname = "dunet"\n{tail[tail.index("[sampling]") :]}')
-    said = "the network dunet takes 4 channels, the cases have 1 (t1)"
+    _make_dunet(recipes[1])
+    said = "the network dunet takes 4 channels, the cases have 1 (t1); set stack of [data]"
     assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
     assert call(["train", recipes[1], "-o", str(tmp_path / "run")]) == 2
     assert said in capsys.readouterr().err
+
+
+def _make_dunet(recipe: str, data: str = "") -> None:
+    head, tail = Path(recipe).read_text().split("[network]")
+    config = "[network.config]\nfilters = [2, 2, 2, 2, 2]\nratio = 1"
+    Path(recipe).write_text(f'{head}[network]\nname = "dunet"\n{config}\n{data}{tail[tail.index("[sampling]") :]}')
+
+
+def test_a_network_over_neighbouring_slices_is_compared_with_one_over_single_slices(
+    recipes: list[str], tmp_path: Path
+) -> None:
+    _make_dunet(recipes[1], "[data]\nstack = 4\n")
+    out = tmp_path / "out"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "--folds", "2", "-o", str(out)]) == 0
+    rows = read_table(out / "scores.tsv")
+    assert [row["recipe"] for row in rows] == 4 * ["dice"] + 4 * ["focal"]
+    assert read_table(out / "tests.tsv")[0]["cases"] == "4"

@@ -9,8 +9,9 @@ import torch
 from willis.errors import BadInputError, BundleError
 from willis.infer.planes import SMOOTHING, across_slices, from_slices, predict_planes, slices_of
 from willis.models.bundle import Bundle
+from willis.models.cards import render_card
 from willis.models.join import join_planes
-from willis.models.manifest import PlaneView, make_manifest
+from willis.models.manifest import PlaneView, make_manifest, parse_manifest
 from willis.models.publish import write_bundle
 from willis.nets.registry import build_network
 
@@ -97,6 +98,47 @@ def test_the_fused_probability_is_the_mean_of_planes(tmp_path: Path, images: dic
         loop = [network.eval()(torch.from_numpy(s[None])) for s in slices_of(images["axial"], VIEWS["axial"])]
     expected = from_slices(torch.sigmoid(torch.cat(loop)).numpy(), VIEWS["axial"], SHAPE)
     np.testing.assert_allclose(found.members[0].astype(np.float32), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("network", "config"), [
+    ("raxnet", {**CONFIG, "inputs": 4}),
+    ("dunet", {"filters": [2, 2, 2, 2, 2], "ratio": 1}),
+])  # fmt: skip
+def test_a_network_over_neighbouring_slices_sees_them_in_every_plane(
+    network: str, config: dict[str, object], tmp_path: Path, images: dict[str, np.ndarray]
+) -> None:
+    planes = [VIEWS[name].model_copy(update={"stack": 4}).model_dump() for name in ("sagittal", "axial")]
+    about = made_bundle(tmp_path / "about", ("axial",), 1).manifest
+    manifest = about.changed(network={"name": network, "config": config}, planes=planes, members=(), files={})
+    assert manifest.inputs == 4
+    torch.manual_seed(1)
+    net = build_network(network, config)
+    bundle = write_bundle(tmp_path / "bundle", manifest, [net.state_dict()])
+    mask = np.zeros(SHAPE, bool)
+    mask[:, :, [0, 1, 7, 10]] = True
+    mask[5:] = False
+    found = predict_planes(bundle, images, mask=mask, engine="torch", threads=1)
+    for number, (plane, axis) in enumerate((("sagittal", 0), ("axial", 2))):
+        slices = slices_of(images[plane], VIEWS[plane])[:, 0]
+        logits = []
+        for i in range(len(slices)):
+            near = [slices[j] if 0 <= j < len(slices) else np.zeros_like(slices[0]) for j in range(i - 2, i + 2)]
+            with torch.no_grad():
+                logits.append(net.eval()(torch.from_numpy(np.stack(near)[None])))
+        expected = from_slices(torch.sigmoid(torch.cat(logits)).numpy(), VIEWS[plane], SHAPE) * mask
+        np.testing.assert_allclose(found.members[number].astype(np.float32), expected, atol=2e-3)
+        assert np.ptp(expected[0][mask]) > 0.01, axis
+
+
+def test_a_stack_is_written_only_where_it_is_said(tmp_path: Path) -> None:
+    alone = made_bundle(tmp_path / "alone", ("axial", "coronal"), 1).manifest
+    assert "stack" not in alone.to_json()
+    views = [{**view.model_dump(), "stack": 3} for view in alone.planes]
+    stacked = parse_manifest(alone.changed(planes=views).to_json(), "here")
+    assert [view.stack for view in stacked.planes] == [3, 3]
+    assert "axial padded to 16 × 32 with 1 slices before and 1 after each as channels" in render_card(stacked)
+    with pytest.raises(BundleError, match="the planes differ in the slices of a stack"):
+        alone.changed(planes=[views[0], alone.planes[1].model_dump()])
 
 
 @pytest.mark.parametrize(("plane", "axis"), [("sagittal", 0), ("coronal", 1), ("axial", 2)])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from willis.infer.slices import predict_slices, stack_about
+from willis.infer.slices import neighbours_as_channels, predict_slices, stack_about
 
 Array = np.ndarray
 
@@ -36,6 +36,21 @@ def test_beyond_the_ends_lies_the_least_value() -> None:
     first = stack_about(x, 0, 7, float(x.min()))
     assert first.ravel().tolist() == [1, 1, 1, 1, 2, 3, 4]
     assert stack_about(x, 3, 3, -9.0).ravel().tolist() == [3, 4, -9]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_channel_j_of_slice_i_is_slice_i_plus_j_less_half_the_depth(depth: int) -> None:
+    """As D-UNet's authors lay stacks (github.com/SZUHvern/D-UNet, data_load.py): zeros beyond the volume."""
+    x = np.random.default_rng(2).uniform(1, 2, (2, 3, 4, 7)).astype(np.float32)
+    stacked = neighbours_as_channels(x, depth)
+    assert stacked.shape == (2 * depth, 3, 4, 7)
+    for channel in range(2):
+        for i in range(7):
+            for j in range(depth):
+                there = i + j - depth // 2
+                wanted = x[channel, ..., there] if 0 <= there < 7 else np.zeros((3, 4))
+                assert np.array_equal(stacked[channel * depth + j, ..., i], wanted)
+    assert np.array_equal(neighbours_as_channels(x, depth, [6, 2]), stacked[..., [6, 2]])
 
 
 def test_progress_ends_with_all_slices() -> None:

@@ -6,18 +6,27 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError
+from willis.infer.planes import from_slices, predict_planes
+from willis.infer.torch_engine import TorchEngine
 from willis.io.labelled import LabelledImage
 from willis.measure.size_bins import SLICE_EDGES, bin_of
+from willis.models.manifest import Window, make_manifest
+from willis.models.publish import write_bundle
+from willis.nets.registry import build_network
 from willis.study import Study
 from willis.tasks.chronic import dataset
+from willis.tasks.chronic.prepare import network_images
 from willis.tasks.chronic.run import run
-from willis.tasks.chronic.space import standard_grid
+from willis.tasks.chronic.space import SHAPE, standard_grid
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.settings import RunSettings
+from willis.tasks.validation import case_probabilities
 from willis.volume.grid import Grid
+from willis.volume.plane import Plane
 from willis.volume.volume import Volume
 
 
@@ -98,6 +107,31 @@ def test_what_can_t_be_learnt_from_is_told(folder: Path, tmp_path: Path) -> None
         nib.save(image, tmp_path / f"sub-{number}_mask.nii.gz")
     with pytest.raises(BadInputError, match="no mask of the training set holds a lesion"):
         dataset.training_cases({"folder": str(tmp_path)})
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal"])
+def test_validation_in_training_says_what_a_run_says_of_a_network_over_neighbouring_slices(
+    plane: Plane, tmp_path: Path
+) -> None:
+    grid = standard_grid()
+    t1 = np.random.default_rng(5).uniform(50, 200, grid.shape).astype(np.float32)
+    brain = np.zeros(grid.shape, bool)
+    brain[60:64, 60:64, :6] = brain[60:64, 60:64, -3:] = brain[80:84, :3, 80:84] = True
+    settings = dataset.ChronicData(planes=(plane,), view="cropped", stack=4)
+    network = {"name": "dunet", "config": {"filters": [2, 2, 2, 2, 2], "ratio": 1}}
+    manifest = make_manifest({**dataset.manifest_fields(settings.model_dump()), "network": network}, "test")
+    torch.manual_seed(0)
+    net = build_network("dunet", network["config"]).eval()
+    bundle = write_bundle(tmp_path / "bundle", manifest, [net.state_dict()])
+    run_ = predict_planes(bundle, network_images(t1, brain, manifest), mask=brain, engine="torch", threads=1)
+
+    case = dataset.sliced_case(t1, brain.astype(np.uint8), brain, settings, plane, "a")
+    assert case.image.shape[0] == 1 and case.stack == 4
+    window = Window(mode="sliding", shape=(192, 192, 8), overlap=0.0)
+    judged = case_probabilities(TorchEngine(net, threads=1), case, window)
+    found = from_slices(np.moveaxis(judged, 3, 0), settings.views[plane], SHAPE)
+    np.testing.assert_allclose(found, run_.probability, atol=1e-4)
+    assert np.ptp(found[0][brain]) > 1e-3
 
 
 def test_a_mask_of_shares_is_refused_in_training_and_as_reference(tmp_path: Path) -> None:

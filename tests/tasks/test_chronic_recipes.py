@@ -1,4 +1,4 @@
-"""The recipes of single planes do as published: folds, loss, learning rate."""
+"""The recipes of single planes do as published: folds, loss, learning rate; D-UNet is trained as RAX-NET is."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ import torch
 from willis.learn.losses import Loss
 from willis.learn.recipe import Recipe, read_recipe
 from willis.learn.schedule import rate_factor
-from willis.tasks.chronic.dataset import leaves_out
+from willis.tasks.chronic.dataset import leaves_out, manifest_fields
+from willis.tasks.training import check_channels
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
-@pytest.fixture(params=["axial", "sagittal", "coronal"])
+@pytest.fixture(params=["axial", "sagittal", "coronal", "dunet"])
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     return read_recipe(RECIPES / f"chronic-{request.param}.toml")
 
@@ -24,6 +25,13 @@ def test_a_folder_leaves_one_of_five_folds_out(recipe: Recipe) -> None:
     assert leaves_out(recipe.data, recipe.folds)
     assert not leaves_out({**recipe.data, "folder": "ATLAS"}, None)
     assert leaves_out({**recipe.data, "folder": "ATLAS", "split": "folds.json"}, None)
+
+
+def test_the_network_takes_what_the_cases_have(recipe: Recipe) -> None:
+    check_channels(recipe)
+    fields = manifest_fields(recipe.data)
+    assert [view["stack"] for view in fields["planes"]] == [4 if recipe.network.name == "dunet" else 1]
+    assert recipe.sampling.patch == (*fields["planes"][0]["shape"], 1)
 
 
 def test_the_loss_is_the_published_formula(recipe: Recipe) -> None:

@@ -139,7 +139,7 @@ def _plan(bundle: Bundle, runner: Engine, shape: Shape3, limit_gb: float | None)
         return _slices_plan(bundle, runner, shape, limit_gb)
 
     def estimate(window: Shape3) -> float:
-        needed = runner.needed_bytes((1, len(manifest.channels), *window))
+        needed = runner.needed_bytes((1, manifest.inputs, *window))
         return estimate_peak_gb(needed, len(manifest.outputs), len(manifest.members), shape)
 
     sliding = manifest.window.shape if manifest.window.mode == "sliding" else None
@@ -200,11 +200,11 @@ def _member(
 
 
 def _check(bundle: Bundle, x: Float32, mask: npt.NDArray[np.bool_] | None) -> None:
-    channels = bundle.manifest.channels
-    if x.ndim != 4 or x.shape[0] != len(channels):
+    manifest = bundle.manifest
+    if x.ndim != 4 or x.shape[0] != manifest.inputs:
         raise BadInputError(
-            f"{bundle.name} takes an image (C, I, J, K) with {len(channels)} channels, {', '.join(channels)}; "
-            f"found shape {x.shape}."
+            f"{bundle.name} takes an image (C, I, J, K) with {manifest.inputs} channels, "
+            f"{', '.join(manifest.channels)}; found shape {x.shape}."
         )
     if mask is not None and mask.shape != x.shape[1:]:
         raise BadInputError(f"the mask has shape {mask.shape} and the image {x.shape[1:]}; they must agree.")

@@ -49,7 +49,7 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     if spatial is None:
         raise BadInputError(f"{bundle.name} takes images of any size; give one with --shape, as --shape 96 96 96.")
     stacks = manifest.window.mode == "slices"
-    whole = (1, len(manifest.channels), *((spatial[2], *spatial[:2]) if stacks else spatial))
+    whole = (1, manifest.inputs, *((spatial[2], *spatial[:2]) if stacks else spatial))
     _check_size(bundle, whole)
     if format_ == "openvino":
         return _as_openvino(bundle, folder, whole)

@@ -20,6 +20,7 @@ from willis.infer.ensemble import Prediction, Progress, probabilities
 from willis.infer.memory import estimate_peak_gb
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
+from willis.infer.slices import neighbours_as_channels
 from willis.volume.plane import Plane, slice_axis
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def predict_planes(
     bundle
         Its manifest names the planes, and how their slices are padded.
     images
-        By plane (C, I, J, K) in RAS, intensities as the manifest says.
+        By plane (C, I, J, K) in RAS, intensities as the manifest says. Neighbouring slices are added here, see
+        :func:`willis.infer.slices.neighbours_as_channels`.
     mask
         (I, J, K); probabilities outside it are 0, slices without a voxel of it aren't run.
     engine, precision, threads
@@ -169,7 +171,7 @@ def _batch(
     manifest = bundle.manifest
     batch = SLICES_AT_ONCE
     while True:
-        needed = runner.needed_bytes((batch, len(manifest.channels), *view.shape, 1))
+        needed = runner.needed_bytes((batch, manifest.inputs, *view.shape, 1))
         peak = estimate_peak_gb(needed, len(manifest.outputs), len(manifest.planes), shape)
         if limit_gb is None or peak <= limit_gb:
             return batch, peak
@@ -199,8 +201,8 @@ def _of_plane(
     found = np.zeros((len(slices), len(manifest.outputs), *view.shape), np.float32)
     for first in range(0, len(wanted), batch):
         some = wanted[first : first + batch]
-        x = np.zeros((batch, slices.shape[1], *view.shape, 1), np.float32)  # one shape: engines compile for it
-        x[: len(some), ..., 0] = slices[some]
+        x = np.zeros((batch, manifest.inputs, *view.shape, 1), np.float32)  # one shape: engines compile for it
+        x[: len(some), ..., 0] = np.moveaxis(neighbours_as_channels(np.moveaxis(slices, 0, 3), view.stack, some), 3, 0)
         logits = runner(x)[: len(some), ..., 0]
         found[some] = np.moveaxis(
             probabilities(np.moveaxis(logits, 1, 0), manifest.activation, manifest.calibration), 0, 1

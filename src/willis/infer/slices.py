@@ -1,8 +1,12 @@
-"""A 2.5D network over a volume: each slice from the stack of slices about it."""
+"""Slices with their neighbours: the stack about a slice, and a 2.5D network over a volume, each slice from its stack.
+
+A stack of ``depth`` slices is for slice number ``depth // 2`` of it: the middle one of an odd number; of four, as
+D-UNet takes them, two slices come before it and one after, as its authors' code has it (arXiv:1908.05104).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +24,34 @@ def stack_about(x: Float32, index: int, depth: int, fill: float) -> Float32:
     >>> stack_about(np.arange(3, dtype=np.float32).reshape(1, 1, 1, 3), 0, 3, -1.0).ravel().tolist()
     [-1.0, 0.0, 1.0]
     """
-    reach = depth // 2
+    start = index - depth // 2
     out = np.full((x.shape[0], depth, x.shape[1], x.shape[2]), fill, dtype=np.float32)
-    first, last = max(index - reach, 0), min(index + reach + 1, x.shape[3])
-    out[:, first - index + reach : last - index + reach] = np.moveaxis(x[..., first:last], 3, 1)
+    first, last = max(start, 0), min(start + depth, x.shape[3])
+    out[:, first - start : last - start] = np.moveaxis(x[..., first:last], 3, 1)
     return out
+
+
+def neighbours_as_channels(x: Float32, depth: int, wanted: Iterable[int] | None = None) -> Float32:
+    """(C · depth, I, J, S) wanted slices of (C, I, J, K), the stack about each of them as its channels.
+
+    Beyond the volume a slice is 0, as D-UNet's authors have it (arXiv:1908.05104).
+
+    Parameters
+    ----------
+    x
+        Image with slices along the last axis.
+    depth
+        Slices in a stack; with 1 a slice stands alone.
+    wanted
+        Numbers of slices, in their order; all when None.
+
+    >>> neighbours_as_channels(np.arange(1, 6, dtype=np.float32).reshape(1, 1, 1, 5), 4, [0, 4]).squeeze().T.tolist()
+    [[0.0, 0.0, 1.0, 2.0], [3.0, 4.0, 5.0, 0.0]]
+    """
+    indices = list(range(x.shape[3]) if wanted is None else wanted)
+    if depth == 1:
+        return x[..., indices]
+    return np.stack([np.concatenate(stack_about(x, index, depth, 0.0)) for index in indices], axis=-1)
 
 
 def predict_slices(

@@ -32,6 +32,11 @@ class LabelledStudy:
     images: dict[str, Path]
     mask: Path
 
+    @property
+    def name(self) -> str:
+        """``sub-01``, or ``sub-01_ses-02``."""
+        return "_".join(part for part in (self.subject, self.session) if part)
+
 
 def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str, space: str) -> list[LabelledStudy]:
     """Every session with the required image, and its mask.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from willis.infer.slices import neighbours_as_channels
 from willis.learn.augment import apply, make_params, source_shape
 from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
@@ -62,20 +63,29 @@ def _sample(
         index = int(rng.integers(indices.start, indices.stop))
         case = pool.get(index)
         centre = draw_centre(case, patch, recipe.sampling.foreground_share, rng)
-    params = make_params(recipe.augmentation, case.image.shape[0], patch, rng)
-    shape = source_shape(params, patch)
     inner = place(centre, patch, _spatial(case.mask.shape))
-    start = tuple(a - (s - p) // 2 for a, s, p in zip(inner, shape, patch, strict=True))
+    reach = case.stack // 2
+    deep: Shape3 = (patch[0], patch[1], patch[2] + 2 * reach)  # alike on both sides: a mirrored slice keeps its place
+    params = make_params(recipe.augmentation, case.image.shape[0], deep, rng)
+    shape = source_shape(params, deep)
+    first = (inner[0], inner[1], inner[2] - reach)
+    start = tuple(a - (s - p) // 2 for a, s, p in zip(first, shape, deep, strict=True))
     piece = cut(case, (start[0], start[1], start[2]), shape)
     labels = np.concatenate([piece.target, piece.mask[None].astype(np.uint8)])
     image, moved = apply(
         params,
         torch.from_numpy(piece.image),
         torch.from_numpy(labels),
-        patch,
+        deep,
         keep_zero=recipe.augmentation.keep_zero,
     )
-    return image, moved, {"case": index, "start": list(inner), **params.to_json()}
+    own = range(reach, reach + patch[2])
+    image = torch.from_numpy(neighbours_as_channels(image.numpy(), case.stack, own)).contiguous()
+    return (
+        image,
+        moved[..., own.start : own.stop].contiguous(),
+        {"case": index, "start": list(inner), **params.to_json()},
+    )
 
 
 def _spatial(shape: tuple[int, ...]) -> Shape3:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,38 +23,41 @@ class StoredCase:
     Parameters
     ----------
     image
-        (C, I, J, K) float16, mapped.
+        (C, I, J, K) float16 (or as it was written), mapped.
     target
         (L, I, J, K) uint8, mapped.
     mask
         (I, J, K) bool, mapped.
     foreground
         For each label the flat indices into (I, J, K) where it is set; empty for an absent label.
-    subject, spacing_mm
+    subject, spacing_mm, stack, group
         As in :class:`willis.learn.case.Case`.
     """
 
-    image: npt.NDArray[np.float16]
+    image: npt.NDArray[np.floating]
     target: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.bool_]
     foreground: tuple[npt.NDArray[np.int64], ...]
     subject: str
     spacing_mm: tuple[float, float, float]
+    stack: int = 1
+    group: str = ""
 
 
-def write_case(case: Case, folder: Path) -> None:
-    """Store a case in a new folder, which appears under its name only when complete."""
+def write_case(case: Case, folder: Path, dtype: type[np.floating] = np.float16) -> None:
+    """Store a case in a new folder, which appears under its name only when complete; its image as numbers of a type."""
     hidden = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir(parents=True)
-    np.save(hidden / "image.npy", case.image.astype(np.float16))
+    np.save(hidden / "image.npy", case.image.astype(dtype, copy=False))
     np.save(hidden / "target.npy", case.target.astype(np.uint8, copy=False))
     np.save(hidden / "mask.npy", case.mask.astype(np.bool_, copy=False))
     for label, target in enumerate(case.target):
         where = np.flatnonzero(target)
         stride = -(-where.size // LARGEST_FOREGROUND_LIST) or 1
         np.save(hidden / f"foreground-{label}.npy", where[::stride].astype(np.int64))
-    about = {"subject": case.subject, "spacing_mm": [float(s) for s in case.spacing_mm]}
+    spacing = [float(s) for s in case.spacing_mm]
+    about = {"subject": case.subject, "spacing_mm": spacing, "stack": case.stack, "group": case.group}
     (hidden / "case.json").write_text(json.dumps(about), encoding="utf-8")
     hidden.rename(folder)
 
@@ -70,4 +74,26 @@ def open_case(folder: Path) -> StoredCase:
         foreground=tuple(np.load(folder / f"foreground-{label}.npy") for label in range(target.shape[0])),
         subject=about["subject"],
         spacing_mm=(x, y, z),
+        stack=about["stack"],
+        group=about["group"],
     )
+
+
+class KeptCases:
+    """A source of cases that were stored whole: each is read when it is asked for."""
+
+    def __init__(self, cases: Iterable[Case], folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)  # of another run, perhaps of other patients
+        self._folders: list[Path] = []
+        for number, case in enumerate(cases):
+            self._folders.append(folder / f"case-{number:07d}")
+            write_case(case, self._folders[-1], np.float32)
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def case(self, index: int) -> Case:
+        """Case ``index``, in memory."""
+        kept = open_case(self._folders[index])
+        image, target, mask = (np.array(array, order="K") for array in (kept.image, kept.target, kept.mask))
+        return Case(image, target, mask, kept.subject, kept.spacing_mm, kept.group, kept.stack)

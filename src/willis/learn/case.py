@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, overload, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ class Case:
         Voxel edges along I, J, K.
     group
         Kind of patient that a task's tables keep apart; empty where it keeps none.
+    stack
+        Slices along K that stand as channels for each channel of the image, see
+        :func:`willis.infer.slices.neighbours_as_channels`; the image itself holds each slice once.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Case:
     subject: str
     spacing_mm: tuple[float, float, float]
     group: str = ""
+    stack: int = 1
 
     def __post_init__(self) -> None:
         shapes = (self.image.shape, self.target.shape, self.mask.shape)
@@ -89,6 +93,26 @@ class CaseList:
     def case(self, index: int) -> Case:
         """Case ``index``."""
         return self.cases[index]
+
+
+class CasesInTurn(Sequence[Case]):
+    """The first cases of a source as a sequence that makes each when it is asked for, and keeps none."""
+
+    def __init__(self, source: CaseSource, count: int) -> None:
+        self._source, self._count = source, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Case: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Case]: ...
+
+    def __getitem__(self, index: int | slice) -> Case | list[Case]:
+        chosen = range(self._count)[index]
+        return self._source.case(chosen) if isinstance(chosen, int) else [self._source.case(n) for n in chosen]
 
 
 def source_count(source: CaseSource) -> int | None:

@@ -1,13 +1,14 @@
 """Split: patients shared out into parts that are alike in lesion size, in 3D and in the slices of every plane.
 
-No patient lies in two parts. Within each bin of volume the parts' counts differ from their share by less than one
-patient; among all such splits, swaps of patients are taken as long as they bring the slices of all planes closer.
+No patient lies in two parts. Within each bin of volume, of each kind of patient, the parts' counts differ from their
+share by less than one patient; among all such splits, swaps of patients are taken as long as they bring the slices of
+all planes closer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +26,25 @@ Float = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SizedSubject:
-    """One session as far as splitting goes: its patient, its lesion voxels, and those of its slices by plane."""
+    """One session as far as splitting goes.
+
+    Parameters
+    ----------
+    name, group
+        Session and patient.
+    voxels
+        Of lesion; where masks of any grid were measured, mm³.
+    slices
+        Lesion voxels of its slices by plane; none where they aren't known.
+    kind
+        Of patient, such as with an occlusion and without; empty where all are of one.
+    """
 
     name: str
     group: str
     voxels: int
-    slices: Mapping[Plane, Mapping[int, int]]
+    slices: Mapping[Plane, Mapping[int, int]] = field(default_factory=dict)
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +56,9 @@ class Part:
     subjects: tuple[str, ...]
 
 
-def split_subjects(subjects: Sequence[SizedSubject], shares: Mapping[str, float], seed: int) -> list[Part]:
+def split_subjects(
+    subjects: Sequence[SizedSubject], shares: Mapping[str, float], seed: int, edges: Sequence[int] = VOLUME_EDGES
+) -> list[Part]:
     """Share patients out.
 
     Parameters
@@ -53,17 +69,20 @@ def split_subjects(subjects: Sequence[SizedSubject], shares: Mapping[str, float]
         Part of all patients by name of the part; they sum to 1.
     seed
         One seed always gives the same split.
+    edges
+        Of the bins of volume, see :func:`volume_edges`.
 
     Raises
     ------
     BadInputError
-        When a session is listed twice, there are fewer patients than parts, or none has a lesion.
+        When a session is listed twice, there are fewer patients than parts, or none has a lesion and all are of a kind.
     """
     _check(subjects, shares)
     groups = sorted({subject.group for subject in subjects})
     members = {group: sorted((s for s in subjects if s.group == group), key=lambda s: s.name) for group in groups}
     sizes = [max(subject.voxels for subject in members[group]) for group in groups]
-    strata = bin_of(sizes, VOLUME_EDGES)
+    kinds = ["+".join(sorted({subject.kind for subject in members[group]})) for group in groups]
+    strata = np.unique(kinds, return_inverse=True)[1] * (len(edges) + 1) + bin_of(sizes, edges)
     rng = np.random.default_rng(seed)
     part_of = _dealt(strata, list(shares.values()), rng)
     part_of = _improved(part_of, strata, _features([members[g] for g in groups]), list(shares.values()), rng)
@@ -73,6 +92,26 @@ def split_subjects(subjects: Sequence[SizedSubject], shares: Mapping[str, float]
     ]
 
 
+def volume_edges(subjects: Sequence[SizedSubject], count: int) -> tuple[int, ...]:
+    """Edges of bins of volume that hold alike many of the sessions with a lesion; the last bin is open.
+
+    >>> volume_edges([SizedSubject(str(n), str(n), n) for n in (0, 10, 20, 30, 40)], 2)
+    (0, 20)
+
+    Raises
+    ------
+    BadInputError
+        When there is no bin.
+    """
+    if count < 1:
+        raise BadInputError(f"--bins is {count}; there is at least 1 bin of volume.")
+    sizes = [subject.voxels for subject in subjects if subject.voxels]
+    if not sizes:
+        return (0,)
+    inner = np.quantile(sizes, np.arange(1, count) / count, method="inverted_cdf")
+    return (0, *sorted({int(edge) for edge in inner} - {max(sizes)}))
+
+
 def _check(subjects: Sequence[SizedSubject], shares: Mapping[str, float]) -> None:
     names = [subject.name for subject in subjects]
     if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
@@ -80,7 +119,7 @@ def _check(subjects: Sequence[SizedSubject], shares: Mapping[str, float]) -> Non
     patients = len({subject.group for subject in subjects})
     if patients < len(shares):
         raise BadInputError(f"{patients} patients can't be shared out into {len(shares)} parts; ask for fewer.")
-    if not any(subject.voxels for subject in subjects):
+    if not any(subject.voxels for subject in subjects) and len({subject.kind for subject in subjects}) < 2:
         raise BadInputError("no subject has a lesion; a split by lesion size needs at least one.")
 
 

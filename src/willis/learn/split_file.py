@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +16,7 @@ from willis.errors import BadInputError, invalid_option
 from willis.io.size_tables import read_sizes
 from willis.io.tables import write_json
 from willis.learn.split import Part, SizedSubject
-from willis.measure.balance import balance_of
+from willis.measure.balance import Balance, balance_of
 from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES
 from willis.settings import Settings
 from willis.volume.plane import PLANES, Plane
@@ -45,7 +46,11 @@ class SplitFile(Settings):
     normals
         Lesion-free slices drawn beside each session's lesions, by plane.
     balance
-        One row for each part, and for volumes and each plane.
+        One row for each part, and for volumes, each kind of patient and each plane.
+    held_out
+        Sessions that lie in no part, such as those of a test where only the others were folded: no network sees them.
+    edges
+        Of the bins of volume, in mm³ (of tables: voxels); the last bin is open.
     """
 
     kind: Literal["folds", "split"]
@@ -54,6 +59,8 @@ class SplitFile(Settings):
     groups: dict[str, str]
     normals: dict[Plane, dict[str, tuple[int, ...]]] = Field(default_factory=dict)
     balance: tuple[dict[str, Any], ...] = ()
+    held_out: tuple[str, ...] = ()
+    edges: tuple[int, ...] = VOLUME_EDGES
 
 
 def make_split_file(
@@ -62,6 +69,9 @@ def make_split_file(
     parts: Sequence[Part],
     subjects: Sequence[SizedSubject],
     normals: Normals,
+    *,
+    held_out: Sequence[str] = (),
+    edges: Sequence[int] = VOLUME_EDGES,
 ) -> SplitFile:
     """The split with its balance."""
     return SplitFile(
@@ -70,33 +80,48 @@ def make_split_file(
         parts=tuple(PartRecord(name=p.name, share=p.share, subjects=p.subjects) for p in parts),
         groups={subject.name: subject.group for subject in sorted(subjects, key=lambda s: s.name)},
         normals=normals,
-        balance=tuple(balance_rows(parts, subjects)),
+        balance=tuple(balance_rows(parts, subjects, edges)),
+        held_out=tuple(sorted(held_out)),
+        edges=tuple(edges),
     )
 
 
-def balance_rows(parts: Sequence[Part], subjects: Sequence[SizedSubject]) -> list[dict[str, Any]]:
-    """For each part the counts in the bins of volume and of each plane's slices, and how they stand to the rest."""
+def balance_rows(
+    parts: Sequence[Part], subjects: Sequence[SizedSubject], edges: Sequence[int] = VOLUME_EDGES
+) -> list[dict[str, Any]]:
+    """For each part the counts in the bins of volume and of each plane's slices, and how they stand to the rest.
+
+    Where there are patients of several kinds, each kind has a row of counts; planes have rows where slices are known.
+    """
     by_name = {subject.name: subject for subject in subjects}
+    planes = [plane for plane in PLANES if any(plane in subject.slices for subject in subjects)]
+    kinds = sorted({subject.kind for subject in subjects})
     rows = []
     for part in parts:
         mine = [by_name[name] for name in part.subjects]
         rest = [by_name[name] for other in parts if other is not part for name in other.subjects]
-        for plane in (None, *PLANES):
-            edges = VOLUME_EDGES if plane is None else SLICE_EDGES[plane]
-            found = balance_of(_sizes(mine, plane), _sizes(rest, plane), edges, part.share)
-            rows.append(
-                {
-                    "part": part.name,
-                    "of": "subjects" if plane is None else f"{plane} slices",
-                    "share": part.share,
-                    "count": found.items,
-                    **{f"bin_{number}": count for number, count in enumerate(found.bins, start=1)},
-                    "worst_bin_deviation": found.worst_deviation,
-                    "mann_whitney_p": found.mann_whitney_p,
-                    "ks_distance": found.ks_distance,
-                }
-            )
+        for kind in kinds if len(kinds) > 1 else ():
+            count, others = (sum(subject.kind == kind for subject in some) for some in (mine, rest))
+            deviation = abs(count - part.share * (count + others))
+            rows.append(_row(part, kind or "other subjects", Balance(count, (), deviation, math.nan, math.nan)))
+        for plane in (None, *planes):
+            bins = edges if plane is None else SLICE_EDGES[plane]
+            found = balance_of(_sizes(mine, plane), _sizes(rest, plane), bins, part.share)
+            rows.append(_row(part, "subjects" if plane is None else f"{plane} slices", found))
     return rows
+
+
+def _row(part: Part, of: str, found: Balance) -> dict[str, Any]:
+    return {
+        "part": part.name,
+        "of": of,
+        "share": part.share,
+        "count": found.items,
+        **{f"bin_{number}": count for number, count in enumerate(found.bins, start=1)},
+        "worst_bin_deviation": found.worst_deviation,
+        "mann_whitney_p": found.mann_whitney_p,
+        "ks_distance": found.ks_distance,
+    }
 
 
 def _sizes(subjects: Iterable[SizedSubject], plane: Plane | None) -> list[int]:

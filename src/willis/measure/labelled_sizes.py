@@ -71,6 +71,13 @@ class CaseSizes:
     lesions: tuple[PlaceOfLesion, ...] = field(default=())
 
 
+def labelled_mm3(*paths: Path, above: float = 0.0) -> int:
+    """Volume in whole mm³ of the voxels above a value in any of some masks, which lie on one grid."""
+    masks = [read_nifti(path, allow_empty=True, order="file") for path in paths]
+    inside = np.logical_or.reduce([mask.data > above for mask in masks])
+    return round(int(np.count_nonzero(inside)) * masks[0].grid.voxel_ml * 1000)
+
+
 def describe_cases(
     cases: Sequence[LabelledImage],
     *,

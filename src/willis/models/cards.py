@@ -61,11 +61,16 @@ def _in_and_out(manifest: Manifest) -> Iterable[str]:
 
 def _planes(manifest: Manifest) -> str:
     views = "; ".join(
-        f"{view.plane} {'cropped' if min(view.start) < 0 else 'padded'} to {_by(view.shape)}"
+        f"{view.plane} {'cropped' if min(view.start) < 0 else 'padded'} to {_by(view.shape)}{_neighbours(view.stack)}"
         for view in manifest.planes
     )
     shared = len(manifest.members) == 1 and len(manifest.planes) > 1
     return f"{views}; {'one network for all planes' if shared else 'one network a plane'}"
+
+
+def _neighbours(stack: int) -> str:
+    before = stack // 2
+    return f" with {before} slices before and {stack - 1 - before} after each as channels" if stack > 1 else ""
 
 
 def _percentile(manifest: Manifest) -> str:

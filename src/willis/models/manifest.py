@@ -93,12 +93,14 @@ class PlaneView(_Part):
 
     `shape` are the rows and columns of the slice, zero-padded or cropped; `start` where the image's own first row and
     column lie in it, below 0 where rows or columns are cut off. Rows and columns are the two other axes of the RAS
-    array in their order.
+    array in their order. `stack` slices stand for each channel: a slice and its neighbours along the axis, see
+    `willis.infer.slices`; 1, the slice alone, is not written, so that the identity of other bundles stays.
     """
 
     plane: Plane
     shape: tuple[Count, Count]
     start: tuple[int, int] = (0, 0)
+    stack: Count = 1
 
 
 class Threshold(_Part):
@@ -243,6 +245,8 @@ class Manifest(_Part):
     def _planes_have_members(self) -> Self:
         if len({view.plane for view in self.planes}) < len(self.planes):
             raise ValueError("a plane is named twice")
+        if len({view.stack for view in self.planes}) > 1:
+            raise ValueError("the planes differ in the slices of a stack; one network configuration serves all of them")
         if self.planes and self.members and len(self.members) not in (1, len(self.planes)):
             raise ValueError(
                 f"{len(self.planes)} planes need one member for all or one each; {len(self.members)} are named"
@@ -261,11 +265,19 @@ class Manifest(_Part):
                 raise ValueError(f"no SHA-256 is given for {', '.join(unsummed)}")
         return self
 
+    @property
+    def inputs(self) -> int:
+        """Channels that the network takes: those of the image, of planes each with its neighbouring slices."""
+        return len(self.channels) * (self.planes[0].stack if self.planes else 1)
+
     def to_json(self) -> str:
         """Give the text of `bundle.json`: fields in the order of the schema, keys of mappings sorted."""
         values = self.model_dump(mode="json")
         if self.axes is None:
             del values["axes"]
+        for view in values["planes"]:
+            if view["stack"] == 1:
+                del view["stack"]
         values["files"] = dict(sorted(values["files"].items()))
         values["network"]["config"] = dict(sorted(values["network"]["config"].items()))
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)

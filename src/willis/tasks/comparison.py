@@ -58,7 +58,7 @@ def train_and_judge(
     data = task_data(recipe.task)
     left_out = data.validation_cases(recipe.data, recipe.folds)
     if not left_out:
-        raise BadInputError("no case is left out to compare on; give --data and --folds, or phantoms that validate.")
+        raise BadInputError("no case is left out to compare on; give --data with --split or --folds, or phantoms.")
     fields = {**data.manifest_fields(recipe.data), **recipe.bundle.manifest}
     window = Window.model_validate(fields.get("window", {}))
     return _judged(recipe, result.members[-1], left_out, window)

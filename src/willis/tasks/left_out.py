@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError
+from willis.infer.slices import neighbours_as_channels
 from willis.learn.case import Case
 from willis.learn.recipe import Recipe
 from willis.models.bundle import Bundle
@@ -41,6 +42,7 @@ def left_out_cases(data: TaskData, recipe: Recipe) -> Sequence[Case]:
 
 
 def images_of(cases: Iterable[Case]) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]:
-    """Image (C, I, J, K) and mask (I, J, K) of each case."""
+    """Image (C, I, J, K), neighbouring slices among its channels, and mask (I, J, K) of each case."""
     for case in cases:
-        yield np.asarray(case.image, dtype=np.float32), np.asarray(case.mask, dtype=bool)
+        image = neighbours_as_channels(np.asarray(case.image, dtype=np.float32), case.stack)
+        yield image, np.asarray(case.mask, dtype=bool)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from willis.learn.case import Case, CaseSource
+from willis.learn.case import CasesInTurn, CaseSource
 from willis.phantom.anatomy import Anatomy, builtin_anatomy, read_anatomies
 from willis.settings import Settings
 
@@ -53,7 +53,7 @@ def anatomies_of(settings: PhantomSettings, *, validation: bool = False) -> tupl
     return tuple(head for head in heads if (head.name in settings.held_out) == validation)
 
 
-def held_out_cases(settings: PhantomSettings, source: Callable[[tuple[Anatomy, ...], int], CaseSource]) -> list[Case]:
+def held_out_cases(settings: PhantomSettings, source: Callable[[tuple[Anatomy, ...], int], CaseSource]) -> CasesInTurn:
     """Phantoms of the validation seed, and of held-out heads where some are named, from a source of heads and seed."""
     made = source(anatomies_of(settings, validation=True), settings.validation_seed)
-    return [made.case(index) for index in range(settings.validation_count)]
+    return CasesInTurn(made, settings.validation_count)

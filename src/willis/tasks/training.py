@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from willis.errors import BadInputError
-from willis.learn.case import Case, CaseSource
+from willis.learn.cache import KeptCases
+from willis.learn.case import Case, CaseList, CasesInTurn, CaseSource
+from willis.learn.parts import leaves_out
 from willis.models.manifest import Window, make_manifest
 from willis.models.publish import write_bundle
 from willis.tasks.registry import get_task
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from willis.learn.recipe import FoldSettings, Recipe
     from willis.learn.runstate import TrainingResult
+    from willis.learn.split import SizedSubject
     from willis.learn.trainer import Validate
     from willis.models.bundle import Bundle
 
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 class TaskData(Protocol):
     """A task's ``dataset.py``, as training sees it.
 
-    It may have ``validation_measures()``, of its own beyond Dice, and ``leaves_out(data, folds)``, where not folds and
-    phantoms alone decide whether a case is left out to validate on.
+    It may have ``validation_measures()``, of its own beyond Dice, ``leaves_out(data, folds)``, where not splits, folds
+    and phantoms alone decide whether a case is left out to validate on, and ``sized_subjects(folder)``, the labelled
+    patients of a folder with the sizes of their lesions, for splits.
     """
 
     def training_cases(self, data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
@@ -55,11 +59,26 @@ def task_data(task: str) -> TaskData:
     return cast(TaskData, import_module(f"{get_task(task).package}.dataset"))
 
 
+def labelled_subjects(task: str, folder: Path) -> list[SizedSubject]:
+    """The labelled patients of a folder that a task is trained on, with the sizes of their lesions, for a split.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such task, it is trained on phantoms alone, or the folder can't be used.
+    """
+    own = getattr(task_data(task), "sized_subjects", None)
+    if own is None:
+        raise BadInputError(f"the task {task} is trained on phantoms alone; it has no folder of patients to split.")
+    found: list[SizedSubject] = own(folder)
+    return found
+
+
 def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[CaseSource, Validate | None]:
     """Where a recipe's cases come from, and how its network is judged while it trains.
 
-    Validation cases are made when they are first needed, and in the process that validates alone. Tables that the task
-    has of them are written to the folder.
+    Validation cases are made when they are first needed, in the process that validates alone, and kept in the folder,
+    from which one is read at a time; without a folder, in memory. Tables that the task has of them are written there.
 
     Raises
     ------
@@ -77,10 +96,11 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
     def validate(network: nn.Module) -> Mapping[str, float]:
         if not judges:
             cases = data.validation_cases(recipe.data, recipe.folds)
+            kept = CaseList(tuple(cases)) if folder is None else KeptCases(cases, folder / "validation-cases")
             own = getattr(data, "validation_measures", None)
             activation = str(recipe.bundle.manifest.get("activation", recipe.loss.activation))
             judge = make_validation(
-                cases,
+                CasesInTurn(kept, len(kept)),
                 fields["outputs"],
                 window,
                 own=own() if own else None,
@@ -88,7 +108,7 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
                 folder=folder,
                 loss=recipe.loss if "loss" in (recipe.training.monitor, recipe.schedule.monitor) else None,
             )
-            judges.append(judge if cases else lambda _network: {})
+            judges.append(judge if len(kept) else lambda _network: {})
         return judges[0](network)
 
     return data.training_cases(recipe.data, recipe.folds), validate if recipe.training.validate_every else None
@@ -105,11 +125,14 @@ def check_channels(recipe: Recipe) -> None:
     from willis.nets.registry import inputs_of
 
     taken = inputs_of(recipe.network.name, recipe.network.config)
-    given = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}["channels"]
-    if taken is not None and taken != len(given):
+    fields = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}
+    given, stacks = fields["channels"], [view.get("stack", 1) for view in fields.get("planes", ())]
+    count = len(given) * max(stacks, default=1)
+    if taken is not None and taken != count:
+        neighbours = "stack of [data] (neighbouring slices as channels) or " if stacks else ""
         raise BadInputError(
-            f"the network {recipe.network.name} takes {taken} channels, the cases have {len(given)} "
-            f"({', '.join(given)}); set inputs of [network.config], or choose another network."
+            f"the network {recipe.network.name} takes {taken} channels, the cases have {count} "
+            f"({', '.join(given)}); set {neighbours}inputs of [network.config], or choose another network."
         )
 
 
@@ -128,15 +151,9 @@ def _check_left_out(recipe: Recipe, data: TaskData) -> None:
     own = getattr(data, "leaves_out", leaves_out)
     if not own(recipe.data, recipe.folds):
         raise BadInputError(
-            f"{wanted} needs a validation, and no case is left out for it; give --folds, or phantoms that validate."
+            f"{wanted} needs a validation, and no case is left out for it; give --split and --part, --folds, or "
+            "phantoms that validate."
         )
-
-
-def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
-    """Whether ``[data]`` leaves a case out to validate on: a fold of a folder, or phantoms of another seed."""
-    if data.get("folder"):
-        return folds is not None
-    return bool(data.get("phantom", {}).get("validation_count", True))
 
 
 def bundle_from(recipe: Recipe, result: TrainingResult, folder: Path, recipe_name: str, command: str) -> Bundle:

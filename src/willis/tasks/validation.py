@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from willis.infer.ensemble import probabilities
 from willis.infer.protocol import Engine
-from willis.infer.slices import predict_slices
+from willis.infer.slices import neighbours_as_channels, predict_slices
 from willis.infer.windows import predict_sliding, predict_whole
 from willis.io.tables import write_table
 from willis.learn.case import Case
@@ -194,6 +194,7 @@ def dices(probability: npt.NDArray[np.float32], case: Case, threshold: float) ->
 def _logits(engine: Engine, case: Case, window: Window) -> npt.NDArray[np.float32]:
     if window.mode == "slices" and window.shape is not None:
         return predict_slices(engine, case.image, window.shape[2])
+    image = neighbours_as_channels(case.image, case.stack)
     if window.shape is None:
-        return predict_whole(engine, case.image)
-    return predict_sliding(engine, case.image, window.shape, window.overlap, mask=case.mask)[0]
+        return predict_whole(engine, image)
+    return predict_sliding(engine, image, window.shape, window.overlap, mask=case.mask)[0]

@@ -20,6 +20,8 @@ def compare(
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     data: Path | None = None,
+    split: Path | None = None,
+    part: str | None = None,
     folds: int = 5,
     steps: int | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
@@ -35,8 +37,12 @@ def compare(
         every pair (tests.tsv), a picture (scores.png).
     data
         Folder of labelled patients for all of them; else what the recipes name. Phantoms have one fold.
+    split
+        Split file that shares them out (``willis dataset split`` or ``folds``), instead of what the recipes name.
+    part
+        The part that validates, of a split that isn't of folds.
     folds
-        Number of folds; where the recipes name a split, its folds are left out instead, or the part that they name.
+        Number of folds; where there is a split, its folds are left out instead, or the part that they name.
     steps
         Number of steps, instead of the recipes'.
     resume
@@ -50,7 +56,7 @@ def compare(
 
     if not resume:
         check_empty(output)
-    chosen = _read(recipes, data, steps)
+    chosen = _read(recipes, data, split, part, steps)
     for recipe in chosen.values():
         check_channels(recipe)
     rows: list[dict[str, Any]] = []
@@ -68,16 +74,17 @@ def compare(
     print(f"\nTables and picture: {output}")
 
 
-def _read(paths: list[Path], data: Path | None, steps: int | None) -> dict[str, Recipe]:
+def _read(
+    paths: list[Path], data: Path | None, split: Path | None, part: str | None, steps: int | None
+) -> dict[str, Recipe]:
+    from willis.app.cli.train import with_flags
     from willis.learn.recipe import read_recipe
 
     if len(paths) < 2 or len({path.stem for path in paths}) < len(paths):
         raise BadInputError("two or more recipes with names of their own are compared.")
     found = {}
     for path in paths:
-        recipe = read_recipe(path)
-        recipe = recipe if data is None else recipe.changed("data", folder=str(data))
-        found[path.stem] = recipe if steps is None else recipe.changed("training", steps=steps)
+        found[path.stem] = with_flags(read_recipe(path), data, split=split, part=part, steps=steps)
     if len({recipe.task for recipe in found.values()}) > 1:
         raise BadInputError("the recipes are of different tasks; those of one task are compared.")
     if len({(recipe.data.get("split"), recipe.data.get("part")) for recipe in found.values()}) > 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -12,7 +13,10 @@ from willis.errors import BadInputError
 from willis.volume.plane import PLANES, Plane
 
 if TYPE_CHECKING:
+    from willis.learn.split import SizedSubject
     from willis.learn.split_file import SplitFile
+
+VOLUME_BINS = 4  # of a task's folder, where --bins doesn't say
 
 Out = Annotated[Path, Parameter(name=("--output", "-o"))]
 Switch = Annotated[bool, Parameter(negative=())]
@@ -67,37 +71,58 @@ def describe(
 
 
 @app.command
-def split(tables: Path, *, output: Out, test: float = 0.2, seed: int = 42) -> None:
-    """Share patients out into a training and a test part that are alike in lesion size in 3D and in every plane.
+def split(
+    source: Path, *, output: Out, task: str | None = None, bins: int | None = None, test: float = 0.2,
+    validation: float = 0.0, seed: int = 42,
+) -> None:  # fmt: skip
+    """Share patients out into parts for training, validation and test that are alike in lesion size.
 
     Parameters
     ----------
-    tables
-        Folder that ``describe`` wrote, or the published tables.
+    source
+        Folder that ``describe`` wrote, or the published tables: parts are alike in 3D and in every plane. With --task
+        a folder of labelled patients as that task is trained on: alike in the masks' volumes, and in kinds of patients.
     output
         Split file to write (.json); its balance is written beside it (.tsv).
+    task
+        Whose labelled patients the folder holds.
+    bins
+        With --task, bins of lesion volume, made from the masks so that they hold alike many; 4 when not given.
     test
         Part of all patients that is kept for testing.
+    validation
+        Part of all patients that validates while others are trained on.
     seed
         One seed always gives the same bytes.
     """
-    if not 0 < test < 1:
-        raise BadInputError(f"--test is {test:g}; it must lie between 0 and 1.")
-    _write(tables, output, "split", {"train": 1 - test, "test": test}, seed)
+    if not (0 < test < 1 and 0 <= validation < 1 - test):
+        raise BadInputError(
+            f"--test is {test:g} and --validation {validation:g}; both are shares of all patients, that of the test is "
+            "above 0, and together they leave some to train on."
+        )
+    shares = {"train": 1 - test - validation, "validation": validation, "test": test}
+    subjects, edges = _subjects(source, task, bins)
+    _write(source, output, "split", subjects, {name: share for name, share in shares.items() if share}, seed, edges)
 
 
 @app.command
 def folds(
-    tables: Path, *, output: Out, count: int = 5, seed: int = 42, within: Path | None = None, part: str = "train"
-) -> None:
-    """Share patients out into folds that are alike in lesion size in 3D and in every plane.
+    source: Path, *, output: Out, task: str | None = None, bins: int | None = None, count: int = 5, seed: int = 42,
+    within: Path | None = None, part: str = "train",
+) -> None:  # fmt: skip
+    """Share patients out into folds that are alike in lesion size.
 
     Parameters
     ----------
-    tables
-        Folder that ``describe`` wrote, or the published tables.
+    source
+        Folder that ``describe`` wrote, or the published tables: parts are alike in 3D and in every plane. With --task
+        a folder of labelled patients as that task is trained on: alike in the masks' volumes, and in kinds of patients.
     output
         Split file to write (.json); its balance is written beside it (.tsv).
+    task
+        Whose labelled patients the folder holds.
+    bins
+        With --task, bins of lesion volume, made from the masks so that they hold alike many; 4 when not given.
     count
         Number of folds.
     seed
@@ -109,7 +134,13 @@ def folds(
     """
     if count < 2:
         raise BadInputError(f"--count is {count}; there are at least 2 folds.")
-    _write(tables, output, "folds", {f"fold_{n}": 1 / count for n in range(1, count + 1)}, seed, within, part)
+    from willis.learn.split_file import subjects_of_part
+
+    subjects, edges = _subjects(source, task, bins)
+    folded = subjects if within is None else subjects_of_part(subjects, within, part)
+    held_out = {subject.name for subject in subjects} - {subject.name for subject in folded}
+    shares = {f"fold_{n}": 1 / count for n in range(1, count + 1)}
+    _write(source, output, "folds", folded, shares, seed, edges, sorted(held_out))
 
 
 @app.command
@@ -210,29 +241,44 @@ def check_empty(folder: Path) -> None:
         raise BadInputError(f"{folder} exists and isn't an empty folder. Name another.")
 
 
+def _subjects(source: Path, task: str | None, bins: int | None) -> tuple[list[SizedSubject], tuple[int, ...]]:
+    """Patients of tables or of a task's folder, and the edges of the bins of their volumes."""
+    from willis.learn.description import read_subjects
+    from willis.learn.split import volume_edges
+    from willis.measure.size_bins import VOLUME_EDGES
+    from willis.tasks.training import labelled_subjects
+
+    if task is not None:
+        found = labelled_subjects(task, source)
+        return found, volume_edges(found, VOLUME_BINS if bins is None else bins)
+    if bins is not None:
+        raise BadInputError(
+            "--bins are made from masks; name the task of the folder with --task. Tables have their own."
+        )
+    return read_subjects(source), VOLUME_EDGES
+
+
 def _write(
-    tables: Path,
+    source: Path,
     output: Path,
-    kind: str,
+    kind: Literal["folds", "split"],
+    subjects: list[SizedSubject],
     shares: dict[str, float],
     seed: int,
-    within: Path | None = None,
-    part: str = "",
+    edges: tuple[int, ...],
+    held_out: Sequence[str] = (),
 ) -> None:
     from willis.io.tables import write_table
-    from willis.learn.description import read_extents, read_subjects
+    from willis.learn.description import read_extents
     from willis.learn.split import split_subjects
-    from willis.learn.split_file import draw_normals, make_split_file, subjects_of_part, write_split
+    from willis.learn.split_file import draw_normals, make_split_file, write_split
 
     if output.suffix != ".json":
         raise BadInputError(f"a split is written as .json; found {output.name}.")
-    subjects = read_subjects(tables)
-    if within is not None:
-        subjects = subjects_of_part(subjects, within, part)
-    parts = split_subjects(subjects, shares, seed)
-    extents = read_extents(tables)
+    parts = split_subjects(subjects, shares, seed, edges)
+    extents = read_extents(source)
     normals = draw_normals(subjects, extents, seed) if extents else {}
-    made = make_split_file(kind, seed, parts, subjects, normals)  # type: ignore[arg-type]
+    made = make_split_file(kind, seed, parts, subjects, normals, held_out=held_out, edges=edges)
     write_split(made, output)
     write_table(made.balance, output.with_suffix(".tsv"))
     print(_told(made))

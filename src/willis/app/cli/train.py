@@ -26,6 +26,8 @@ def train(
     *,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     data: Path | None = None,
+    split: Path | None = None,
+    part: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     steps: int | None = None,
     seed: int | None = None,
@@ -47,6 +49,10 @@ def train(
         Run folder: resolved recipe, logs, curves, checkpoints, bundle.
     data
         Folder of labelled patients, instead of what the recipe names.
+    split
+        Split file that shares them out (``willis dataset split`` or ``folds``), instead of what the recipe names.
+    part
+        The part of it that validates; of a split with a part ``validation``, that one when not given.
     resume
         Go on with the run in the folder.
     steps
@@ -68,7 +74,9 @@ def train(
     from willis.learn.trainer import train as run
     from willis.tasks.training import bundle_from, cases_and_validation
 
-    chosen = with_flags(read_recipe(recipe), data, steps=steps, seed=seed, folds=folds, fold=fold)
+    chosen = with_flags(
+        read_recipe(recipe), data, split=split, part=part, steps=steps, seed=seed, folds=folds, fold=fold
+    )
     cases, validate = cases_and_validation(chosen, output)
     weights = _weights_of(start, chosen.task) if imagenet is None else _imagenet(imagenet, start, chosen)
     if weights is None and not resume and chosen.network.name == "vgg_fusion":
@@ -92,6 +100,8 @@ def train(
     if bundle:
         flags = {
             "--data": data.name if data else None,
+            "--split": split.name if split else None,
+            "--part": part,
             "--steps": steps,
             "--seed": seed,
             "--folds": folds,
@@ -108,6 +118,8 @@ def with_flags(
     recipe: Recipe,
     data: Path | None,
     *,
+    split: Path | None = None,
+    part: str | None = None,
     steps: int | None = None,
     seed: int | None = None,
     folds: int | None = None,
@@ -118,12 +130,18 @@ def with_flags(
     Raises
     ------
     BadInputError
-        When a fold is asked for without their number.
+        When a fold is asked for without their number, or beside a split.
     """
     from willis.errors import BadInputError
 
     if data is not None:
         recipe = recipe.changed("data", folder=str(data))
+    named = {"split": str(split) if split else None, "part": part}
+    recipe = recipe.changed("data", **{name: value for name, value in named.items() if value is not None})
+    if recipe.data.get("split") and (folds, fold) != (None, None):
+        raise BadInputError(
+            "a split and --folds both say which patients are left out; give one of them (of a split of folds, --part)."
+        )
     if steps is not None:
         recipe = recipe.changed("training", steps=steps)
     if seed is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.learn.case import Case
+from willis.learn.case import Case, CasesInTurn
 from willis.learn.recipe import FoldSettings
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.labels import RIGHT_SIDE, SIDED, VENTRICLES, Tissue, lookup
@@ -76,7 +76,7 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     return PhantomSource(anatomies_of(phantom), phantom.seed)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
     """Phantoms that training never sees: of another seed, and of held-out heads where the recipe names some."""
     phantom = BrainData.parse(data, "[data] of the recipe").phantom
     return held_out_cases(phantom, PhantomSource)

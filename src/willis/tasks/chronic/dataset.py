@@ -14,24 +14,25 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from willis.errors import BadInputError, GeometryError
 from willis.infer.planes import slices_of
 from willis.io.labelled import LabelledImage, find_labelled_images, read_lesion_mask
 from willis.io.nifti import read_nifti
 from willis.learn.batch_tables import lesion_slices, normal_slices
-from willis.learn.case import Case, CaseSource
+from willis.learn.case import Case, CasesInTurn, CaseSource
 from willis.learn.description import read_subjects
-from willis.learn.folds import keep
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
 from willis.learn.slice_batches import distribution_batches
-from willis.learn.split_file import check_parts, parts_of, read_split
+from willis.learn.split import SizedSubject
+from willis.learn.split_file import read_split
 from willis.models.manifest import Intensity, Manifest, PlaneView, make_manifest
 from willis.models.plane_views import CROPPED_VIEWS, PUBLISHED_VIEWS
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.chronic_patient import ChronicCase, chronic_case
 from willis.phantom.traced import find_traced
-from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
 from willis.tasks.chronic.prepare import PreparedPlanes, network_images, prepare
@@ -45,7 +46,7 @@ from willis.volume.volume import Volume
 PHANTOM_STREAM = 7  # of training phantoms, beside the seeds of other tasks
 
 
-class ChronicData(Settings):
+class ChronicData(LabelledFolder):
     """``[data]`` of a recipe for chronic stroke.
 
     Parameters
@@ -55,7 +56,7 @@ class ChronicData(Settings):
     folder
         Labelled T1s, as ``willis dataset describe`` reads them. Empty: phantoms are made as they are needed.
     split, part
-        Split file, and the part of it that validates: a fold, or ``test``. Empty: ``[folds]`` of the recipe.
+        See :class:`willis.learn.parts.LabelledFolder`.
     tables, batch
         Folder that ``willis dataset describe`` wrote, and slices in a batch: slices then come in the published
         batches, half with lesion and half without, every bin of size in each. Needs ``split``, one plane, and T1s
@@ -68,23 +69,25 @@ class ChronicData(Settings):
         Slices padded as published, or ``cropped`` to the brain and a margin.
     intensity
         Scheme of the bundle that is to be trained: ``slice-max`` as published, or ``p99`` within the brain.
+    stack
+        Slices that the network is given for each: the slice and its neighbours, as channels
+        (:func:`willis.infer.slices.neighbours_as_channels`); 4 for D-UNet.
     """
 
     planes: tuple[Plane, ...] = PLANES
-    folder: str = ""
-    split: str = ""
-    part: str = ""
     tables: str = ""
     batch: int = 32
     shapes: str = ""
     phantom: PhantomSettings = PhantomSettings()
     view: Literal["published", "cropped"] = "published"
     intensity: Intensity = Intensity(scheme="p99")
+    stack: int = Field(1, ge=1)
 
     @property
     def views(self) -> dict[Plane, PlaneView]:
         """How the slices of each plane are laid."""
-        return CROPPED_VIEWS if self.view == "cropped" else PUBLISHED_VIEWS
+        laid = CROPPED_VIEWS if self.view == "cropped" else PUBLISHED_VIEWS
+        return {plane: view.model_copy(update={"stack": self.stack}) for plane, view in laid.items()}
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class FolderSource:
                 "batches count slices there. Leave tables out of [data], or resample it."
             )
         back = np.linalg.inv(prepared.to_prepared)
-        lesion = truth.with_data((truth.data > 0).astype(np.float32))
+        lesion = truth.with_data(truth.data.astype(np.float32))
         moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
         return _case(prepared.images[view], moved, prepared.mask, self.data.views[view], files.group)
 
@@ -195,7 +198,7 @@ def _case(
 
     inside = turned(brain[None].astype(np.float32))[0] > 0
     target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
-    return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0))
+    return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0), stack=view.stack)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
@@ -208,21 +211,13 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     return PhantomSource(anatomies_of(settings.phantom), _shapes(settings), settings.phantom.seed, settings)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
     """Cases that training never sees: the part left out, or phantoms of another seed."""
     settings = ChronicData.parse(data, "[data] of the recipe")
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
-        return [left_out.case(index) for index in range(len(left_out))]
+        return CasesInTurn(left_out, len(left_out))
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
-
-
-def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
-    """Whether a case is left out to validate on: a part of the split, a fold, or phantoms of another seed."""
-    settings = ChronicData.parse(data, "[data] of the recipe")
-    if settings.folder:
-        return bool(settings.split) or folds is not None
-    return settings.phantom.validation_count > 0
 
 
 def validation_images(
@@ -253,30 +248,22 @@ def _shapes(settings: ChronicData) -> tuple[Path, ...]:
     return find_traced(Path(settings.shapes)) if settings.shapes else ()
 
 
-def _folder_source(
-    settings: ChronicData, folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
+def _folder_source(settings: ChronicData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     images = find_labelled_images(Path(settings.folder))
-    if settings.split:
-        wanted = _sessions_of(settings, part)
-        kept = [image for image in images if image.name in wanted]
-    else:
-        kept = [images[index] for index in keep([image.group for image in images], folds, part)]
-    return FolderSource(tuple(kept), settings)
+    names, patients = [image.name for image in images], [image.group for image in images]
+    kept = keep_cases(names, patients, settings, folds, part)
+    return FolderSource(tuple(images[index] for index in kept), settings)
 
 
-def _sessions_of(settings: ChronicData, part: Literal["training", "validation"]) -> set[str]:
-    """Sessions of the part that validates, or of the split's other parts; the split is checked first.
-
-    A session in no part, such as those of the test where only the others were split into folds, is used by neither.
-    """
-    found = read_split(Path(settings.split))
-    parts = {part.name: part for part in parts_of(found)}
-    check_parts(list(parts.values()), found.groups)
-    if settings.part not in parts:
-        raise BadInputError(f"part is {settings.part!r}; {settings.split} holds {', '.join(parts)}.")
-    validating = parts.pop(settings.part).subjects
-    return set(validating) if part == "validation" else {name for other in parts.values() for name in other.subjects}
+def sized_subjects(folder: Path) -> list[SizedSubject]:
+    """Labelled sessions of a folder with the volumes of their lesions in mm³."""
+    found = []
+    for image in find_labelled_images(folder):
+        mask = read_lesion_mask(image.mask)
+        found.append(
+            SizedSubject(image.name, image.group, round(np.count_nonzero(mask.data) * mask.grid.voxel_ml * 1000))
+        )
+    return found
 
 
 def _plan(settings: ChronicData, images: Sequence[LabelledImage]) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -299,9 +286,7 @@ def _plan(settings: ChronicData, images: Sequence[LabelledImage]) -> tuple[tuple
 
 
 def _refuse_lesion_free(source: FolderSource) -> None:
-    if not any(
-        (read_nifti(image.mask, "lesion", allow_empty=True, order="file").data > 0).any() for image in source.images
-    ):
+    if not any(read_lesion_mask(image.mask).data.any() for image in source.images):
         raise BadInputError("no mask of the training set holds a lesion; a network can't learn from none.")
 
 

@@ -13,15 +13,16 @@ import numpy.typing as npt
 from willis.errors import GeometryError
 from willis.io.nifti import read_nifti
 from willis.io.study import read_study
-from willis.learn.case import Case, CaseSource
-from willis.learn.folds import keep
+from willis.learn.case import Case, CasesInTurn, CaseSource
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
+from willis.learn.split import SizedSubject
+from willis.measure.labelled_sizes import labelled_mm3
 from willis.models.manifest import Intensity, Manifest, Window, make_manifest
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.fvv_training import DwiCase, dwi_case
 from willis.phantom.painting import TRUTH_FRACTION
 from willis.phantom.traced import find_traced
-from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.fvv.folder import LabelledDwi, find_labelled_dwi
 from willis.tasks.fvv.prepare import pair_of, prepare
@@ -55,7 +56,7 @@ _FIELDS: dict[str, Any] = {
 }
 
 
-class FvvData(Settings):
+class FvvData(LabelledFolder):
     """``[data]`` of an FVV recipe.
 
     Parameters
@@ -63,6 +64,8 @@ class FvvData(Settings):
     folder
         A folder for each patient with ``b0``, ``b1000``, ``stroke_roi``, ``flairviz_roi`` and perhaps ``mask``.
         Empty: phantoms are made as they are needed.
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`.
     phantom
         Which heads, which seed.
     infarcts
@@ -72,7 +75,6 @@ class FvvData(Settings):
         ``lattice``: resampled to 2 mm; ``slices``: as published, 256 × 256.
     """
 
-    folder: str = ""
     phantom: PhantomSettings = PhantomSettings()
     infarcts: str = ""
     preparation: Literal["lattice", "slices"] = "lattice"
@@ -165,19 +167,19 @@ def _check_grid(path: Path, found: Grid, wanted: Grid, image: Path) -> None:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
-    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that the split or ``folds`` leave in."""
     settings = FvvData.parse(data, "[data] of the recipe")
     if settings.folder:
         return _folder_source(settings, folds, "training")
     return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings.manifest, settings.traced)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Cases that training never sees: the fold left out, or phantoms of another seed."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """Cases that training never sees: the part left out, or phantoms of another seed."""
     settings = FvvData.parse(data, "[data] of the recipe")
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
-        return [left_out.case(index) for index in range(len(left_out))]
+        return CasesInTurn(left_out, len(left_out))
     return held_out_cases(
         settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings.manifest, settings.traced)
     )
@@ -188,11 +190,16 @@ def validation_measures() -> PublishedMeasures:
     return PublishedMeasures()
 
 
-def _folder_source(
-    settings: FvvData, folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
+def sized_subjects(folder: Path) -> list[SizedSubject]:
+    """Labelled patients of a folder with the volumes of their infarcts in mm³."""
+    patients = find_labelled_dwi(folder)
+    return [SizedSubject(p.subject, p.subject, labelled_mm3(p.lesion, above=TRUTH_FRACTION)) for p in patients]
+
+
+def _folder_source(settings: FvvData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     patients = find_labelled_dwi(Path(settings.folder))
-    kept = keep([patient.subject for patient in patients], folds, part)
+    names = [patient.subject for patient in patients]
+    kept = keep_cases(names, names, settings, folds, part)
     return FolderSource(tuple(patients[index] for index in kept), settings.manifest)
 
 

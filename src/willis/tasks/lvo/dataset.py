@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 from willis.errors import invalid_option
 from willis.learn.case import Case, CaseSource
+from willis.learn.parts import leaves_out as by_folds
 from willis.learn.recipe import FoldSettings
+from willis.learn.split import SizedSubject
+from willis.measure.labelled_sizes import labelled_mm3
 from willis.tasks.training import TaskData
-from willis.tasks.training import leaves_out as by_folds
 
 STAGES = {
     "halves": "willis.tasks.lvo.half_cases",
@@ -27,9 +30,31 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     return stage_of(data).training_cases(data, folds)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> Sequence[Case]:
     """Cases that training never sees."""
-    return list(stage_of(data).validation_cases(data, folds))
+    return stage_of(data).validation_cases(data, folds)
+
+
+def sized_subjects(folder: Path) -> list[SizedSubject]:
+    """Labelled patients of a folder in any stage's layout.
+
+    Their kind is whether a vessel is occluded, or which segment where a table says it; their volume that of the vessels
+    in mm³, where these are labelled.
+    """
+    from willis.tasks.lvo.labelled_scans import POSITIVES, scans_of
+    from willis.tasks.lvo.segment_cases import TRUTH, told_patients
+    from willis.tasks.lvo.vessel_cases import labelled_scans
+
+    if (folder / POSITIVES).is_dir():
+        kinds = {name: "occlusion" if scan.occluded else "no occlusion" for name, scan in scans_of(folder).items()}
+        return [SizedSubject(name, name, 0, kind=kind) for name, kind in kinds.items()]
+    told = (
+        {image.subject: segment for image, (segment, _) in told_patients(folder)} if (folder / TRUTH).is_file() else {}
+    )
+    return [
+        SizedSubject(image.subject, image.subject, labelled_mm3(image.labels), kind=told.get(image.subject, ""))
+        for image in labelled_scans(folder)
+    ]
 
 
 def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:

@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from willis.errors import BadInputError
 from willis.io.size_tables import read_sizes
-from willis.learn.folds import keep
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
 
 POSITIVES, NEGATIVES = "train_nii_close", "train_nii_nc"
@@ -28,8 +27,6 @@ FILES = {
     "difference": "difference_left_registered_right.nii.gz",
 }
 """File of each channel of the published network."""
-
-Part = Literal["training", "validation"]
 
 
 @dataclass(frozen=True)
@@ -45,22 +42,27 @@ class LabelledScan:
         return self.folder / FILES[channel]
 
 
-def find_scans(root: Path, folds: FoldSettings | None, part: Part) -> tuple[LabelledScan, ...]:
-    """Patients of one part: of a table where there are tables and no folds, else of the folds, test patients left out.
+def find_scans(data: LabelledFolder, folds: FoldSettings | None, part: TrainingPart) -> tuple[LabelledScan, ...]:
+    """Patients of one part: of the split, else of a table where there are tables and no folds, else of the folds.
+
+    Patients of the table for the test are left out.
 
     Raises
     ------
     BadInputError
-        When folders or tables disagree with each other, or there is no patient of one kind.
+        When folders, tables or split disagree with each other, or there is no patient of one kind.
     """
+    root = Path(data.folder)
     scans = scans_of(root)
     tables = {name: read_labels(root / file) for name, file in TABLES.items() if (root / file).is_file()}
     check_labels(scans, tables, root)
-    if tables and folds is None:
+    if tables and folds is None and not data.split:
         kept = [scan for subject, scan in scans.items() if subject in tables.get(part, {})]
     else:
-        free = [scan for subject, scan in scans.items() if subject not in tables.get("test", {})]
-        kept = [free[index] for index in keep([scan.subject for scan in free], folds, part)]
+        tested = tables.get("test", {})
+        free = [scan for subject, scan in scans.items() if subject not in tested]
+        names = [scan.subject for scan in free]
+        kept = [free[index] for index in keep_cases(names, names, data, folds, part, tested=tuple(tested))]
     kinds = {scan.occluded for scan in kept}
     if part == "training" and len(kinds) < 2:
         lacking = "with" if True not in kinds else "without"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,13 +17,13 @@ from pydantic import Field
 
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti
-from willis.learn.case import Case
+from willis.learn.case import Case, CasesInTurn
+from willis.learn.parts import LabelledFolder, TrainingPart
 from willis.learn.recipe import FoldSettings
 from willis.models.manifest import Manifest, make_manifest
-from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.lvo import headspace
-from willis.tasks.lvo.labelled_scans import FILES, LabelledScan, Part, find_scans
+from willis.tasks.lvo.labelled_scans import FILES, LabelledScan, find_scans
 from willis.tasks.lvo.occlusion import (
     PUBLISHED_SHAPE,
     network_input,
@@ -41,13 +40,15 @@ Float = npt.NDArray[np.float32]
 Channel = Literal["ncct", "vessels", "prior", "difference"]
 
 
-class OcclusionData(Settings):
+class OcclusionData(LabelledFolder):
     """``[data]`` of a recipe for the second stage.
 
     Parameters
     ----------
     folder
         In the published layout, see :mod:`willis.tasks.lvo.labelled_scans`.
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`; the tables of the folder then only say who is for the test.
     input
         ``published`` or ``midplane``.
     channels
@@ -62,7 +63,6 @@ class OcclusionData(Settings):
     """
 
     stage: Literal["occlusion"] = "occlusion"
-    folder: str = ""
     input: Literal["published", "midplane"] = "midplane"
     channels: tuple[Channel, ...] = Field(default=("ncct", "vessels", "prior", "difference"), min_length=1)
     missing: Literal["error", "zero"] = "error"
@@ -162,26 +162,26 @@ def _of_file(scan: LabelledScan, channel: str, ct: Volume, ncct: Float) -> Float
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
-    """Patients of the training table, or those that ``folds`` leaves in."""
+    """Patients of the training table, or those that the split or ``folds`` leave in."""
     return _source(data, folds, "training")
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Patients of the validation table, or of the fold that is left out."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """Patients of the validation table, or of the part that is left out."""
     source = _source(data, folds, "validation")
-    return [source.case(index) for index in range(len(source))]
+    return CasesInTurn(source, len(source))
 
 
 def leaves_out(data: Mapping[str, Any], folds: FoldSettings | None) -> bool:
-    """Whether the folder's tables or the folds leave a patient out to validate on."""
+    """Whether the folder's tables, the split or the folds leave a patient out to validate on."""
     return len(_source(data, folds, "validation")) > 0
 
 
-def _source(data: Mapping[str, Any], folds: FoldSettings | None, part: Part) -> FolderSource:
+def _source(data: Mapping[str, Any], folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     settings = OcclusionData.parse(data, "[data] of the recipe")
     if not settings.folder:
         raise BadInputError("the second stage is trained on labelled scans; name their folder with --data.")
-    scans = find_scans(Path(settings.folder), folds, part)
+    scans = find_scans(settings, folds, part)
     for scan in scans:
         for channel in settings.files:
             _refuse_missing(scan, channel, settings)

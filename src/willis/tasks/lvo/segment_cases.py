@@ -15,12 +15,11 @@ from willis.errors import BadInputError
 from willis.image.project import project_labels
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
-from willis.learn.case import Case
-from willis.learn.folds import keep
+from willis.learn.case import Case, CasesInTurn
 from willis.learn.nnunet_dataset import LabelledImage, find_images, write_nnunet_dataset
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
 from willis.models.nnunet_plan import NnunetPlan
-from willis.settings import Settings
 from willis.tasks.lvo.hounsfield import as_hounsfield
 from willis.tasks.lvo.plan_cases import planned_case, planned_fields
 from willis.tasks.lvo.segment import Projection, projected
@@ -33,7 +32,7 @@ NAMES = tuple(name.replace("+", "-") for name in SEGMENTS)
 PATIENT = "participant_id"
 
 
-class SegmentData(Settings):
+class SegmentData(LabelledFolder):
     """``[data]`` of a recipe for the third stage.
 
     Parameters
@@ -41,12 +40,13 @@ class SegmentData(Settings):
     folder
         BIDS folder as ``willis phantom lvo`` makes it: CTs, vessel labels, and ``truth.tsv`` with ``participant_id``,
         ``segment`` (m1, m2, c7, c7+m1, m1+m2, none) and ``side`` (left, right, none).
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`; patients without an occlusion may stand in the split.
     plan
         How projections are given to the network, which the bundle keeps; it must be flat.
     """
 
     stage: Literal["segment"] = "segment"
-    folder: str = ""
     plan: NnunetPlan
 
 
@@ -86,27 +86,28 @@ def _x_mm(vessels: Volume) -> npt.NDArray[np.float64]:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
-    """Patients with an occlusion that ``folds`` leaves in."""
+    """Patients with an occlusion that the split or ``folds`` leave in."""
     return source_of(data, folds, "training")
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Patients with an occlusion in the fold that is left out."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """Patients with an occlusion in the part that is left out."""
     source = source_of(data, folds, "validation")
-    return [source.case(index) for index in range(len(source))]
+    return CasesInTurn(source, len(source))
 
 
-def source_of(
-    data: Mapping[str, Any], folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
+def source_of(data: Mapping[str, Any], folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     """Patients with an occlusion of one part."""
     settings = SegmentData.parse(data, "[data] of the recipe")
     if not settings.folder:
         raise BadInputError("the third stage is trained on labelled CTs; name their folder with --data.")
     if not settings.plan.flat:
         raise BadInputError("the third stage looks at a picture: plan.flat of [data] must be true.")
-    occluded = occluded_patients(Path(settings.folder))
-    kept = [occluded[index] for index in keep([image.subject for image, _ in occluded], folds, part)]
+    root = Path(settings.folder)
+    occluded = occluded_patients(root)
+    names = [image.subject for image, _ in occluded]
+    others = [image.subject for image, _ in told_patients(root)]
+    kept = [occluded[index] for index in keep_cases(names, names, settings, folds, part, unused=others)]
     return FolderSource(tuple(image for image, _ in kept), tuple(told for _, told in kept), settings.plan)
 
 
@@ -118,14 +119,25 @@ def occluded_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]
     BadInputError
         When a patient isn't in the table, the table can't be used, or none has an occlusion.
     """
+    occluded = [(image, told) for image, told in told_patients(root) if told[0] != "none"]
+    if not occluded:
+        raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
+    return occluded
+
+
+def told_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]:
+    """Patients of a folder with segment and side of the occlusion, ``none`` where there isn't one.
+
+    Raises
+    ------
+    BadInputError
+        When a patient isn't in the table, or the table can't be used.
+    """
     told = _told(root / TRUTH)
     found = find_images(root, "ncct", "vessels")
     if unknown := [image.subject for image in found if image.subject not in told]:
         raise BadInputError(f"{root / TRUTH} doesn't list {unknown[0]}; every patient needs a segment and a side.")
-    occluded = [(image, told[image.subject]) for image in found if told[image.subject][0] != "none"]
-    if not occluded:
-        raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
-    return occluded
+    return [(image, told[image.subject]) for image in found]
 
 
 def write_projections(root: Path, out: Path, *, folds: int = 5, seed: int = 0) -> int:

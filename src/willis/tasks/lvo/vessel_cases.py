@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
-from willis.learn.case import Case
-from willis.learn.folds import keep
+from willis.learn.case import Case, CasesInTurn
 from willis.learn.nnunet_dataset import LabelledImage, find_images, find_nnunet
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
 from willis.models.nnunet_plan import NnunetPlan
-from willis.settings import Settings
 from willis.tasks.lvo.hounsfield import as_hounsfield
 from willis.tasks.lvo.plan_cases import planned_case, planned_fields
 from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
@@ -22,7 +21,7 @@ from willis.tasks.lvo.vessels import read_vessels
 from willis.volume.orient import reorient
 
 
-class VesselData(Settings):
+class VesselData(LabelledFolder):
     """``[data]`` of a recipe for the first stage.
 
     Parameters
@@ -30,12 +29,13 @@ class VesselData(Settings):
     folder
         ``imagesTr`` and ``labelsTr`` as nnU-Net and the publication have them, or a BIDS folder as ``willis phantom
         lvo`` makes it. Labels are 1 C7, 2 M1, 3 M2, 4 other vessels.
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`.
     plan
         How scans are given to the network, which the bundle keeps.
     """
 
     stage: Literal["vessels"] = "vessels"
-    folder: str = ""
     plan: NnunetPlan
 
 
@@ -59,7 +59,7 @@ class FolderSource:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
-    """Patients of the folder that ``folds`` leaves in."""
+    """Patients of the folder that the split or ``folds`` leave in."""
     source = _source(data, folds, "training")
     if not any(
         (read_nifti(image.labels, "vessels", allow_empty=True, order="file").data > 0).any() for image in source.images
@@ -68,27 +68,30 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     return source
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Patients of the fold that is left out."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """Patients of the part that is left out."""
     source = _source(data, folds, "validation")
-    return [source.case(index) for index in range(len(source))]
+    return CasesInTurn(source, len(source))
 
 
 def left_out(data: Mapping[str, Any], folds: FoldSettings | None) -> tuple[LabelledImage, ...]:
-    """Files of the fold that is left out."""
+    """Files of the part that is left out."""
     return _source(data, folds, "validation").images
 
 
-def _source(
-    data: Mapping[str, Any], folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
+def _source(data: Mapping[str, Any], folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     settings = VesselData.parse(data, "[data] of the recipe")
     if not settings.folder:
         raise BadInputError("the first stage is trained on labelled CTs; name their folder with --data.")
-    root = Path(settings.folder)
-    found = find_nnunet(root, VESSELS) if (root / "labelsTr").is_dir() else find_images(root, "ncct", "vessels")
-    kept = keep([image.subject for image in found], folds, part)
+    found = labelled_scans(Path(settings.folder))
+    names = [image.subject for image in found]
+    kept = keep_cases(names, names, settings, folds, part)
     return FolderSource(tuple(found[index] for index in kept), settings.plan)
+
+
+def labelled_scans(root: Path) -> list[LabelledImage]:
+    """Every CT of a folder with its vessels, in either layout."""
+    return find_nnunet(root, VESSELS) if (root / "labelsTr").is_dir() else find_images(root, "ncct", "vessels")
 
 
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from willis.errors import BadInputError
-from willis.learn.case import Case, CaseSource
-from willis.learn.folds import keep
+from willis.learn.case import Case, CasesInTurn, CaseSource
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
+from willis.learn.split import SizedSubject
+from willis.measure.labelled_sizes import labelled_mm3
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.patient import make_patient
 from willis.phantom.perfusion_scene import GROUPS
-from willis.settings import Settings
 from willis.study import Study
 from willis.tasks.perfusion.by_group import GroupMeasures
 from willis.tasks.perfusion.labelled import LabelledPatient, find_patients
@@ -38,13 +39,15 @@ ABSENT = "absent"
 TILE_OVERLAP = 0.75  # a stride of a quarter tile; Tomasetti 2022, doi:10.7557/18.6223
 
 
-class PerfusionData(Settings):
+class PerfusionData(LabelledFolder):
     """``[data]`` of a perfusion recipe.
 
     Parameters
     ----------
     folder
         BIDS folder of labelled patients, see :func:`willis.tasks.perfusion.labelled.find_patients`. Empty: phantoms.
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`.
     maps
         In the order of the network's encoders.
     scalars
@@ -72,7 +75,6 @@ class PerfusionData(Settings):
         Which heads, which seed.
     """
 
-    folder: str = ""
     maps: tuple[MapName, ...] = ("cbf", "cbv", "ttp", "tmax")
     scalars: tuple[ScalarName, ...] = ()
     classes: Literal[2, 3, 4] = 4
@@ -186,27 +188,32 @@ def _slices_of(brain: npt.NDArray[np.bool_]) -> slice:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
-    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that the split or ``folds`` leave in."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
     if settings.folder:
         return _folder_source(settings, folds, "training")
     return PhantomSource(anatomies_of(settings.phantom), settings.phantom.seed, settings)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """The fold left out, or phantoms of another seed, of every group in turn."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """The part left out, or phantoms of another seed, of every group in turn."""
     settings = PerfusionData.parse(data, "[data] of the recipe")
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
-        return [left_out.case(index) for index in range(len(left_out))]
+        return CasesInTurn(left_out, len(left_out))
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings, in_turn=True))
 
 
-def _folder_source(
-    settings: PerfusionData, folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
+def sized_subjects(folder: Path) -> list[SizedSubject]:
+    """Labelled patients of a folder with the volumes of core and penumbra together in mm³, and their groups."""
+    patients = find_patients(folder)
+    return [SizedSubject(p.subject, p.subject, labelled_mm3(*p.masks.values()), kind=p.group) for p in patients]
+
+
+def _folder_source(settings: PerfusionData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     patients = find_patients(Path(settings.folder))
-    kept = keep([patient.subject for patient in patients], folds, part)
+    names = [patient.subject for patient in patients]
+    kept = keep_cases(names, names, settings, folds, part)
     return FolderSource(tuple(patients[index] for index in kept), settings)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -14,13 +14,14 @@ from willis.errors import GeometryError
 from willis.io.bids import LabelledStudy, find_labelled
 from willis.io.nifti import read_nifti
 from willis.io.study import read_study
-from willis.learn.case import Case, CaseSource
-from willis.learn.folds import keep
+from willis.learn.case import Case, CasesInTurn, CaseSource
+from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
+from willis.learn.split import SizedSubject
+from willis.measure.labelled_sizes import labelled_mm3
 from willis.models.manifest import Intensity, make_manifest
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.training import WMH_STREAM, WmhCase, wmh_case
-from willis.settings import Settings
 from willis.tasks.brain.find import find_brain
 from willis.tasks.brain.mask import masks_of
 from willis.tasks.phantoms import PhantomSettings, anatomies_of, held_out_cases
@@ -52,7 +53,7 @@ _FIELDS: dict[str, Any] = {
 }
 
 
-class WmhData(Settings):
+class WmhData(LabelledFolder):
     """``[data]`` of a WMH recipe.
 
     Parameters
@@ -60,6 +61,8 @@ class WmhData(Settings):
     folder
         BIDS folder of labelled patients: FLAIR, T1 where there is one, and in ``derivatives`` the lesion mask
         ``*_space-flair_label-wmh_mask.nii.gz``. Empty: phantoms are made as they are needed.
+    split, part
+        See :class:`willis.learn.parts.LabelledFolder`.
     phantom
         Which heads, which seed.
     large_share
@@ -68,7 +71,6 @@ class WmhData(Settings):
         Scheme of the bundle that is to be trained.
     """
 
-    folder: str = ""
     phantom: PhantomSettings = PhantomSettings()
     large_share: float = Field(default=0.0, ge=0.0, le=1.0)
     intensity: Intensity = Intensity(scheme="p99")
@@ -130,7 +132,7 @@ class FolderSource:
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CaseSource:
-    """The source that a recipe's ``[data]`` names; of a folder, the patients that ``folds`` leaves in."""
+    """The source that a recipe's ``[data]`` names; of a folder, the patients that the split or ``folds`` leave in."""
     settings = WmhData.parse(data, "[data] of the recipe")
     if settings.folder:
         return _folder_source(settings, folds, "training")
@@ -138,21 +140,29 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
     return PhantomSource(heads, settings.phantom.seed, settings.intensity, settings.large_share)
 
 
-def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> list[Case]:
-    """Cases that training never sees: the fold left out, or phantoms of another seed."""
+def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
+    """Cases that training never sees: the part left out, or phantoms of another seed."""
     settings = WmhData.parse(data, "[data] of the recipe")
     if settings.folder:
         left_out = _folder_source(settings, folds, "validation")
-        return [left_out.case(index) for index in range(len(left_out))]
+        return CasesInTurn(left_out, len(left_out))
     return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, seed, settings.intensity))
 
 
-def _folder_source(
-    settings: WmhData, folds: FoldSettings | None, part: Literal["training", "validation"]
-) -> FolderSource:
-    studies = find_labelled(Path(settings.folder), CHANNELS, "flair", "wmh", "flair")
-    kept = keep([study.subject for study in studies], folds, part)
+def _folder_source(settings: WmhData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
+    studies = _studies(Path(settings.folder))
+    names, patients = [study.name for study in studies], [study.subject for study in studies]
+    kept = keep_cases(names, patients, settings, folds, part)
     return FolderSource(tuple(studies[index] for index in kept), settings.intensity)
+
+
+def _studies(folder: Path) -> list[LabelledStudy]:
+    return find_labelled(folder, CHANNELS, "flair", "wmh", "flair")
+
+
+def sized_subjects(folder: Path) -> list[SizedSubject]:
+    """Labelled sessions of a folder with the volumes of their lesions in mm³."""
+    return [SizedSubject(s.name, s.subject, labelled_mm3(s.mask)) for s in _studies(folder)]
 
 
 def manifest_fields(data: Mapping[str, Any]) -> dict[str, Any]:
