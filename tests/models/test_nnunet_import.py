@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from willis.app.cli.main import call
 from willis.errors import BadInputError, BundleError
 from willis.models.importers.nnunet import import_nnunet
+from willis.models.store import open_bundle
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lvo" / "nnUNetTrainer__nnUNetPlans__3d_fullres"
 
@@ -43,6 +45,29 @@ def test_the_bundle_says_what_the_plans_say(folder, tmp_path):
     assert import_nnunet(folder, tmp_path / "d", name="two", axes="lps").manifest.axes == "LPS"
     with pytest.raises(BundleError, match="'XYZ' is no orientation"):
         import_nnunet(folder, tmp_path / "e", name="three", axes="XYZ")
+
+
+def test_axes_come_with_the_dataset_unless_told_otherwise(folder, tmp_path, capsys):
+    def notes(bundle):
+        return " ".join(bundle.manifest.peculiarities)
+
+    assert "LAS is assumed" in notes(import_nnunet(folder, tmp_path / "a", name="x"))
+    changed(folder / "dataset.json", willis_axes="LPS")
+    read = import_nnunet(folder, tmp_path / "b", name="x")
+    assert read.manifest.axes == "LPS"
+    assert "assumed" not in notes(read)
+    assert notes(import_nnunet(folder, tmp_path / "c", name="x", axes="lps")) == notes(read)
+    assert (
+        call(["models", "import", "nnunet", str(folder), "--name", "x", "--axes", "RAS", "-o", str(tmp_path / "d")])
+        == 0
+    )
+    assert open_bundle(str(tmp_path / "d")).manifest.axes == "RAS"
+    assert (
+        "Note: Its dataset.json says that its training files lay in LPS; RAS was asked for" in capsys.readouterr().out
+    )
+    changed(folder / "dataset.json", willis_axes="across")
+    with pytest.raises(BundleError, match="'ACROSS' is no orientation"):
+        import_nnunet(folder, tmp_path / "e", name="x")
 
 
 def test_what_is_not_known_is_named(folder, tmp_path):

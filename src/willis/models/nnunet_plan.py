@@ -8,6 +8,9 @@ from pydantic import Field
 
 from willis.settings import Settings
 
+AXES_KEY = "willis_axes"
+"""In nnU-Net's ``dataset.json``: the orientation in which a training set's files lie. nnU-Net copies unknown keys."""
+
 Scheme = Literal["CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization"]
 
 

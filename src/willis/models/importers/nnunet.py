@@ -15,11 +15,11 @@ from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.importers.checkpoint import read_checkpoint, state_of
 from willis.models.manifest import make_manifest
-from willis.models.nnunet_plan import ChannelValues, NnunetPlan, Scheme
+from willis.models.nnunet_plan import AXES_KEY, ChannelValues, NnunetPlan, Scheme
 from willis.models.store import user_folder, write_bundle
 from willis.nets.plainunet import PlainUNet, PlainUNetConfig
 
-AXES = "LAS"  # of axial slices as dcm2niix writes them; nnU-Net reads files as they lie
+AXES = "LAS"  # assumed where nothing says it: of axial slices as dcm2niix writes them; nnU-Net reads files as they lie
 CHECKPOINT = "checkpoint_final.pth"
 ARCHITECTURE = "PlainConvUNet"
 RESAMPLING = "resample_data_or_seg_to_shape"
@@ -40,7 +40,7 @@ def import_nnunet(
     licence: str = "unknown",
     folds: Sequence[str] | None = None,
     checkpoint: str = CHECKPOINT,
-    axes: str = AXES,
+    axes: str | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Make a bundle of a folder ``TRAINER__PLANS__CONFIGURATION``.
@@ -60,7 +60,8 @@ def import_nnunet(
     checkpoint
         Name of the weights' file.
     axes
-        Orientation of the files that it was trained on; a scan is turned to it.
+        Orientation of the files that it was trained on; a scan is turned to it. None: what ``willis export`` wrote into
+        the dataset.json that it was trained from, else :data:`AXES`, as the manifest then says.
 
     Raises
     ------
@@ -74,6 +75,7 @@ def import_nnunet(
     plan = read_plan(plans, dataset, configuration, first.get("inference_allowed_mirroring_axes") or ())
     labels = read_labels(dataset)
     network = network_config(plans, configuration, len(plan.values), len(labels) + 1, plan)
+    lying, doubt = read_axes(dataset, axes)
     manifest = make_manifest(
         {
             "name": name,
@@ -84,7 +86,7 @@ def import_nnunet(
             "outputs": ["background", *(re.sub(r"[^a-z0-9._-]", "-", label.lower()) for label in labels)],
             "activation": "softmax",
             "spacing_mm": plan.spacing_mm,
-            "axes": axes.upper(),
+            "axes": lying,
             "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
             "intensity": {"scheme": "range"},
             "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
@@ -94,6 +96,7 @@ def import_nnunet(
             "source": folder.name,
             "peculiarities": (
                 "Run as its plans say (network.config.plan); spacing and window here are of its own axes.",
+                *doubt,
             ),
         },
         f"the bundle of {folder.name}",
@@ -201,6 +204,21 @@ def read_labels(dataset: Mapping[str, Any]) -> list[str]:
     ]:
         raise BadInputError(f"labels of the dataset must be 1, 2, 3…, and no regions; found {labels}.")
     return order
+
+
+def read_axes(dataset: Mapping[str, Any], asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """Orientation of the files that a model was trained on, and what a reader should know of how that is known."""
+    said, told = (None if code is None else str(code).upper() for code in (dataset.get(AXES_KEY), asked))
+    if said and told and said != told:
+        return told, (
+            f"Its dataset.json says that its training files lay in {said}; {told} was asked for and is used.",
+        )
+    if known := told or said:
+        return known, ()
+    return AXES, (
+        f"Nothing says in which orientation its training files lay: {AXES} is assumed. If they lay otherwise, its "
+        "answers are wrong; then import it again with --axes.",
+    )
 
 
 def renamed(state: Mapping[str, Tensor], config: PlainUNetConfig, file: Path) -> dict[str, Tensor]:

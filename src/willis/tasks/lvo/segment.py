@@ -22,6 +22,7 @@ from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 Float = npt.NDArray[np.float32]
+PROJECTION_AXES = "RAS"  # of pictures, unless a bundle says that its were others
 SHOWN_HU = (0.0, 100.0)  # of the vessels; fluid beside them to dense clot, no calcium
 
 
@@ -46,7 +47,7 @@ class Projection:
 
 def projected(ct: Volume, vessels: Volume) -> Projection:
     """Look at vessels from above: what stands in the scan on each ray, between 0 and 100 HU."""
-    turned, labels = reorient(ct, "RAS"), reorient(vessels, "RAS")
+    turned, labels = reorient(ct, PROJECTION_AXES), reorient(vessels, PROJECTION_AXES)
     picture = project(np.clip(turned.data, *SHOWN_HU).astype(np.float32), labels.data)
     return Projection(np.asarray(picture, dtype=np.float32), turned.grid.spacing_mm, labels)
 
@@ -79,7 +80,10 @@ def counted(seen: Projection, bundle: Bundle, settings: RunSettings) -> tuple[di
         for member in range(len(bundle.manifest.members))
     ]
     plan = NnunetPlan.parse(_plan(bundle), "the bundle's plan")
-    answers = codes[predict_labels(engines, seen.picture[None, :, :, None], seen.spacing_mm, plan)[:, :, 0]]
+    flat = Volume(seen.picture[:, :, None], seen.vessels.grid.shifted((0, 0, 0), (*seen.picture.shape, 1)))
+    turned = reorient(flat, bundle.manifest.axes or PROJECTION_AXES)
+    labels = predict_labels(engines, turned.data[None], turned.grid.spacing_mm, plan)
+    answers = codes[reorient(turned.with_data(labels), PROJECTION_AXES).data[:, :, 0]]
     found = np.where(seen.picture > 0, answers, 0).astype(np.uint8)
     return {name: int(np.count_nonzero(found == code)) for code, name in enumerate(SEGMENTS, start=1)}, found
 
