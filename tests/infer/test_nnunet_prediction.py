@@ -3,17 +3,20 @@
 The golden files were made by tests/golden/lvo/make_nnunet_golden.py in an environment of its own.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from willis.infer import nnunet
-from willis.infer.nnunet import gaussian, predict_labels, thick_axis, tile_starts
+from willis.infer import nnunet_space
+from willis.infer.nnunet import gaussian, predict_labels, tile_starts
+from willis.infer.nnunet_space import thick_axis
 from willis.infer.torch_engine import TorchEngine, member_network
+from willis.models import nnunet_plan
 from willis.models.bundle import Bundle
 from willis.models.importers.nnunet import import_nnunet
-from willis.models.nnunet_plan import ChannelValues, NnunetPlan
+from willis.models.nnunet_plan import ChannelValues, NnunetPlan, label_names
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "lvo"
 EXACT = 5e-4  # share of voxels that rounding may decide otherwise
@@ -33,7 +36,9 @@ def imported(request, tmp_path_factory) -> tuple[str, Bundle]:
 
 
 def plan_of(bundle: Bundle) -> NnunetPlan:
-    return NnunetPlan.parse(bundle.manifest.network.config["plan"], "the plan")
+    plan = nnunet_plan.plan_of(bundle.manifest)
+    assert plan is not None
+    return plan
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -49,6 +54,43 @@ def test_labels_are_those_of_nnunets_own_predictor(imported, golden, mirror):
     ours, its = (labels != exact).mean(), (judge != exact).mean()
     assert ours < EXACT
     assert ours <= its
+
+
+@pytest.fixture(scope="module")
+def others() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "nnunet_others.npz") as held:
+        return dict(held)
+
+
+@pytest.mark.parametrize("name", ["3d_fullres", "2d"])
+def test_residual_encoders_answer_as_nnunets_own(name, golden, others, tmp_path):
+    folder = GOLDEN / f"nnUNetTrainer__nnUNetResEncUNetMPlans__{name}"
+    bundle = import_nnunet(folder, tmp_path / "b", name="made")
+    assert bundle.manifest.network.name == "resencunet"
+    engine = TorchEngine(member_network(bundle, 0))
+    labels = predict_labels([engine], golden["image"][None], golden["spacing_mm"], plan_of(bundle))
+    exact = others[f"resenc_{name}"]
+    assert set(np.unique(exact)) == {0, 1, 2}
+    assert (labels != exact).mean() < EXACT
+    tile = others["tile"] if name == "3d_fullres" else others["tile"][:1]
+    logits = others[f"resenc_{name}_logits"].reshape(3, *tile.shape)
+    np.testing.assert_allclose(engine(tile[None, None])[0], logits, atol=1e-4)
+
+
+def test_regions_overlap_and_the_last_in_order_wins_as_in_nnunet(golden, others, tmp_path):
+    folder = GOLDEN / "nnUNetTrainer__nnUNetRegions__3d_fullres"
+    bundle = import_nnunet(folder, tmp_path / "b", name="made")
+    assert (bundle.manifest.outputs, bundle.manifest.activation) == (("other", "m1", "c7"), "sigmoid")
+    assert label_names(bundle.manifest) == ("other", "m1", "c7")
+    engine, image = TorchEngine(member_network(bundle, 0)), golden["image"][None]
+    codes = json.loads((folder / "dataset.json").read_text())["regions_class_order"]
+    assert codes != sorted(codes)
+    labels = predict_labels([engine], image, golden["spacing_mm"], plan_of(bundle), codes)
+    assert set(np.unique(others["regions"])) == {0, 1, 2, 3}
+    assert (labels != others["regions"]).mean() < EXACT
+    without = predict_labels([engine], image, golden["spacing_mm"], plan_of(bundle), [3, 0, 0])  # what it hides shows
+    np.testing.assert_array_equal(without[labels == 3], 3)
+    assert np.count_nonzero(without) > np.count_nonzero(labels == 3)
 
 
 def test_two_folds_are_averaged(imported, golden):
@@ -100,15 +142,15 @@ def test_axes_of_a_transposed_plan_come_back(golden):
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_maps_of_classes_keep_their_precision_and_images_get_more(separate, monkeypatch):
-    seen, zoom = set(), nnunet.ndimage.zoom
-    monkeypatch.setattr(nnunet.ndimage, "zoom", lambda one, *a, **k: seen.add(one.dtype) or zoom(one, *a, **k))
+    seen, zoom = set(), nnunet_space.ndimage.zoom
+    monkeypatch.setattr(nnunet_space.ndimage, "zoom", lambda one, *a, **k: seen.add(one.dtype) or zoom(one, *a, **k))
     maps = np.random.default_rng(0).normal(0, 3, (3, 6, 20, 22)).astype(np.float32)
     answers = []
     for image, kind in ((True, np.float64), (False, np.float32)):
         seen.clear()
         orders = {"image_order": 1, "result_order": 1, "image_order_z": 0}
         answers.append(
-            nnunet.resampled(
+            nnunet_space.resampled(
                 maps, (9, 31, 17), (5, 1, 1), (3, 0.6, 1.3), plan(separate=separate, **orders), image=image
             )
         )

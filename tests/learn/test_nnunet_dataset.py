@@ -10,6 +10,7 @@ from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
 from willis.learn.nnunet_dataset import find_images, write_nnunet_dataset
 from willis.volume.grid import Grid
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 GRID = Grid((6, 5, 4), np.diag([-0.5, -0.5, 4.0, 1.0]))
@@ -38,6 +39,7 @@ def test_images_labels_and_splits_are_where_nnunet_looks(folder, tmp_path, capsy
     assert about["labels"] == {"background": 0, "c7": 1, "m1": 2}
     assert about["numTraining"] == 5
     assert about["channel_names"] == {"0": "CT"}
+    assert about["willis_axes"] == "LPS"
     splits = json.loads((out / "splits_final.json").read_text())
     assert sorted(s for part in splits for s in part["val"]) == [f"sub-{n:02d}" for n in range(1, 6)]
     assert all(not set(part["train"]) & set(part["val"]) for part in splits)
@@ -47,6 +49,23 @@ def test_images_labels_and_splits_are_where_nnunet_looks(folder, tmp_path, capsy
         assert labels.grid.same_as(image.grid)
         original = read_nifti(folder / name / "anat" / f"{name}_ncct.nii.gz")
         np.testing.assert_array_equal(image.data, original.data)
+
+
+def test_files_that_lie_differently_are_turned_alike_or_refused(folder, tmp_path):
+    patients = find_images(folder, "ncct", "vessels")
+    for path in (patients[1].image, patients[1].labels):
+        write_nifti(reorient(read_nifti(path, allow_empty=True), "RSA"), path)
+    with pytest.raises(BadInputError, match=r"sub-01 lies in LPS and sub-02 in RSA; .* --axes LPS"):
+        write_nnunet_dataset(patients, ["c7", "m1"], tmp_path / "mixed")
+    assert not (tmp_path / "mixed").exists()
+    out = write_nnunet_dataset(patients, ["c7", "m1"], tmp_path / "alike", axes="RAS")
+    assert json.loads((out / "dataset.json").read_text())["willis_axes"] == "RAS"
+    for patient in patients:
+        for source, place in ((patient.image, "imagesTr/{}_0000"), (patient.labels, "labelsTr/{}")):
+            written = read_nifti(out / f"{place.format(patient.subject)}.nii.gz", allow_empty=True)
+            assert written.grid.orientation == "RAS"
+            back = reorient(written, "LPS").data
+            np.testing.assert_array_equal(back, reorient(read_nifti(source, allow_empty=True), "LPS").data)
 
 
 def test_a_mask_is_a_label_too_and_two_files_of_one_label_are_refused(folder):

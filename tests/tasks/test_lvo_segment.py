@@ -86,6 +86,23 @@ def test_the_answer_is_laid_back_on_its_side(side, head, monkeypatch, tmp_path):
     assert told.probability == SUSPECTED.probability
 
 
+def test_a_model_sees_the_projection_in_the_axes_of_its_files(head, monkeypatch, tmp_path):
+    seen = segment.projected(head.ct, head.vessels)
+    pictures = {}
+
+    def left_of_the_picture(_, image, *__):
+        pictures[axes] = image[0]
+        return (np.arange(image.shape[1]) < 20)[:, None, None] * np.ones(image.shape[1:], np.uint8)
+
+    monkeypatch.setattr(segment, "predict_labels", left_of_the_picture)
+    for axes, side in (("RAS", slice(0, 20)), ("LAS", slice(20, 40))):
+        _, found = segment.counted(seen, bundle_of(tmp_path / axes, axes=axes), SETTINGS)
+        wanted = np.zeros(seen.picture.shape, bool)
+        wanted[side] = seen.picture[side] > 0
+        np.testing.assert_array_equal(found > 0, wanted)
+    np.testing.assert_array_equal(pictures["LAS"], pictures["RAS"][::-1])
+
+
 def test_nothing_is_named_where_nothing_is_suspected_or_seen(head, monkeypatch, tmp_path):
     bundle = bundle_of(tmp_path / "b")
     says(monkeypatch, np.ones((40, 20)))
@@ -178,6 +195,7 @@ def test_projections_are_written_for_nnunet_as_the_third_stage_sees_them(folder,
     out = tmp_path / "Dataset102_Segments"
     assert call(["export", "lvo-projections", str(folder), "-o", str(out), "--folds", "3"]) == 0
     told = json.loads((out / "dataset.json").read_text(encoding="utf-8"))
+    assert told["willis_axes"] == "RAS"
     assert told["labels"] == {"background": 0, **{name: code for code, name in enumerate(SEGMENTS, start=1)}}
     assert sorted(path.name for path in (out / "labelsTr").iterdir()) == [f"sub-{n}.nii.gz" for n in (0, 1, 3)]
     picture = read_nifti(out / "imagesTr" / "sub-1_0000.nii.gz")

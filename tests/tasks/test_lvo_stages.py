@@ -41,6 +41,16 @@ def ct(golden) -> Volume:
     return Volume(golden["image"], Grid(golden["image"].shape, affine), role="ncct", unit="HU")
 
 
+def test_a_model_of_regions_gives_each_voxel_the_last_that_holds_it(ct, tmp_path):
+    with np.load(GOLDEN / "nnunet_others.npz") as held:
+        judge = held["regions"]
+    bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetRegions__3d_fullres", tmp_path / "b", name="made", axes="RAS")
+    assert check_vessel_bundle(bundle) == ()
+    found = find_vessels(ct, bundle, RunSettings(engine="torch", threads=1))
+    wanted = np.array([0, 2, 1, 4])[judge]  # 3, 1 and 2 are of the regions other, m1 and c7
+    assert np.mean(found.data == wanted) > 0.9995
+
+
 def mcresnet(folder, **changes):
     fields = {
         "name": "made",

@@ -16,7 +16,7 @@ from willis.infer.planes import predict_planes
 from willis.infer.precision import LEAST_DICE, Precision
 from willis.infer.protocol import EngineChoice, EngineName, Float32, is_onnx
 from willis.models.manifest import Equivalence
-from willis.models.nnunet_plan import NnunetPlan
+from willis.models.nnunet_plan import plan_of
 from willis.models.store import Bundle
 from willis.volume.plane import Plane
 
@@ -148,24 +148,23 @@ def _found(
     """Probabilities (I, J, K) by name, as a run makes them."""
     manifest = bundle.manifest
     if isinstance(image, Mapping):
-        p = predict_planes(bundle, image, mask=mask, engine=engine, precision=precision, threads=threads)
-        named = dict(zip(manifest.outputs, p.probability, strict=True))
-        for view, alone in zip(manifest.planes, p.members, strict=True):
+        fused = predict_planes(bundle, image, mask=mask, engine=engine, precision=precision, threads=threads)
+        named = dict(zip(manifest.outputs, fused.probability, strict=True))
+        for view, alone in zip(manifest.planes, fused.members, strict=True):
             named |= {f"{output} {view.plane}": one for output, one in zip(manifest.outputs, alone, strict=True)}
         return named
-    plan = manifest.network.config.get("plan")
-    if isinstance(plan, dict):
+    if (plan := plan_of(manifest)) is not None:
         members = range(len(manifest.members))
         engines = (open_engine(bundle, k, engine=engine, precision=precision, threads=threads) for k in members)
-        logits = placed_logits(engines, image, NnunetPlan.parse(plan, "the bundle's plan"))
-        return dict(zip(manifest.outputs, probabilities(logits, "softmax"), strict=True))
-    p = predict(bundle, image, mask=mask, engine=engine, precision=precision, threads=threads)
-    return dict(zip(manifest.outputs, p.probability, strict=True))
+        p = probabilities(placed_logits(engines, image, plan), "sigmoid" if plan.regions else "softmax")
+    else:
+        p = predict(bundle, image, mask=mask, engine=engine, precision=precision, threads=threads).probability
+    return dict(zip(manifest.outputs, p, strict=True))
 
 
 def _masks(bundle: Bundle, found: Found) -> dict[str, npt.NDArray[np.bool_]]:
-    manifest = bundle.manifest
-    if manifest.activation == "softmax" or "plan" in manifest.network.config:
+    manifest, plan = bundle.manifest, plan_of(bundle.manifest)
+    if manifest.activation == "softmax" or (plan is not None and not plan.regions):
         winner = np.argmax(list(found.values()), axis=0)
         return {name: winner == index for index, name in enumerate(found)}
     return {name: p >= manifest.threshold.value for name, p in found.items()}

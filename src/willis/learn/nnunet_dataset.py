@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import write_json
 from willis.learn.folds import fold_of_subjects
+from willis.models.nnunet_plan import AXES_KEY
+from willis.volume.orient import reorient
 
 ENDS = ("dseg", "mask")  # of the names of files with labels
 SPLITS = "splits_final.json"
@@ -99,13 +101,13 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def write_nnunet_dataset(
-    patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = "CT", folds: int = 5,
-    seed: int = 0,
+    patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = "CT", axes: str | None = None,
+    folds: int = 5, seed: int = 0,
 ) -> Path:  # fmt: skip
     """Write ``imagesTr``, ``labelsTr``, ``dataset.json`` and ``splits_final.json``; the folder appears when complete.
 
-    Images keep their grids, so that whoever trains sees what willis will see. The splits' file belongs beside the
-    preprocessed data of nnU-Net.
+    nnU-Net reads files as they lie, so that all are written in one orientation, which ``dataset.json`` keeps for the
+    import of what is trained on them. The splits' file belongs beside the preprocessed data of nnU-Net.
 
     Parameters
     ----------
@@ -117,13 +119,16 @@ def write_nnunet_dataset(
         Folder to make, called ``DatasetNNN_Name`` for nnU-Net to find it.
     channel
         Its name decides how nnU-Net scales values: ``CT``.
+    axes
+        Orientation, such as ``LPS``, to which images and labels are turned; None keeps that of the images.
     folds, seed
         Of the splits, by patient.
 
     Raises
     ------
     BadInputError
-        When the folder exists, a label has no name, or there are fewer patients than folds.
+        When the folder exists, a label has no name, there are fewer patients than folds, or images lie in several
+        orientations and ``axes`` doesn't say which to take.
     GeometryError
         When labels don't lie on their image's grid.
     """
@@ -135,14 +140,14 @@ def write_nnunet_dataset(
     try:
         for part in ("imagesTr", "labelsTr"):
             (staging / part).mkdir()
-        for patient in patients:
-            _write_case(patient, len(names), staging)
+        lying = {p.subject: _write_case(p, len(names), axes, staging) for p in patients}
         write_json(
             {
                 "channel_names": {"0": channel},
                 "labels": {"background": 0, **{name: code for code, name in enumerate(names, start=1)}},
                 "numTraining": len(patients),
                 "file_ending": ".nii.gz",
+                AXES_KEY: _one_orientation(lying),
             },
             staging / "dataset.json",
         )
@@ -154,7 +159,8 @@ def write_nnunet_dataset(
     return out
 
 
-def _write_case(patient: LabelledImage, count: int, folder: Path) -> None:
+def _write_case(patient: LabelledImage, count: int, axes: str | None, folder: Path) -> str:
+    """Write a patient's image and labels; their orientation comes back."""
     image = read_nifti(patient.image)
     labels = read_nifti(patient.labels, allow_empty=True)
     if not labels.grid.same_as(image.grid):
@@ -164,12 +170,27 @@ def _write_case(patient: LabelledImage, count: int, folder: Path) -> None:
             f"{patient.labels.name} holds label {int(labels.data.max())}, and {count} names were given. "
             "Name all of them."
         )
-    write_nifti(image, folder / "imagesTr" / f"{patient.subject}_0000.nii.gz")
-    write_nifti(labels.with_data(labels.data.astype(np.uint8)), folder / "labelsTr" / f"{patient.subject}.nii.gz")
+    codes = labels.with_data(labels.data.astype(np.uint8))
+    for volume, place in (
+        (image, f"imagesTr/{patient.subject}_0000.nii.gz"),
+        (codes, f"labelsTr/{patient.subject}.nii.gz"),
+    ):
+        write_nifti(reorient(volume, axes) if axes else volume, folder / place)
+    return axes or image.grid.orientation
+
+
+def _one_orientation(lying: Mapping[str, str]) -> str:
+    first, axes = next(iter(lying.items()))
+    for subject, own in lying.items():
+        if own != axes:
+            raise BadInputError(
+                f"{first} lies in {axes} and {subject} in {own}; nnU-Net reads files as they lie. "
+                f"Give --axes {axes} to have all written so."
+            )
+    return axes
 
 
 def _splits(subjects: Sequence[str], fold: dict[str, int], count: int) -> str:
-
     parts = [
         {
             "train": sorted(s for s in set(subjects) if fold[s] != index),

@@ -6,7 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from willis.models.manifest import Manifest
 from willis.settings import Settings
+
+AXES_KEY = "willis_axes"
+"""In nnU-Net's ``dataset.json``: the orientation in which a training set's files lie. nnU-Net copies unknown keys."""
 
 Scheme = Literal["CTNormalization", "ZScoreNormalization", "NoNormalization", "RescaleTo01Normalization"]
 
@@ -53,6 +57,9 @@ class NnunetPlan(Settings):
         Of the splines that image and logits are resampled with, in general and along the axis of thick slices.
     separate
         Whether thick slices are resampled apart from their planes; None: where they are thick enough.
+    regions
+        Whether outputs are of regions that may overlap, none of them the background: a voxel is given the last of those
+        whose logit is above 0. Else it is given the output of the largest logit, the first of which is the background.
     """
 
     flat: bool
@@ -66,3 +73,22 @@ class NnunetPlan(Settings):
     result_order: int = 1
     result_order_z: int = 0
     separate: bool | None = None
+    regions: bool = False
+
+
+def plan_of(manifest: Manifest) -> NnunetPlan | None:
+    """How a bundle is to be run, where its manifest holds a plan.
+
+    Raises
+    ------
+    BadInputError
+        When the plan has an entry that isn't known or allowed.
+    """
+    held = manifest.network.config.get("plan")
+    return NnunetPlan.parse(held, f"the plan of {manifest.name}") if isinstance(held, dict) and held else None
+
+
+def label_names(manifest: Manifest) -> tuple[str, ...]:
+    """Names of the labels, from 1, that a bundle with a plan finds: its outputs, but for the background."""
+    plan = plan_of(manifest)
+    return manifest.outputs if plan is not None and plan.regions else manifest.outputs[1:]

@@ -25,6 +25,7 @@ from torch.nn import functional
 from willis.settings import Settings
 
 Triple = tuple[int, int, int]
+SAME: Triple = (1, 1, 1)  # a stride that keeps the size, a kernel that sees one voxel
 SLOPE = 0.01  # of leaky ReLU below 0
 
 
@@ -67,18 +68,31 @@ class PlainUNetConfig(Settings):
         return self
 
 
-class ConvNormRelu(nn.Module):
-    """Convolution, instance normalisation, leaky ReLU."""
+class ConvNorm(nn.Module):
+    """Convolution and instance normalisation; ``bias`` where it isn't the configuration's."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: Triple, stride: Triple, config: PlainUNetConfig) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: Triple, stride: Triple, config: PlainUNetConfig,
+        *, bias: bool | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         padding = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2, (kernel[2] - 1) // 2)
-        self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=config.bias)
+        biased = config.bias if bias is None else bias
+        self.conv = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=biased)
         self.norm = nn.InstanceNorm3d(outputs, eps=config.norm_eps, affine=config.norm_affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, I, J, K) to (N, outputs, …)."""
-        return functional.leaky_relu(self.norm(self.conv(x)), SLOPE)
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+
+class ConvNormRelu(ConvNorm):
+    """Convolution, instance normalisation, leaky ReLU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, I, J, K) to (N, outputs, …)."""
+        return functional.leaky_relu(super().forward(x), SLOPE)
 
 
 class PlainUNet(nn.Module):
@@ -89,10 +103,7 @@ class PlainUNet(nn.Module):
         self.config = config
         before = (config.inputs, *config.features[:-1])
         self.encoder = nn.ModuleList(
-            _stage(inputs, outputs, kernel, stride, count, config)
-            for inputs, outputs, kernel, stride, count in zip(
-                before, config.features, config.kernels, config.strides, config.convs, strict=True
-            )
+            self._encoder_stage(number, inputs, config) for number, inputs in enumerate(before)
         )
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
@@ -100,8 +111,12 @@ class PlainUNet(nn.Module):
             below, skip = config.features[-step], config.features[-step - 1]
             stride = config.strides[-step]
             self.up.append(nn.ConvTranspose3d(below, skip, stride, stride, bias=config.bias))
-            self.decoder.append(_stage(2 * skip, skip, config.kernels[-step - 1], (1, 1, 1), count, config))
+            self.decoder.append(_stage(2 * skip, skip, config.kernels[-step - 1], SAME, count, config))
         self.head = nn.Conv3d(config.features[0], config.outputs, 1)
+
+    def _encoder_stage(self, number: int, inputs: int, config: PlainUNetConfig) -> nn.Sequential:
+        kernel, stride = config.kernels[number], config.strides[number]
+        return _stage(inputs, config.features[number], kernel, stride, config.convs[number], config)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K) whose sides the strides divide."""
@@ -120,7 +135,7 @@ def _stage(
     inputs: int, outputs: int, kernel: Triple, stride: Triple, count: int, config: PlainUNetConfig
 ) -> nn.Sequential:
     units = [
-        ConvNormRelu(inputs if place == 0 else outputs, outputs, kernel, stride if place == 0 else (1, 1, 1), config)
+        ConvNormRelu(inputs if place == 0 else outputs, outputs, kernel, stride if place == 0 else SAME, config)
         for place in range(count)
     ]
     return nn.Sequential(*units)

@@ -15,6 +15,7 @@ from willis.nets.halfnet import HalfNet, HalfNetConfig
 from willis.nets.mcresnet import McResNet, McResNetConfig
 from willis.nets.plainunet import PlainUNet, PlainUNetConfig
 from willis.nets.raxnet import RaxNet, RaxNetConfig
+from willis.nets.resencunet import ResEncUNet, ResEncUNetConfig
 from willis.nets.unet3d import UNet3d, UNet3dConfig
 from willis.nets.vgg_fusion import VggFusion, VggFusionConfig
 from willis.nets.xnet import XNet, XNetConfig
@@ -25,6 +26,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "unet3d": (UNet3d, UNet3dConfig),
     "mcresnet": (McResNet, McResNetConfig),
     "plainunet": (PlainUNet, PlainUNetConfig),
+    "resencunet": (ResEncUNet, ResEncUNetConfig),
     "raxnet": (RaxNet, RaxNetConfig),
     "xnet": (XNet, XNetConfig),
     "clcinet": (ClciNet, ClciNetConfig),

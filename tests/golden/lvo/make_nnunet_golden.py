@@ -1,4 +1,6 @@
-"""Make the golden files of nnU-Net's own predictor: two tiny models with random weights, an image, logits and labels.
+"""Make the golden files of nnU-Net's own predictor: tiny models with random weights, an image, logits and labels.
+
+Plain U-Nets and residual encoders (``ResEnc``) in 3D and 2D, and regions in 3D.
 
 Run in an environment of its own with nnunetv2 (made with 2.8.1), from this folder:
 
@@ -22,22 +24,25 @@ from nnunetv2.utilities.get_network_from_plans import get_network_from_plans  # 
 
 HERE = Path(__file__).parent
 LABELS = {"background": 0, "c7": 1, "m1": 2}
+REGIONS = {"labels": {"background": 0, "other": [1, 2, 3], "m1": [2], "c7": [3, 1]}, "regions_class_order": [3, 1, 2]}
 SPACING_MM = (0.8, 0.9, 3.5)  # along i, j, k of the file
 CT = {"mean": 34.0, "std": 16.0, "percentile_00_5": -20.0, "percentile_99_5": 90.0, "min": 0, "max": 0, "median": 0}
 
 
-def architecture(dims: int) -> dict:
-    """A plain U-Net of three stages."""
+def architecture(dims: int, residual: bool = False) -> dict:
+    """A U-Net of three stages."""
     pick = slice(3 - dims, None)
+    kind = "ResidualEncoderUNet" if residual else "PlainConvUNet"
+    encoder = {"n_blocks_per_stage": [1, 2, 1]} if residual else {"n_conv_per_stage": [2, 2, 2]}
     return {
-        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "network_class_name": f"dynamic_network_architectures.architectures.unet.{kind}",
         "arch_kwargs": {
             "n_stages": 3,
             "features_per_stage": [4, 6, 8],
             "conv_op": f"torch.nn.modules.conv.Conv{dims}d",
             "kernel_sizes": [[1, 3, 3][pick], [3, 3, 3][pick], [3, 3, 3][pick]],
             "strides": [[1, 1, 1][pick], [1, 2, 2][pick], [2, 2, 2][pick]],
-            "n_conv_per_stage": [2, 2, 2],
+            **encoder,
             "n_conv_per_stage_decoder": [2, 2],
             "conv_bias": True,
             "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dims}d",
@@ -51,7 +56,7 @@ def architecture(dims: int) -> dict:
     }
 
 
-def configuration(dims: int) -> dict:
+def configuration(dims: int, residual: bool = False) -> dict:
     """Of the plans."""
     image = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     result = {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None}
@@ -71,21 +76,24 @@ def configuration(dims: int) -> dict:
         "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
         "resampling_fn_probabilities_kwargs": result,
         "batch_dice": False,
-        "architecture": architecture(dims),
+        "architecture": architecture(dims, residual),
     }
 
 
 def model_folder(
-    name: str, dims: int, image: np.ndarray, about: dict | None = None, root: Path = HERE, tile: tuple = (8, 24, 28)
-) -> Path:
+    name: str, dims: int, image: np.ndarray, about: dict | None = None, root: Path = HERE, tile: tuple = (8, 24, 28),
+    *, planner: str = "nnUNetPlans", told: dict | None = None,
+) -> Path:  # fmt: skip
     """A trained model folder whose weights are drawn at random, its last biases such that all labels appear.
 
     Of the configuration ``about``, or the tiny one of the golden files; ``tile`` is the part of the image that says so.
+    ``told`` stands in dataset.json in place of the labels.
     """
+    told = told or {"labels": LABELS}
     about = about or configuration(dims)
     plans = {
         "dataset_name": "Dataset001_made",
-        "plans_name": "nnUNetPlans",
+        "plans_name": planner,
         "original_median_spacing_after_transp": [3.5, 0.9, 0.8],
         "original_median_shape_after_transp": [10, 26, 30],
         "image_reader_writer": "SimpleITKIO",
@@ -96,16 +104,16 @@ def model_folder(
         "label_manager": "LabelManager",
         "foreground_intensity_properties_per_channel": {"0": CT},
     }
-    dataset = {"channel_names": {"0": "CT"}, "labels": LABELS, "numTraining": 1, "file_ending": ".nii.gz"}
-    folder = root / f"nnUNetTrainer__nnUNetPlans__{name}"
+    dataset = {"channel_names": {"0": "CT"}, **told, "numTraining": 1, "file_ending": ".nii.gz"}
+    folder = root / f"nnUNetTrainer__{planner}__{name}"
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plans, indent=1))
     (folder / "dataset.json").write_text(json.dumps(dataset, indent=1))
     size = about["architecture"]
     torch.manual_seed(dims)
     network = get_network_from_plans(
-        size["network_class_name"], size["arch_kwargs"], size["_kw_requires_import"], 1, len(LABELS),
-        deep_supervision=True,
+        size["network_class_name"], size["arch_kwargs"], size["_kw_requires_import"], 1,
+        len(told["labels"]) - ("regions_class_order" in told), deep_supervision=True,
     )  # fmt: skip
     for value in network.parameters():
         torch.nn.init.normal_(value, std=0.4)
@@ -138,18 +146,32 @@ def exact_sums() -> Iterator[None]:
         torch.half, prediction.compute_gaussian = half, weights
 
 
-def predict(folder: Path, image: np.ndarray, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities by nnU-Net's own predictor, slowest axis first."""
+def opened(folder: Path, mirror: bool) -> prediction.nnUNetPredictor:
+    """nnU-Net's own predictor with a model folder."""
     predictor = prediction.nnUNetPredictor(
         tile_step_size=0.5, use_gaussian=True, use_mirroring=mirror, device=torch.device("cpu"), verbose=False,
         perform_everything_on_device=False, allow_tqdm=False,
     )  # fmt: skip
     predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
+    return predictor
+
+
+def predict(folder: Path, image: np.ndarray, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities by nnU-Net's own predictor, slowest axis first."""
+    predictor = opened(folder, mirror)
     return predictor.predict_single_npy_array(image[None], {"spacing": list(SPACING_MM[::-1])}, None, None, True)
 
 
+def network_logits(folder: Path, tile: np.ndarray) -> np.ndarray:
+    """Logits (L, ...) of the network alone, of a tile (Z, Y, X) or (Y, X)."""
+    predictor = opened(folder, mirror=False)
+    predictor.network.load_state_dict(predictor.list_of_parameters[0])
+    with torch.inference_mode():
+        return predictor.network.eval()(torch.from_numpy(tile)[None, None])[0].numpy()
+
+
 def main() -> None:
-    """Predict one made-up CT with both models, with and without mirroring."""
+    """Predict one made-up CT with the plain models, with and without mirroring, and with the others."""
     rng = np.random.default_rng(11)
     zyx = np.indices((10, 26, 30))
     image = 30 + 25 * np.sin(zyx[2] / 4) * np.cos(zyx[1] / 5) + 4 * zyx[0] + rng.normal(0, 6, zyx.shape[1:])
@@ -168,6 +190,18 @@ def main() -> None:
                 labels, _ = predict(folder, image, mirror)
             golden[f"{key}_exact_labels"] = labels.astype(np.uint8).transpose(2, 1, 0)
     np.savez_compressed(HERE / "nnunet.npz", **golden)
+    others = {"regions": model_folder("3d_fullres", 3, image, planner="nnUNetRegions", told=REGIONS)}
+    for name, dims in (("3d_fullres", 3), ("2d", 2)):
+        others[f"resenc_{name}"] = model_folder(
+            name, dims, image, configuration(dims, residual=True), planner="nnUNetResEncUNetMPlans"
+        )
+    with exact_sums():
+        labels = {key: predict(folder, image, mirror=True)[0] for key, folder in others.items()}
+    made = {key: one.astype(np.uint8).transpose(2, 1, 0) for key, one in labels.items()}
+    made["tile"] = image[:8, 8:24, 8:24] / 30
+    for name, tile in (("3d_fullres", made["tile"]), ("2d", made["tile"][0])):
+        made[f"resenc_{name}_logits"] = network_logits(others[f"resenc_{name}"], np.ascontiguousarray(tile))
+    np.savez_compressed(HERE / "nnunet_others.npz", **made)
 
 
 if __name__ == "__main__":

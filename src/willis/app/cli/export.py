@@ -18,6 +18,7 @@ def nnunet_dataset(
     image: str = "ncct",
     label: str = "vessels",
     names: str = "c7,m1,m2,other",
+    axes: str | None = None,
     folds: int = 5,
     seed: int = 0,
 ) -> None:
@@ -33,6 +34,9 @@ def nnunet_dataset(
         Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz or *_label-vessels_mask.nii.gz.
     names
         Of labels 1, 2, 3…
+    axes
+        Orientation in which to write all, such as LPS; their own where left out, which must then be one. dataset.json
+        keeps it for the import of the trained model.
     folds, seed
         Of the splits.
     """
@@ -40,7 +44,7 @@ def nnunet_dataset(
 
     patients = find_images(folder, image, label)
     called = [name.strip() for name in names.split(",")]
-    write_nnunet_dataset(patients, called, output, folds=folds, seed=seed)
+    write_nnunet_dataset(patients, called, output, axes=axes, folds=folds, seed=seed)
     print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
 
 

@@ -90,7 +90,7 @@ def nnunet(
     licence: str = "unknown",
     folds: str | None = None,
     checkpoint: str = "checkpoint_final.pth",
-    axes: str = "LAS",
+    axes: str | None = None,
     replace: Replace = False,
 ) -> None:
     """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
@@ -112,7 +112,8 @@ def nnunet(
     checkpoint
         Name of the weights' file in each fold.
     axes
-        Orientation of the files that it was trained on, such as LPS; LAS is that of axial slices from dcm2niix.
+        Orientation of the files that it was trained on, such as LPS. Left out, it is what its dataset.json says, as
+        willis export writes it, else LAS, that of axial slices from dcm2niix.
     """
     from willis.models.importers.nnunet import import_nnunet
 
@@ -228,3 +229,7 @@ def print_imported(bundle: Bundle) -> None:
     print(f"{manifest.name}: {len(manifest.members)} members, {' + '.join(manifest.channels)}, in {bundle.folder}")
     print(f"Licence: {manifest.licence}\nIntended use: {manifest.intended_use}")
     print(f"Threshold: {manifest.threshold.value:g} ({manifest.threshold.origin})")
+    if manifest.axes:
+        print(f"Axes: {manifest.axes}")
+    for told in manifest.peculiarities:
+        print(f"Note: {told}")

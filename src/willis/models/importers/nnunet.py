@@ -8,26 +8,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from willis.errors import BadInputError
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.importers.checkpoint import read_checkpoint, state_of
-from willis.models.manifest import make_manifest
-from willis.models.nnunet_plan import ChannelValues, NnunetPlan, Scheme
+from willis.models.manifest import Network, make_manifest
+from willis.models.nnunet_plan import AXES_KEY, ChannelValues, NnunetPlan, Scheme
 from willis.models.store import user_folder, write_bundle
-from willis.nets.plainunet import PlainUNet, PlainUNetConfig
+from willis.nets.plainunet import SLOPE, PlainUNetConfig
+from willis.nets.registry import build_network
 
-AXES = "LAS"  # of axial slices as dcm2niix writes them; nnU-Net reads files as they lie
+TURNING = {"NibabelIOWithReorient": "RAS", "SimpleITKIOWithReorient": "RAS"}  # readers of nnU-Net that turn files
+AXES = "LAS"  # assumed where nothing says it: of axial slices as dcm2niix writes them; nnU-Net reads files as they lie
 CHECKPOINT = "checkpoint_final.pth"
-ARCHITECTURE = "PlainConvUNet"
+ARCHITECTURES = {"PlainConvUNet": "plainunet", "ResidualEncoderUNet": "resencunet"}
+COUNTS = {"plainunet": "n_conv_per_stage", "resencunet": "n_blocks_per_stage"}
+SIZES = frozenset(
+    {"n_stages", "features_per_stage", "conv_op", "kernel_sizes", "strides", "n_conv_per_stage_decoder", "conv_bias"}
+    | {"norm_op", "norm_op_kwargs", "nonlin", "nonlin_kwargs"}
+)  # of a network, beside COUNTS
 RESAMPLING = "resample_data_or_seg_to_shape"
 _STAGE = re.compile(
     r"^(encoder\.stages\.(?P<e>\d+)\.\d+|decoder\.stages\.(?P<d>\d+))\.convs\.(?P<n>\d+)\.(?P<rest>(conv|norm)\.\w+)$"
 )
+_STEM = re.compile(r"^encoder\.stem\.convs\.0\.((?:conv|norm)\.\w+)$")
+_BLOCK = re.compile(r"^encoder\.stages\.(\d+)\.blocks\.(\d+)\.(conv1|conv2|skip)\.(?:\d+\.)?((?:conv|norm)\.\w+)$")
 _UP = re.compile(r"^decoder\.transpconvs\.(\d+)\.(weight|bias)$")
 _HEAD = re.compile(r"^decoder\.seg_layers\.(\d+)\.(weight|bias)$")
+LARGEST_WINS = "the largest logit wins; no threshold is used"
+REGIONS_WIN = "regions may overlap; of those above it, the last in the order of outputs wins"
 INTENDED_USE = "As its authors say. In willis: research, not a medical device."
 
 
@@ -40,7 +52,7 @@ def import_nnunet(
     licence: str = "unknown",
     folds: Sequence[str] | None = None,
     checkpoint: str = CHECKPOINT,
-    axes: str = AXES,
+    axes: str | None = None,
     replace: bool = False,
 ) -> Bundle:
     """Make a bundle of a folder ``TRAINER__PLANS__CONFIGURATION``.
@@ -60,7 +72,8 @@ def import_nnunet(
     checkpoint
         Name of the weights' file.
     axes
-        Orientation of the files that it was trained on; a scan is turned to it.
+        Orientation of the files that it was trained on; a scan is turned to it. None: what ``willis export`` wrote into
+        the dataset.json that it was trained from, else :data:`AXES`, as the manifest then says.
 
     Raises
     ------
@@ -72,28 +85,31 @@ def import_nnunet(
     first = read_checkpoint(files[0])
     configuration = str(_value(first, "init_args", files[0]).get("configuration", folder.name.split("__")[-1]))
     plan = read_plan(plans, dataset, configuration, first.get("inference_allowed_mirroring_axes") or ())
-    labels = read_labels(dataset)
-    network = network_config(plans, configuration, len(plan.values), len(labels) + 1, plan)
+    labels = [re.sub(r"[^a-z0-9._-]", "-", name.lower()) for name in read_labels(dataset)]
+    outputs = labels if plan.regions else ["background", *labels]
+    network = read_network(plans, configuration, len(plan.values), len(outputs), plan)
+    lying, doubt = read_axes(plans, dataset, axes)
     manifest = make_manifest(
         {
             "name": name,
             "task": task,
             "title": f"nnU-Net {configuration}: {', '.join(labels)}",
-            "network": {"name": "plainunet", "config": network.model_dump(mode="json")},
+            "network": network.model_dump(),
             "channels": [re.sub(r"[^a-z0-9._-]", "-", str(c).lower()) for c in _channel_names(dataset).values()],
-            "outputs": ["background", *(re.sub(r"[^a-z0-9._-]", "-", label.lower()) for label in labels)],
-            "activation": "softmax",
+            "outputs": outputs,
+            "activation": "sigmoid" if plan.regions else "softmax",
             "spacing_mm": plan.spacing_mm,
-            "axes": axes.upper(),
+            "axes": lying,
             "window": {"mode": "sliding", "shape": plan.patch, "overlap": 0.5},
             "intensity": {"scheme": "range"},
-            "threshold": {"value": 0.5, "origin": "the largest logit wins; no threshold is used"},
+            "threshold": {"value": 0.5, "origin": REGIONS_WIN if plan.regions else LARGEST_WINS},
             "licence": licence,
             "intended_use": INTENDED_USE,
             "citation": ("Isensee et al. 2021, nnU-Net. doi:10.1038/s41592-020-01008-z",),
             "source": folder.name,
             "peculiarities": (
                 "Run as its plans say (network.config.plan); spacing and window here are of its own axes.",
+                *doubt,
             ),
         },
         f"the bundle of {folder.name}",
@@ -114,6 +130,12 @@ def read_plan(
         When they ask for another resampling, normalisation or a cascade.
     """
     about = resolved(plans, configuration)
+    for held, key, known in (
+        (plans, "label_manager", "LabelManager"),
+        (about, "preprocessor_name", "DefaultPreprocessor"),
+    ):
+        if held.get(key, known) != known:
+            raise BadInputError(f"the plans' {key} is {held[key]}; known is nnU-Net's own {known}.")
     if about.get("previous_stage"):
         raise BadInputError(f"configuration {configuration} is a cascade, which isn't known here; give another.")
     for kind in ("data", "probabilities"):
@@ -137,6 +159,7 @@ def read_plan(
         result_order=result.get("order", 1),
         result_order_z=result.get("order_z", 0),
         separate=result.get("force_separate_z"),
+        regions=any(_is_region(value) for value in dataset["labels"].values()),
     )
 
 
@@ -150,15 +173,13 @@ def resolved(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
     return {**(resolved(plans, parent) if parent else {}), **own}
 
 
-def network_config(
-    plans: Mapping[str, Any], configuration: str, inputs: int, outputs: int, plan: NnunetPlan
-) -> PlainUNetConfig:
-    """Size of the network that the plans describe.
+def read_network(plans: Mapping[str, Any], configuration: str, inputs: int, outputs: int, plan: NnunetPlan) -> Network:
+    """The network that the plans describe, as one of ours.
 
     Raises
     ------
     BadInputError
-        When it is another than nnU-Net's plain one, or of plans from before version 2.2.
+        When it is neither nnU-Net's plain one nor that with a residual encoder, or of plans from before version 2.2.
     """
     about = resolved(plans, configuration).get("architecture")
     if about is None:
@@ -166,44 +187,85 @@ def network_config(
             "the plans don't describe their network; they are older than nnU-Net 2.2 and can't be read."
         )
     kind = str(about["network_class_name"]).rpartition(".")[2]
-    size = about["arch_kwargs"]
-    plain = size.get("norm_op", "").endswith(("InstanceNorm2d", "InstanceNorm3d")) and not size.get("dropout_op")
-    if kind != ARCHITECTURE or not plain or not str(size.get("nonlin", "")).endswith("LeakyReLU"):
-        raise BadInputError(f"the plans' network is {kind} with {size.get('norm_op')}; known is {ARCHITECTURE}.")
-    norm = size.get("norm_op_kwargs") or {}
-    return PlainUNetConfig(
-        inputs=inputs,
-        outputs=outputs,
-        features=tuple(size["features_per_stage"]),
-        kernels=tuple(_triple(k, plan.flat) for k in size["kernel_sizes"]),
-        strides=tuple(_triple(s, plan.flat) for s in size["strides"]),
-        convs=tuple(size["n_conv_per_stage"]),
-        decoder_convs=tuple(size["n_conv_per_stage_decoder"]),
-        bias=bool(size.get("conv_bias", True)),
-        norm_eps=float(norm.get("eps", 1e-5)),
-        norm_affine=bool(norm.get("affine", False)),
-        plan=plan.model_dump(mode="json"),
-    )
+    size = {key: value for key, value in about["arch_kwargs"].items() if value is not None}
+    if kind not in ARCHITECTURES:
+        raise BadInputError(f"the plans' network is {kind}; known are {', '.join(ARCHITECTURES)}.")
+    name = ARCHITECTURES[kind]
+    norm, slope = size.get("norm_op_kwargs", {}), size.get("nonlin_kwargs", {}).get("negative_slope", SLOPE)
+    strange = [key for key, value in size.items() if key not in SIZES | {COUNTS[name]} and value]
+    if not str(size.get("norm_op", "")).endswith(("InstanceNorm2d", "InstanceNorm3d")):
+        strange.append("norm_op")
+    if not str(size.get("nonlin", "")).endswith("LeakyReLU") or slope != SLOPE:
+        strange.append("nonlin")
+    if strange:
+        raise BadInputError(
+            f"the plans' {kind} has {strange[0]} = {size.get(strange[0])}; known are instance normalisation, leaky "
+            f"ReLU of slope {SLOPE:g} and no more than nnU-Net's own planners ask for."
+        )
+    stages = size.get("n_stages", 0)
+    fields = {
+        "inputs": inputs,
+        "outputs": outputs,
+        "features": _each(size.get("features_per_stage"), stages),
+        "kernels": [_triple(k, plan.flat) for k in _each(size.get("kernel_sizes"), stages)],
+        "strides": [_triple(s, plan.flat) for s in _each(size.get("strides"), stages)],
+        "convs": _each(size.get(COUNTS[name]), stages),
+        "decoder_convs": _each(size.get("n_conv_per_stage_decoder"), stages - 1),
+        "bias": size.get("conv_bias", False),
+        "norm_eps": norm.get("eps", 1e-5),
+        "norm_affine": norm.get("affine", False),
+        "plan": plan.model_dump(mode="json"),
+    }
+    config = PlainUNetConfig.parse(fields, f"the plans' {kind}")
+    return Network(name=name, config=config.model_dump(mode="json"))
 
 
 def read_labels(dataset: Mapping[str, Any]) -> list[str]:
-    """Names of labels 1, 2, 3…
+    """Names of labels 1, 2, 3…; where some are regions of several, all in the order in which voxels are given to them.
 
     Raises
     ------
     BadInputError
-        When labels are regions, or not numbered in order.
+        When labels aren't numbered in order, or the regions' own labels (``regions_class_order``) aren't one each.
     """
     labels = {str(label): value for label, value in dataset["labels"].items() if label not in ("background", "ignore")}
-    order = sorted(labels, key=lambda label: str(labels[label]).zfill(6))
-    if any(not isinstance(labels[label], int) for label in order) or [labels[x] for x in order] != [
-        *range(1, len(order) + 1)
-    ]:
-        raise BadInputError(f"labels of the dataset must be 1, 2, 3…, and no regions; found {labels}.")
+    if any(_is_region(value) for value in labels.values()):
+        codes = dataset.get("regions_class_order")
+        if not isinstance(codes, list) or len(set(codes) - {0}) != len(labels) or len(codes) != len(labels):
+            raise BadInputError(
+                f"regions_class_order of the dataset must name one label above 0 for each of {', '.join(labels)}; "
+                f"found {codes}."
+            )
+        return list(labels)
+    single = {label: value[0] if isinstance(value, list) and value else value for label, value in labels.items()}
+    order = sorted(single, key=lambda label: str(single[label]).zfill(6))
+    if [single[label] for label in order] != [*range(1, len(order) + 1)]:
+        raise BadInputError(f"labels of the dataset must be 1, 2, 3…, or regions of such; found {labels}.")
     return order
 
 
-def renamed(state: Mapping[str, Tensor], config: PlainUNetConfig, file: Path) -> dict[str, Tensor]:
+def _is_region(value: object) -> bool:
+    return isinstance(value, list) and len(value) > 1
+
+
+def read_axes(plans: Mapping[str, Any], dataset: Mapping[str, Any], asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """Orientation in which a model saw its training files, and what a reader should know of how that is known."""
+    turned = TURNING.get(str(plans.get("image_reader_writer")))
+    said, told = (None if code is None else str(code).upper() for code in (turned or dataset.get(AXES_KEY), asked))
+    if said and told and said != told:
+        where = (
+            "plans say that its training files were read" if turned else "dataset.json says that its training files lay"
+        )
+        return told, (f"Its {where} in {said}; {told} was asked for and is used.",)
+    if known := told or said:
+        return known, ()
+    return AXES, (
+        f"Nothing says in which orientation its training files lay: {AXES} is assumed. If they lay otherwise, its "
+        "answers are wrong; then import it again with --axes.",
+    )
+
+
+def renamed(state: Mapping[str, Tensor], network: Network, file: Path) -> dict[str, Tensor]:
     """A checkpoint's weights under our names; what it holds twice, and deep supervision's heads, left out.
 
     Raises
@@ -211,10 +273,13 @@ def renamed(state: Mapping[str, Tensor], config: PlainUNetConfig, file: Path) ->
     BadInputError
         When one is missing or of another shape.
     """
-    wanted = {name: tuple(value.shape) for name, value in PlainUNet(config).state_dict().items()}
+    with torch.device("meta"):
+        built = build_network(network.name, network.config)
+    wanted = {name: tuple(value.shape) for name, value in built.state_dict().items()}
+    last = max(int(name.split(".")[1]) for name in wanted if name.startswith("up."))
     found = {}
     for name, value in state.items():
-        ours = _our_name(name, len(config.decoder_convs) - 1)
+        ours = _our_name(name, last)
         if ours in wanted:
             found[ours] = value.unsqueeze(2) if value.ndim == 4 else value
             if tuple(found[ours].shape) != wanted[ours]:
@@ -231,6 +296,10 @@ def _our_name(name: str, last: int) -> str:
     if stage := _STAGE.match(name):
         part = f"encoder.{stage['e']}" if stage["e"] is not None else f"decoder.{stage['d']}"
         return f"{part}.{stage['n']}.{stage['rest']}"
+    if stem := _STEM.match(name):
+        return f"encoder.0.0.{stem[1]}"
+    if block := _BLOCK.match(name):
+        return f"encoder.{block[1]}.{int(block[2]) + (block[1] == '0')}.{block[3]}.{block[4]}"
     if up := _UP.match(name):
         return f"up.{up[1]}.{up[2]}"
     if (head := _HEAD.match(name)) and int(head[1]) == last:
@@ -246,6 +315,11 @@ def _values(scheme: str, inside: bool, found: Mapping[str, float]) -> ChannelVal
         return ChannelValues(scheme=scheme, inside=inside)  # type: ignore[arg-type]
     low, high = found["percentile_00_5"], found["percentile_99_5"]
     return ChannelValues(scheme="CTNormalization", low=low, high=high, mean=found["mean"], std=found["std"])
+
+
+def _each(values: Any, stages: int) -> list[Any]:
+    """One value a stage, of as many or of one for all."""
+    return list(values) if isinstance(values, (list, tuple)) else [values] * stages
 
 
 def _triple(sides: Any, flat: bool) -> tuple[int, int, int]:

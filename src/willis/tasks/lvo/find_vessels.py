@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import numpy as np
 
 from willis.errors import BundleError
 from willis.infer.engine import open_engine
 from willis.infer.nnunet import predict_labels
 from willis.models.bundle import Bundle
-from willis.models.nnunet_plan import NnunetPlan
+from willis.models.nnunet_plan import label_names, plan_of
 from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
 from willis.tasks.settings import RunSettings
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
-NETWORK = "plainunet"
 ALSO = {
     **dict.fromkeys(("ica-t", "ica_t", "icat", "ica-terminus", "ica_terminus"), "c7"),
     **dict.fromkeys(("others", "othervessels", "other-vessels", "other_vessels", "vessels", "blood"), "other"),
@@ -34,16 +31,16 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
     """
     check_vessel_bundle(bundle)
     manifest = bundle.manifest
-    plan = NnunetPlan.parse(cast("dict[str, Any]", manifest.network.config["plan"]), "the bundle's plan")
-    codes = [0, *(_code(name) for name in manifest.outputs[1:])]
+    plan = plan_of(manifest)
+    assert plan is not None
+    codes = [_code(name) for name in label_names(manifest)]
     engines = [
         open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
         for member in range(len(manifest.members))
     ]
     turned = reorient(ct, manifest.axes or SCAN_AXES)
     image = turned.data.astype(np.float32)[None]
-    labels = predict_labels(engines, image, turned.grid.spacing_mm, plan)
-    found = turned.with_data(np.array(codes, dtype=np.uint8)[labels])
+    found = turned.with_data(predict_labels(engines, image, turned.grid.spacing_mm, plan, codes))
     return Volume(reorient(found, ct.grid.orientation).data, ct.grid, role="vessels")
 
 
@@ -56,7 +53,7 @@ def check_vessel_bundle(bundle: Bundle) -> tuple[str, ...]:
         When the bundle is no model of nnU-Net, reads more than a CT, or names none of the vessels.
     """
     manifest = bundle.manifest
-    if manifest.network.name != NETWORK or not isinstance(manifest.network.config.get("plan"), dict):
+    if plan_of(manifest) is None:
         raise BundleError(
             f"{bundle.name} is no imported model of nnU-Net, nor one that recipes/lvo-vessels.toml trained; "
             "willis models import nnunet makes one."
@@ -66,7 +63,7 @@ def check_vessel_bundle(bundle: Bundle) -> tuple[str, ...]:
             f"{bundle.name} reads {len(manifest.channels)} images ({', '.join(manifest.channels)}); a model that finds "
             "vessels reads the CT alone."
         )
-    names = manifest.outputs[1:]
+    names = label_names(manifest)
     strange = [name for name in names if not _code(name)]
     if len(strange) == len(names):
         raise BundleError(f"{bundle.name} finds {', '.join(names)}; vessels are called {', '.join(VESSELS)}.")

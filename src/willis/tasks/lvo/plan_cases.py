@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from willis.infer.nnunet import placed_image, placed_labels
+from willis.infer.nnunet_space import placed_image, placed_labels
 from willis.learn.case import Case
 from willis.models.nnunet_plan import NnunetPlan
 from willis.tasks.lvo.spec import SPEC

@@ -13,7 +13,7 @@ from willis.image.project import project, project_back
 from willis.infer.engine import open_engine
 from willis.infer.nnunet import predict_labels
 from willis.models.bundle import Bundle
-from willis.models.nnunet_plan import NnunetPlan
+from willis.models.nnunet_plan import NnunetPlan, label_names, plan_of
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import SEGMENTS
@@ -22,6 +22,7 @@ from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 Float = npt.NDArray[np.float32]
+PROJECTION_AXES = "RAS"  # of pictures, unless a bundle says that its were others
 SHOWN_HU = (0.0, 100.0)  # of the vessels; fluid beside them to dense clot, no calcium
 
 
@@ -46,7 +47,7 @@ class Projection:
 
 def projected(ct: Volume, vessels: Volume) -> Projection:
     """Look at vessels from above: what stands in the scan on each ray, between 0 and 100 HU."""
-    turned, labels = reorient(ct, "RAS"), reorient(vessels, "RAS")
+    turned, labels = reorient(ct, PROJECTION_AXES), reorient(vessels, PROJECTION_AXES)
     picture = project(np.clip(turned.data, *SHOWN_HU).astype(np.float32), labels.data)
     return Projection(np.asarray(picture, dtype=np.float32), turned.grid.spacing_mm, labels)
 
@@ -73,13 +74,15 @@ def find_segment(prepared: PreparedHead, judged: Judged, bundle: Bundle, setting
 
 def counted(seen: Projection, bundle: Bundle, settings: RunSettings) -> tuple[dict[str, int], npt.NDArray[np.uint8]]:
     """Pixels of the vessels that each answer of ``spec.SEGMENTS`` gets, and (I, J) its code on them, from 1."""
-    codes = _codes(bundle)
+    plan, codes = _plan(bundle), _codes(bundle)
     engines = [
         open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
         for member in range(len(bundle.manifest.members))
     ]
-    plan = NnunetPlan.parse(_plan(bundle), "the bundle's plan")
-    answers = codes[predict_labels(engines, seen.picture[None, :, :, None], seen.spacing_mm, plan)[:, :, 0]]
+    flat = Volume(seen.picture[:, :, None], seen.vessels.grid.shifted((0, 0, 0), (*seen.picture.shape, 1)))
+    turned = reorient(flat, bundle.manifest.axes or PROJECTION_AXES)
+    labels = turned.with_data(predict_labels(engines, turned.data[None], turned.grid.spacing_mm, plan, codes))
+    answers = reorient(labels, PROJECTION_AXES).data[:, :, 0]
     found = np.where(seen.picture > 0, answers, 0).astype(np.uint8)
     return {name: int(np.count_nonzero(found == code)) for code, name in enumerate(SEGMENTS, start=1)}, found
 
@@ -101,9 +104,9 @@ def _placed(
     return replace(judged, side=side, segment=segment, segments=shares, place=place, record=record)
 
 
-def _plan(bundle: Bundle) -> Mapping[str, object]:
-    plan = bundle.manifest.network.config.get("plan")
-    if not isinstance(plan, dict) or not plan.get("flat"):
+def _plan(bundle: Bundle) -> NnunetPlan:
+    plan = plan_of(bundle.manifest)
+    if plan is None or not plan.flat:
         raise BundleError(
             f"{bundle.name} is no 2D model with a plan; willis models import nnunet makes one of nnU-Net."
         )
@@ -115,11 +118,12 @@ def _plan(bundle: Bundle) -> Mapping[str, object]:
     return plan
 
 
-def _codes(bundle: Bundle) -> npt.NDArray[np.uint8]:
-    """Code of ``spec.SEGMENTS``, from 1, of each of the bundle's outputs; 0 for the background."""
+def _codes(bundle: Bundle) -> list[int]:
+    """Code of ``spec.SEGMENTS``, from 1, of each label that the bundle finds."""
     _plan(bundle)
     named = {name.replace("+", "-"): code for code, name in enumerate(SEGMENTS, start=1)}
-    strange = [name for name in bundle.manifest.outputs[1:] if name not in named]
+    names = label_names(bundle.manifest)
+    strange = [name for name in names if name not in named]
     if strange:
         raise BundleError(f"{bundle.name} finds {strange[0]}; segments are called {', '.join(named)}.")
-    return np.array([0, *(named[name] for name in bundle.manifest.outputs[1:])], dtype=np.uint8)
+    return [named[name] for name in names]

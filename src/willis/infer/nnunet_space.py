@@ -1,0 +1,158 @@
+"""An image in the axes, spacing and values of nnU-Net's plans, and maps brought to another grid as it does.
+
+Isensee 2021, doi:10.1038/s41592-020-01008-z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from willis.models.nnunet_plan import ChannelValues, NnunetPlan
+
+Float = npt.NDArray[np.float32]
+Real = npt.NDArray[np.floating]
+Shape = tuple[int, ...]
+ANISOTROPY = 3.0  # largest over least spacing from which slices are thick
+STD_FLOOR = 1e-8
+
+
+@dataclass(frozen=True)
+class PlacedImage:
+    """An image as a plan's network sees it.
+
+    Parameters
+    ----------
+    data
+        (C, …) in the network's axes and spacing, values scaled.
+    spacing_mm, own_mm
+        Along the network's axes: of ``data``, and of the image.
+    shape
+        Of the image along the network's axes.
+    box
+        Part of it that ``data`` shows.
+    """
+
+    data: Float
+    spacing_mm: tuple[float, ...]
+    own_mm: tuple[float, ...]
+    shape: Shape
+    box: tuple[slice, ...]
+
+
+def placed_image(images: npt.NDArray[np.floating], spacing_mm: Sequence[float], plan: NnunetPlan) -> PlacedImage:
+    """An image (C, I, J, K) of a file's axes, cropped, scaled and resampled as a plan says."""
+    case = _turned(np.asarray(images, dtype=np.float32), plan)
+    own = tuple(float(spacing_mm[2 - axis]) for axis in plan.transpose)
+    box = nonzero_box(case)
+    cropped = case[(slice(None), *box)]
+    target = (own[0], *plan.spacing_mm[1:]) if plan.flat else plan.spacing_mm
+    shape = tuple(round(s / t * n) for s, t, n in zip(own, target, cropped.shape[1:], strict=True))
+    data = resampled(normalised(cropped, plan.values), shape, own, target, plan, image=True)
+    return PlacedImage(data, target, own, case.shape[1:], box)
+
+
+def placed_labels(
+    labels: npt.NDArray[np.integer], count: int, placed: PlacedImage, plan: NnunetPlan
+) -> npt.NDArray[np.uint8]:
+    """(1 + count, …) maps of the background and of each label 1 to ``count`` of (I, J, K), beside a placed image."""
+    maps = np.stack([labels == code for code in range(count + 1)]).astype(np.float32)
+    cropped = _turned(maps, plan)[(slice(None), *placed.box)]
+    there = resampled(cropped, placed.data.shape[1:], placed.own_mm, placed.spacing_mm, plan, image=False)
+    return np.asarray(there.argmax(axis=0) == np.arange(count + 1)[:, None, None, None], dtype=np.uint8)
+
+
+def _turned(images: Float, plan: NnunetPlan) -> Float:
+    """(C, I, J, K) of a file's axes in the network's; nnU-Net reads files with the slowest axis first."""
+    return images.transpose(0, 3, 2, 1).transpose(0, *(axis + 1 for axis in plan.transpose))
+
+
+def nonzero_box(case: Float) -> tuple[slice, ...]:
+    """The box of voxels that aren't 0 in all channels, cavities filled; everything when all are 0."""
+    inside = ndimage.binary_fill_holes((case != 0).any(axis=0))
+    found = ndimage.find_objects(np.asarray(inside, dtype=np.uint8))
+    return found[0] if found else tuple(slice(0, n) for n in case.shape[1:])
+
+
+def normalised(case: Float, values: Sequence[ChannelValues]) -> Float:
+    """(C, …) each channel as its scheme says."""
+    inside = np.asarray(ndimage.binary_fill_holes((case != 0).any(axis=0)))
+    return np.stack([_normalised(one, rule, inside) for one, rule in zip(case, values, strict=True)])
+
+
+def _normalised(image: Float, rule: ChannelValues, inside: npt.NDArray[np.bool_]) -> Float:
+    if rule.scheme == "CTNormalization":
+        return ((np.clip(image, rule.low, rule.high) - rule.mean) / max(rule.std, STD_FLOOR)).astype(np.float32)
+    if rule.scheme == "RescaleTo01Normalization":
+        shifted = image - image.min()
+        return np.asarray(shifted / max(float(shifted.max()), STD_FLOOR), dtype=np.float32)
+    if rule.scheme == "NoNormalization":
+        return image
+    counted = inside if rule.inside else np.ones_like(inside)
+    scaled = (image - image[counted].mean()) / max(float(image[counted].std()), STD_FLOOR)
+    return np.where(counted, scaled, image if rule.inside else 0).astype(np.float32)
+
+
+def resampled(
+    data: Float, shape: Shape, old_mm: Sequence[float], new_mm: Sequence[float], plan: NnunetPlan, *, image: bool
+) -> Float:
+    """(C, …) brought to a shape: splines in all axes, or within slices and, of another order, across them."""
+    if data.shape[1:] == tuple(shape):
+        return data
+    out = np.empty((len(data), *shape), dtype=np.float32)
+    for number, one in enumerate(data):
+        out[number] = resized(one, shape, old_mm, new_mm, plan, image=image)
+    return out
+
+
+def thick_axis(old_mm: Sequence[float], new_mm: Sequence[float], separate: bool | None) -> int | None:
+    """The axis across thick slices, where there is just one; None: all axes are treated alike."""
+    if separate is False:
+        return None
+    for spacing in (old_mm,) if separate else (old_mm, new_mm):
+        if separate or max(spacing) / min(spacing) > ANISOTROPY:
+            thick = [axis for axis, mm in enumerate(spacing) if mm == max(spacing)]
+            return thick[0] if len(thick) == 1 else None
+    return None
+
+
+def resized(
+    one: Float, shape: Shape, old_mm: Sequence[float], new_mm: Sequence[float], plan: NnunetPlan, *, image: bool
+) -> Real:
+    """One map of :func:`resampled`: an image in float64, logits, which are many, in float32."""
+    order, order_z = (plan.image_order, plan.image_order_z) if image else (plan.result_order, plan.result_order_z)
+    exact: Real = one.astype(np.float64 if image else np.float32, copy=False)
+    axis = thick_axis(old_mm, new_mm, plan.separate)
+    if axis is None or one.shape == tuple(shape):
+        return _zoomed(exact, shape, order)
+    flat = tuple(n for place, n in enumerate(shape) if place != axis)
+    layers = np.empty((one.shape[axis], *flat), exact.dtype)
+    for number, layer in enumerate(np.moveaxis(exact, axis, 0)):
+        layers[number] = _zoomed(layer, flat, order)
+    return np.moveaxis(_spread(layers, shape[axis], order_z), 0, axis)
+
+
+def _spread(layers: Real, count: int, order: int) -> Real:
+    """(S, M, N) layers brought to (count, M, N), by rows, whose coordinates are few."""
+    if len(layers) == count:
+        return layers
+    at = (np.arange(count) + 0.5) * len(layers) / count - 0.5
+    index = np.stack(np.meshgrid(at, np.arange(layers.shape[2]), indexing="ij"))
+    out = np.empty((count, *layers.shape[1:]), layers.dtype)
+    for row in range(layers.shape[1]):
+        moved = ndimage.map_coordinates(layers[:, row], index, order=order, mode="nearest")  # type: ignore[call-overload]
+        out[:, row] = moved
+    return out
+
+
+def _zoomed(image: Real, shape: Shape, order: int) -> Real:
+    """Spline zoom about voxel edges, kept within the image's own range."""
+    if image.shape == tuple(shape):
+        return image
+    factors = [new / old for new, old in zip(shape, image.shape, strict=True)]
+    out = ndimage.zoom(image, factors, order=order, mode="nearest", grid_mode=True)  # type: ignore[call-overload]
+    return np.asarray(np.clip(out, image.min(), image.max(), out=out))
