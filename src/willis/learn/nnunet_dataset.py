@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import write_json
+from willis.io.whole_folder import whole_folder
 from willis.learn.folds import fold_of_subjects
 
 ENDS = ("dseg", "mask")  # of the names of files with labels
@@ -130,13 +129,11 @@ def write_nnunet_dataset(
     if out.exists():
         raise BadInputError(f"{out} exists already. Name another folder.")
     fold = fold_of_subjects([p.subject for p in patients], folds, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         for part in ("imagesTr", "labelsTr"):
-            (staging / part).mkdir()
+            (folder / part).mkdir()
         for patient in patients:
-            _write_case(patient, len(names), staging)
+            _write_case(patient, len(names), folder)
         write_json(
             {
                 "channel_names": {"0": channel},
@@ -144,13 +141,9 @@ def write_nnunet_dataset(
                 "numTraining": len(patients),
                 "file_ending": ".nii.gz",
             },
-            staging / "dataset.json",
+            folder / "dataset.json",
         )
-        (staging / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
-        staging.chmod(0o755)
-        staging.replace(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        (folder / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
     return out
 
 

@@ -116,7 +116,9 @@ class FolderSource:
 
     def _published(self, scan: LabelledScan) -> tuple[Float, npt.NDArray[np.bool_]]:
         ct = read_nifti(scan.file("ncct"), "ncct")
-        beside = {name: _of_file(scan, name, ct) for name in self.data.files[1:] if scan.file(name).is_file()}
+        beside: dict[str, Float] = {
+            name: _of_file(scan, name, ct) for name in self.data.files[1:] if scan.file(name).is_file()
+        }
         channels = as_channels({"ncct": ct.data.astype(np.float32), **beside})
         turned = {name: padded(reorient(Volume(channels[name], ct.grid), PUBLISHED_AXES)) for name in self.data.files}
         return np.stack([turned[name] for name in self.data.channels]), turned["ncct"] > 0

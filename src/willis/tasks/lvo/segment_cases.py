@@ -118,14 +118,25 @@ def occluded_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]
     BadInputError
         When a patient isn't in the table, the table can't be used, or none has an occlusion.
     """
+    occluded = [(image, told) for image, told in told_patients(root) if told[0] != "none"]
+    if not occluded:
+        raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
+    return occluded
+
+
+def told_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]:
+    """Patients of a folder with the segment and side of their occlusion, ``none`` where nothing is occluded.
+
+    Raises
+    ------
+    BadInputError
+        When a patient isn't in the table, or the table can't be used.
+    """
     told = _told(root / TRUTH)
     found = find_images(root, "ncct", "vessels")
     if unknown := [image.subject for image in found if image.subject not in told]:
         raise BadInputError(f"{root / TRUTH} doesn't list {unknown[0]}; every patient needs a segment and a side.")
-    occluded = [(image, told[image.subject]) for image in found if told[image.subject][0] != "none"]
-    if not occluded:
-        raise BadInputError(f"no patient of {root} has an occlusion; a network can't learn where from none.")
-    return occluded
+    return [(image, told[image.subject]) for image in found]
 
 
 def write_projections(root: Path, out: Path, *, folds: int = 5, seed: int = 0) -> int:
