@@ -41,6 +41,7 @@ from willis.phantom.lvo_training import vessel_case
 from willis.tasks.lvo.half_cases import PhantomSource, fit_error
 from willis.tasks.lvo.halves import corners_mm, network_input, scaled_part
 from willis.tasks.lvo.spec import OUTPUTS, SEGMENTS, SHUT
+from willis.tasks.lvo.validated import best_threshold
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 
 SEED = 62
@@ -51,7 +52,6 @@ RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 FOLDS = 5
 SHIFTS = np.arange(-2.0, 14.1, 0.5)  # of a logit
 ZERO = int(np.argmin(np.abs(SHIFTS)))
-THRESHOLDS = np.arange(0.2, 0.81, 0.05)
 PECULIARITIES = (
     "It has never been measured on patients: a probability is calibrated for phantoms, half of them occluded.",
     "It sees 70 mm about the circle of Willis at 1.25 mm. Clots that are no denser than blood are told by early "
@@ -174,8 +174,7 @@ def calibration(logits: Floats, shut: Floats, persons: Floats) -> dict[str, Any]
     occluded = np.array([shut[persons == p].max() for p in people])
     fitted = fit_calibration(highest, occluded)
     said = fitted.probability(highest)
-    sums = [sensitivity(said, occluded, t).value + specificity(said, occluded, t).value for t in THRESHOLDS]
-    threshold = round(float(THRESHOLDS[int(np.argmax(sums))]), 2)
+    threshold = best_threshold(said, occluded > 0)
     print(f"persons: AUC {auc(highest, occluded):.3f}, ECE {reliability(said, occluded, bins=5).expected_error:.3f}")
     print(f"  threshold {threshold}: sensitivity {sensitivity(said, occluded, threshold)}")
     print(f"  specificity {specificity(said, occluded, threshold)}")

@@ -30,6 +30,15 @@ class MissingExtraError(WillisError, ImportError):
         super().__init__(f"{package} is needed to {purpose} and is not installed. Run: pip install 'willis[{extra}]'.")
 
 
+class MissingProgramError(WillisError):
+    """A program of others is needed that is not on the PATH."""
+
+    def __init__(self, program: str, purpose: str, home: str) -> None:
+        super().__init__(
+            f"{program} is needed to {purpose} and is not on the PATH. Install it from {home} and put it there."
+        )
+
+
 def invalid_option(name: str, found: object, allowed: Iterable[object]) -> BadInputError:
     """Make the error for a value outside a closed list, so that all such messages read alike.
 

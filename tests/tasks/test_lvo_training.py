@@ -362,7 +362,7 @@ def test_patients_left_out_give_a_table_figures_and_a_calibration():
     assert figures["auc"].value == 14 / 16
     assert figures["auc"].interval[0] < 14 / 16 <= figures["auc"].interval[1]
     fitted = validated.calibration_of(scans, "FOLDER")
-    assert fitted.origin == "Platt scaling on 8 patients of FOLDER, 4 occluded"
+    assert fitted.origin == "8 patients of FOLDER, 4 occluded, by Platt scaling"
     tuned = validated.scan_rows(scans, manifest.changed(calibration=fitted))
     assert np.mean([row["Probability"] for row in tuned]) == pytest.approx(0.5, abs=1e-3)
 

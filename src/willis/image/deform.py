@@ -65,12 +65,10 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
     GeometryError
         When they lie on different grids.
     """
-    check_one_grid(moving, fixed)
     field: sitk.Image | None = None
     with one_thread():
         for spacing, iterations in LEVELS:
-            grid = coarser(fixed.grid, spacing)
-            still, moved = (sitk_image(_float(resample_to(v, grid, antialias=True))) for v in (fixed, moving))
+            grid, still, moved = pair_at(moving, fixed, spacing)
             demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
             demons.SetNumberOfIterations(iterations)
             demons.SetSmoothDisplacementField(True)
@@ -84,10 +82,19 @@ def register_demons(moving: Volume, fixed: Volume) -> Deformation:
     return field_of(sitk.GetArrayFromImage(field), grid)
 
 
-def check_one_grid(moving: Volume, fixed: Volume) -> None:
-    """Refuse images on different grids with a GeometryError."""
+def pair_at(moving: Volume, fixed: Volume, spacing_mm: float) -> tuple[Grid, sitk.Image, sitk.Image]:
+    """A coarser grid over two images, and the fixed and the moving one there for SimpleITK, in float32.
+
+    Raises
+    ------
+    GeometryError
+        When they lie on different grids.
+    """
     if not moving.grid.same_as(fixed.grid):
         raise GeometryError("images to deform onto each other must lie on one grid.")
+    grid = coarser(fixed.grid, spacing_mm)
+    still, moved = (sitk_image(_float(resample_to(v, grid, antialias=True))) for v in (fixed, moving))
+    return grid, still, moved
 
 
 def field_of(vectors: npt.NDArray[np.floating], grid: Grid) -> Deformation:

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
 
 import numpy as np
 import SimpleITK as sitk
 
 from willis.errors import MissingExtraError
-from willis.image.deform import LEVELS, Deformation, check_one_grid, coarser, field_of
-from willis.image.sitk_volume import sitk_image
-from willis.volume.resample import resample_to
+from willis.image.deform import LEVELS, Deformation, field_of, pair_at
 from willis.volume.volume import Volume
 
 ITERATIONS = "60x40"  # at half and at full resolution
 SMOOTHING = "2vox 0.7vox"  # of each step's field, and of the whole one
+
+
+def greedy_version() -> str:
+    """Version of greedy's package.
+
+    Raises
+    ------
+    MissingExtraError
+        When it isn't installed.
+    """
+    _package()
+    return version("picsl-greedy")
 
 
 def register_greedy(moving: Volume, fixed: Volume) -> Deformation:
@@ -34,15 +46,15 @@ def register_greedy(moving: Volume, fixed: Volume) -> Deformation:
     MissingExtraError
         When greedy isn't installed.
     """
-    check_one_grid(moving, fixed)
-    try:
-        greedy = import_module("picsl_greedy").Greedy3D()
-    except ImportError:
-        raise MissingExtraError("picsl-greedy", "greedy", "deform the template by greedy") from None
-    grid = coarser(fixed.grid, LEVELS[-1][0])
-    still, moved = (
-        sitk.Cast(sitk_image(resample_to(v, grid, antialias=True)), sitk.sitkFloat32) for v in (fixed, moving)
-    )
+    greedy = _package().Greedy3D()
+    grid, still, moved = pair_at(moving, fixed, LEVELS[-1][0])
     command = f"-i still moved -o field -m SSD -n {ITERATIONS} -s {SMOOTHING} -threads 1 -V 0"
     greedy.execute(command, still=still, moved=moved, field=None)
     return field_of(np.asarray(sitk.GetArrayFromImage(greedy["field"])), grid)
+
+
+def _package() -> ModuleType:
+    try:
+        return import_module("picsl_greedy")
+    except ImportError:
+        raise MissingExtraError("picsl-greedy", "greedy", "deform the template by greedy") from None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import write_json
+from willis.io.whole_folder import whole_folder
 from willis.learn.folds import fold_of_subjects
 from willis.models.nnunet_plan import AXES_KEY
 from willis.volume.orient import reorient
@@ -135,12 +134,10 @@ def write_nnunet_dataset(
     if out.exists():
         raise BadInputError(f"{out} exists already. Name another folder.")
     fold = fold_of_subjects([p.subject for p in patients], folds, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         for part in ("imagesTr", "labelsTr"):
-            (staging / part).mkdir()
-        lying = {p.subject: _write_case(p, len(names), axes, staging) for p in patients}
+            (folder / part).mkdir()
+        lying = {p.subject: _write_case(p, len(names), axes, folder) for p in patients}
         write_json(
             {
                 "channel_names": {"0": channel},
@@ -149,13 +146,9 @@ def write_nnunet_dataset(
                 "file_ending": ".nii.gz",
                 AXES_KEY: _one_orientation(lying),
             },
-            staging / "dataset.json",
+            folder / "dataset.json",
         )
-        (staging / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
-        staging.chmod(0o755)
-        staging.replace(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        (folder / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
     return out
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from willis.errors import BundleError
 from willis.models.bundle import CARD_FILE, MANIFEST_FILE, Bundle, read_bundle, sha256_of
+from willis.models.cards import render_card
 from willis.models.manifest import ONNX_NETWORK, Manifest
 
 if TYPE_CHECKING:
@@ -97,6 +98,13 @@ def copy_bundle(
             (draft / CARD_FILE).write_text(card, encoding="utf-8")
         amended = _seal(draft, bundle.manifest.changed(**changes, files={}))
     return Bundle(amended, Path(folder).absolute())
+
+
+def copy_with_card(bundle: Bundle, folder: str | os.PathLike[str], *, replace: bool = False, **changes: Any) -> Bundle:
+    """:func:`copy_bundle`; a card that was made of the manifest is made anew, another one is kept."""
+    made_of_manifest = bundle.card.strip() == render_card(bundle.manifest).strip()
+    card = render_card(bundle.manifest.changed(**changes)) if made_of_manifest else None
+    return copy_bundle(bundle, folder, replace=replace, card=card, **changes)
 
 
 def _seal(draft: Path, manifest: Manifest) -> Manifest:

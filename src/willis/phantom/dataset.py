@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from willis.errors import BadInputError
 from willis.io.nifti import write_nifti
 from willis.io.nifti_series import write_series
 from willis.io.tables import write_json, write_table, write_text
+from willis.io.whole_folder import whole_folder
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.kinds import PhantomKind, get_kind
 from willis.phantom.patient import Patient, make_patient
@@ -40,25 +39,19 @@ def write_patients(
         raise BadInputError(f"{out} exists and isn't an empty folder. Name another.")
     if count < 1 or seed < 0:
         raise BadInputError(f"count must be at least 1 and seed at least 0; found {count} and {seed}.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         rows = []
         people = []
         for index in range(count):
             if progress is not None:
                 progress(index / count, f"patient {index + 1} of {count}")
             patient = make_patient(task, seed, index, anatomies, contrast=contrast, **options)
-            write_patient(patient, kind, staging)
+            write_patient(patient, kind, folder)
             rows.append(patient.row)
             people.append({"participant_id": patient.study.prefix, **patient.study.scalars})
-        write_table(rows, staging / "truth.tsv")
-        write_table(people, staging / "participants.tsv")
-        _describe(staging, kind, seed, contrast)
-        staging.chmod(0o755)
-        staging.replace(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        write_table(rows, folder / "truth.tsv")
+        write_table(people, folder / "participants.tsv")
+        _describe(folder, kind, seed, contrast)
     return out
 
 

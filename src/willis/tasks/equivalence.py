@@ -15,9 +15,8 @@ from willis.infer.precision import Precision, choose_precision
 from willis.infer.protocol import EngineChoice, Float32
 from willis.learn.recipe import FoldSettings, Recipe
 from willis.models.bundle import Bundle
-from willis.models.cards import render_card
 from willis.models.manifest import Manifest
-from willis.models.publish import copy_bundle
+from willis.models.publish import copy_with_card
 from willis.tasks.left_out import check_task, images_of, left_out_cases
 from willis.tasks.training import task_data
 from willis.volume.plane import Plane
@@ -86,6 +85,4 @@ def write_measured(bundle: Bundle, found: PrecisionLikeness, folder: Path, on: s
     """
     kept = [m for m in bundle.manifest.precision if (m.precision, m.engine) != (found.precision, found.engine)]
     precision = (*kept, found.for_manifest(on))
-    made_of_manifest = bundle.card.strip() == render_card(bundle.manifest).strip()
-    card = render_card(bundle.manifest.changed(precision=precision)) if made_of_manifest else None
-    return copy_bundle(bundle, folder, replace=replace, card=card, precision=precision)
+    return copy_with_card(bundle, folder, replace=replace, precision=precision)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -69,3 +69,41 @@ def lvo_projections(
 
     count = write_projections(folder, output, folds=folds, seed=seed)
     print(f"{count} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+
+
+@app.command(name="lvo-scans")
+def lvo_scans(
+    folder: Path,
+    *,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    validation_share: float = 0.2,
+    test_share: float = 0.2,
+    seed: int = 0,
+    deformation: Literal["demons", "greedy", "ants"] = "demons",
+) -> None:
+    """Write labelled CTs in the layout that the published occlusion network is trained on.
+
+    Parameters
+    ----------
+    folder
+        BIDS folder with CTs, vessel labels and truth.tsv (participant_id, segment, side), as willis phantom lvo makes
+        it.
+    output
+        Folder to make: train_nii_close, train_nii_nc, and tables of labels.
+    validation_share, test_share
+        Of the patients with an occlusion, and of those without.
+    seed
+        Of the shares.
+    deformation
+        What deforms the template onto each brain.
+    """
+    from willis.app.cli.progress import ProgressReport
+    from willis.tasks.lvo.write_scans import write_scans
+
+    with ProgressReport() as progress:
+        parts = write_scans(
+            folder, output, validation_share=validation_share, test_share=test_share, seed=seed,
+            deformation=deformation, progress=progress,
+        )  # fmt: skip
+    counts = ", ".join(f"{len(names)} for {part}" for part, names in parts.items())
+    print(f"{sum(map(len, parts.values()))} patients ({counts}): {output}")

@@ -253,6 +253,76 @@ def measure_precision(
         print(f"Written: {output}")
 
 
+@app.command
+def calibrate(
+    name: str,
+    *,
+    data: Path,
+    output: Annotated[Path, Parameter(name=("--output", "-o"))],
+    folds: int | None = None,
+    fold: int = 0,
+    vessel_bundle: str | None = None,
+    deformation: Literal["demons", "greedy", "ants"] = "demons",
+    threads: int | None = None,
+    table: Path | None = None,
+    replace: Annotated[bool, Switch] = False,
+) -> None:
+    """Calibrate a model that judges occlusions (lvo) on labelled CTs, each through the road of a run.
+
+    Slope, intercept and threshold are written with where they come from. The figures printed are those before: patients
+    that calibrate a model measure nothing.
+
+    Parameters
+    ----------
+    name
+        Name or folder of the model.
+    data
+        Phantoms, as willis phantom lvo makes them, or patients in the published layout, of which those of
+        val_labels.csv count where there are tables. None of them may have trained the model.
+    output
+        Folder of the calibrated model.
+    folds, fold
+        Of the patients, fold FOLD of so many counts alone.
+    vessel_bundle
+        What finds the vessels, as for a run; else the labelled ones are given.
+    deformation
+        As for a run.
+    threads
+        Of the processor.
+    table
+        CSV to write, one row a patient: Patient ID, Ground Truth, Probability, Prediction, as before.
+    replace
+        Take the place of a model that stands in that folder.
+    """
+    import numpy as np
+
+    from willis.app.cli.progress import ProgressReport
+    from willis.io.size_tables import write_csv
+    from willis.learn.recipe import FoldSettings
+    from willis.tasks.lvo.calibrate import Road, find_heads, judge_heads, write_calibrated
+    from willis.tasks.lvo.validated import scan_figures, scan_rows
+    from willis.tasks.settings import RunSettings
+
+    bundle = open_bundle(name, "lvo")
+    if output.exists() and not replace:
+        raise BadInputError(f"{output} exists already. Choose another folder, or add --replace.")
+    heads = find_heads(data, FoldSettings(count=folds, index=fold) if folds is not None else None)
+    vessels = open_bundle(vessel_bundle, "lvo") if vessel_bundle is not None else None
+    road = Road(vessels, deformation, RunSettings(threads=threads))
+    with ProgressReport() as progress:
+        judged = judge_heads(bundle, heads, road, progress)
+    origin = f"{data.name}, {road.told(heads)}"
+    calibration, threshold = write_calibrated(bundle, judged, origin, output, anew=replace)
+    if table is not None:
+        rows = scan_rows(judged, bundle.manifest)
+        write_csv([list(rows[0]), *(list(row.values()) for row in rows)], table)
+    for figure in scan_figures(judged, bundle.manifest, np.random.default_rng(0)):
+        low, high = figure.interval
+        print(f"before: {figure.name:11s} {figure.value:.3f} ({low:.3f} to {high:.3f}), {figure.patients} patients")
+    print(f"slope {calibration.slope:.3f}, intercept {calibration.intercept:.3f}: {calibration.origin}")
+    print(f"threshold {threshold.value:g}: {threshold.origin}\nWritten: {output}")
+
+
 def _readable(shelf: Shelf) -> Bundle:
     if shelf.manifest is None:
         raise BundleError(shelf.problem or f"{shelf.folder} can't be read.")

@@ -10,8 +10,8 @@ import numpy as np
 from willis.errors import BadInputError
 from willis.image.affine import AffineFit, register_affine
 from willis.image.ct_brain import ct_brain_mask
-from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
-from willis.image.greedy import register_greedy
+from willis.image.deform import Deformation, fluid_and_tissue, warp_to
+from willis.image.deformers import DEFORMERS, Deformer
 from willis.image.mirror import midplane_grid
 from willis.image.morphology import dilate_mm
 from willis.study import Study
@@ -32,8 +32,6 @@ SOFT_HU = (0.0, 80.0)  # shown: fluid to blood
 MATCHED_HU = 20.0  # fluid lies below it; tissue, ischaemic or not, above, and looks alike to a deformation
 AIR_HU = -1000.0
 
-DeformationName = Literal["demons", "greedy"]
-
 
 @dataclass(frozen=True)
 class HeadSpace:
@@ -51,6 +49,8 @@ class HeadSpace:
         CT and brain mask on it.
     deformation
         Of the midplane grid's space onto the template laid there by ``fit``.
+    deformed_by
+        What found it, and its version.
     notes
         What a reader must know.
     """
@@ -61,6 +61,7 @@ class HeadSpace:
     hu: Volume
     inside: Volume
     deformation: Deformation
+    deformed_by: str
     notes: tuple[str, ...]
 
     def from_template(self, volume: Volume, order: Literal[0, 1] = 1) -> Volume:
@@ -68,7 +69,7 @@ class HeadSpace:
         return warp_to(volume, self.grid, self.deformation, self.fit.inverse, order=order)
 
 
-def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons") -> HeadSpace:
+def find_head(study: Study, ct: Volume, deformation: str = "demons") -> HeadSpace:
     """Lay the template on a patient's CT.
 
     Parameters
@@ -78,13 +79,17 @@ def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons")
     ct
         In HU.
     deformation
-        What deforms the template onto the patient's brain.
+        What deforms the template onto the patient's brain, a name in ``DEFORMERS``.
 
     Raises
     ------
     BadInputError
         When the CT shows no head, or its brain can't be found.
+    MissingExtraError, MissingProgramError
+        When what is to deform isn't installed.
     """
+    deformer = DEFORMERS[deformation]
+    deformed_by = f"{deformer.called} {deformer.version()}"
     given = own_brain_mask(study, ct, "CT")
     bone_ml = float(np.count_nonzero(ct.data > WINDOW_HU[1])) * ct.grid.voxel_ml
     stripped = bone_ml < LEAST_BONE_ML
@@ -99,7 +104,7 @@ def find_head(study: Study, ct: Volume, deformation: DeformationName = "demons")
     inside = resample_to(brain.with_data(brain.data.astype(np.float32)), grid)
     inside = inside.with_data((inside.data >= 0.5).astype(np.uint8))
     notes = _notes(fit, bone_ml if stripped else None)
-    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit, deformation), notes)
+    return HeadSpace(fit, brain, grid, hu, inside, _deformation(hu, inside, fit, deformer), deformed_by, notes)
 
 
 def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
@@ -126,13 +131,13 @@ def _found_brain(ct: Volume, fit: AffineFit) -> Volume:
     return ct_brain_mask(ct, laid.with_data((laid.data >= 0.5).astype(np.uint8)))
 
 
-def _deformation(hu: Volume, inside: Volume, fit: AffineFit, name: DeformationName) -> Deformation:
+def _deformation(hu: Volume, inside: Volume, fit: AffineFit, deformer: Deformer) -> Deformation:
     """Of the template's brain onto the patient's, by outline, ventricles and sulci."""
     there = warp_to(template("ct"), hu.grid, None, fit.inverse)
     there_inside = warp_to(template("brain"), hu.grid, None, fit.inverse)
     there_inside = there_inside.with_data((there_inside.data >= 0.5).astype(np.uint8))
-    register = register_greedy if name == "greedy" else register_demons
-    return register(fluid_and_tissue(there, there_inside, MATCHED_HU), fluid_and_tissue(hu, inside, MATCHED_HU))
+    laid, own = (fluid_and_tissue(*pair, MATCHED_HU) for pair in ((there, there_inside), (hu, inside)))
+    return deformer.register(laid, own)
 
 
 def _notes(fit: AffineFit, left_over_ml: float | None) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from willis.models.bundle import Bundle
 from willis.tasks.lvo import look, occlusion
 from willis.tasks.lvo.prepare import PreparedHead
@@ -81,6 +83,20 @@ def judge(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tupl
         place=place,
         record=look.describe(seen, said, bundle.manifest),
     )
+
+
+def uncalibrated_logit(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> float:
+    """What a bundle's calibration turns into the head's probability: of the likelier side, or the members' mean.
+
+    Raises
+    ------
+    BadInputError
+        When the bundle needs vessels that aren't known, or the scan is larger than the published input.
+    """
+    if look.reads_halves(bundle.manifest):
+        seen = look.look(prepared.ct, prepared.head.fit.matrix, bundle, settings)
+        return max(look.side_logits(seen).values())
+    return float(np.mean(occlusion.member_logits(prepared, bundle, settings)))
 
 
 def unused_note(bundle: Bundle, settings: RunSettings) -> str:

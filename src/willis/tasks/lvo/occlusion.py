@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from willis.tasks.lvo.spec import PUBLISHED_AXES
 from willis.tasks.settings import RunSettings
 from willis.tasks.territories import RIGHT, TERRITORIES
 from willis.volume.crop import centred_box, crop_or_pad
-from willis.volume.grid import Grid, Shape3
+from willis.volume.grid import Shape3
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
@@ -27,6 +28,7 @@ Float = npt.NDArray[np.float32]
 CHANNELS = ("ncct", "vessels", "prior", "difference")
 PUBLISHED_SHAPE: Shape3 = (512, 512, 200)
 MOST_HU = 70.0  # published: denser voxels become 0, they aren't cut at it
+VESSEL_SHARE = 0.25  # of a voxel of the midplane grid, from which it is vessel
 PRIOR_SMOOTHING_MM = 4.0  # sigma, of the border of the territory
 
 
@@ -63,13 +65,19 @@ def judge_occlusion(prepared: PreparedHead, bundle: Bundle, settings: RunSetting
         When the bundle needs vessels that aren't known, or the scan is larger than the published input.
     """
     manifest = bundle.manifest
-    x = network_input(prepared, manifest)[None]
-    logits = []
-    for member in range(len(manifest.members)):
-        engine = open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
-        logits.append(float(engine(x).reshape(-1)[0]))
+    logits = member_logits(prepared, bundle, settings)
     said = [_calibrated(logit, manifest) for logit in logits]
     return Occlusion(_calibrated(float(np.mean(logits)), manifest), tuple(said), manifest.threshold.value)
+
+
+def member_logits(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tuple[float, ...]:
+    """What each member says of a prepared head, not calibrated; raises what :func:`judge_occlusion` does."""
+    x = network_input(prepared, bundle.manifest)[None]
+    engines = (
+        open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
+        for member in range(len(bundle.manifest.members))
+    )
+    return tuple(float(engine(x).reshape(-1)[0]) for engine in engines)
 
 
 def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
@@ -86,33 +94,55 @@ def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:
             "--vessel-bundle; they are never replaced by the CT."
         )
     published = manifest.shape == PUBLISHED_SHAPE
-    grid = prepared.ct.grid if published else prepared.head.grid
-    maps = _maps(prepared, grid, published)
+    maps = as_channels(published_maps(prepared) if published else _midplane_maps(prepared))
     channels = [maps[name] for name in manifest.channels]
     if published:
         axes = manifest.axes or PUBLISHED_AXES
-        channels = [padded(reorient(Volume(channel, grid), axes)) for channel in channels]
+        channels = [padded(reorient(Volume(channel, prepared.ct.grid), axes)) for channel in channels]
     return np.stack(channels)
 
 
-def _maps(prepared: PreparedHead, grid: Grid, published: bool) -> dict[str, Float]:
-    if published:
-        hu, inside = prepared.ct.data.astype(np.float32), prepared.head.brain.data > 0
-    else:
-        hu, inside = prepared.head.hu.data.astype(np.float32), prepared.head.inside.data > 0
-    ncct = scaled_ct(np.where(inside, hu, 0).astype(np.float32))
-    vessels = np.zeros_like(ncct)
-    if prepared.vessels is not None:
-        found = prepared.vessels.with_data((prepared.vessels.data > 0).astype(np.float32))
-        vessels = (warp_to(found, grid).data >= (0.5 if published else 0.25)) * ncct
+def published_maps(prepared: PreparedHead) -> dict[str, Float]:
+    """(I, J, K) each of ``CHANNELS`` on the scan's own voxels, as the published layout has its files.
+
+    The brain in HU, vessel labels, the prior, the difference in HU; vessels are absent where they aren't known.
+    """
+    grid = prepared.ct.grid
     difference = prepared.difference.absolute.copy()
-    if published:
-        difference[: difference.shape[0] // 2] = 0  # label 1 of the published half mask, on the right by its affine
+    difference[: difference.shape[0] // 2] = 0  # label 1 of the published half mask, on the right by its affine
+    vessels = {} if prepared.vessels is None else {"vessels": prepared.vessels.data.astype(np.float32)}
+    return {
+        "ncct": np.where(prepared.head.brain.data > 0, prepared.ct.data, 0).astype(np.float32),
+        **vessels,
+        "prior": warp_to(_prior(prepared), grid).data,
+        "difference": warp_to(Volume(difference, prepared.head.grid), grid).data,
+    }
+
+
+def _midplane_maps(prepared: PreparedHead) -> dict[str, Float]:
+    """The same on the midplane grid, of both halves."""
+    grid = prepared.head.grid
+    vessels = {}
+    if prepared.vessels is not None:
+        share = prepared.vessels.with_data((prepared.vessels.data > 0).astype(np.float32))
+        vessels["vessels"] = (warp_to(share, grid).data >= VESSEL_SHARE).astype(np.float32)
+    return {
+        "ncct": np.where(prepared.head.inside.data > 0, prepared.head.hu.data, 0).astype(np.float32),
+        **vessels,
+        "prior": _prior(prepared).data,
+        "difference": prepared.difference.absolute,
+    }
+
+
+def as_channels(maps: Mapping[str, Float]) -> dict[str, Float]:
+    """Maps of a scan, of :func:`published_maps` or of files, scaled as published; 0 throughout where one is absent."""
+    ncct = scaled_ct(maps["ncct"])
+    none = np.zeros_like(ncct)
     return {
         "ncct": ncct,
-        "vessels": vessels.astype(np.float32),
-        "prior": warp_to(_prior(prepared), grid).data if published else _prior(prepared).data,
-        "difference": scaled_difference(warp_to(Volume(difference, prepared.head.grid), grid).data),
+        "vessels": ((maps["vessels"] > 0) * ncct).astype(np.float32) if "vessels" in maps else none,
+        "prior": maps.get("prior", none),
+        "difference": scaled_difference(maps["difference"]) if "difference" in maps else none,
     }
 
 

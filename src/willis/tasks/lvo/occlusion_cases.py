@@ -26,10 +26,9 @@ from willis.tasks.lvo import headspace
 from willis.tasks.lvo.labelled_scans import FILES, LabelledScan, find_scans
 from willis.tasks.lvo.occlusion import (
     PUBLISHED_SHAPE,
+    as_channels,
     network_input,
     padded,
-    scaled_ct,
-    scaled_difference,
 )
 from willis.tasks.lvo.prepare import prepare
 from willis.tasks.lvo.spec import PUBLISHED_AXES, SPEC
@@ -117,9 +116,11 @@ class FolderSource:
 
     def _published(self, scan: LabelledScan) -> tuple[Float, npt.NDArray[np.bool_]]:
         ct = read_nifti(scan.file("ncct"), "ncct")
-        ncct = scaled_ct(ct.data.astype(np.float32))
-        maps = {"ncct": ncct, **{name: _of_file(scan, name, ct, ncct) for name in self.data.files[1:]}}
-        turned = {name: padded(reorient(Volume(data, ct.grid), PUBLISHED_AXES)) for name, data in maps.items()}
+        beside: dict[str, Float] = {
+            name: _of_file(scan, name, ct) for name in self.data.files[1:] if scan.file(name).is_file()
+        }
+        channels = as_channels({"ncct": ct.data.astype(np.float32), **beside})
+        turned = {name: padded(reorient(Volume(channels[name], ct.grid), PUBLISHED_AXES)) for name in self.data.files}
         return np.stack([turned[name] for name in self.data.channels]), turned["ncct"] > 0
 
     def _midplane(self, scan: LabelledScan) -> tuple[Float, npt.NDArray[np.bool_]]:
@@ -145,20 +146,14 @@ def _refuse_missing(scan: LabelledScan, channel: Channel, data: OcclusionData) -
     )
 
 
-def _of_file(scan: LabelledScan, channel: str, ct: Volume, ncct: Float) -> Float:
-    """One of the published channels beside the CT, zeros where there is no file."""
-    path = scan.file(channel)
-    if not path.is_file():
-        return np.zeros_like(ncct)
-    read = read_nifti(path, channel, allow_empty=True)
+def _of_file(scan: LabelledScan, channel: str, ct: Volume) -> Float:
+    """One of the published files beside the CT."""
+    read = read_nifti(scan.file(channel), channel, allow_empty=True)
     if not read.grid.same_as(ct.grid):
         raise GeometryError(
-            f"{path.name} of {scan.subject} {read.grid.shape} does not lie on the grid of its CT {ct.grid.shape}."
+            f"{FILES[channel]} of {scan.subject} {read.grid.shape} does not lie on the grid of its CT {ct.grid.shape}."
         )
-    values = read.data.astype(np.float32)
-    if channel == "vessels":
-        return (values > 0) * ncct
-    return scaled_difference(values) if channel == "difference" else values
+    return read.data.astype(np.float32)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:

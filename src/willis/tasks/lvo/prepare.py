@@ -17,7 +17,7 @@ from willis.image.morphology import distance_mm
 from willis.io.nifti import read_nifti
 from willis.study import Study
 from willis.tasks.ct_template import read_territories
-from willis.tasks.lvo.headspace import MATCHED_HU, DeformationName, HeadSpace, find_head
+from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
 from willis.tasks.lvo.vessels import read_vessels
 from willis.tasks.territories import sided
@@ -89,7 +89,7 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     vessels = read_vessels(cast(Path, options["vessels"]), ct) if options["vessels"] else None
     territories = read_territories(cast("Path | None", options["territories"]))
     prior = read_prior(cast(Path, options["prior"])) if options["prior"] else None
-    head = find_head(study, ct, cast(DeformationName, options["deformation"]))
+    head = find_head(study, ct, str(options["deformation"]))
     notes = check_brain_values(ct, head.brain)
     difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU, MATCHED_HU)
     codes = np.where(head.inside.data > 0, head.from_template(territories, order=0).data, 0).astype(np.uint8)

@@ -121,7 +121,7 @@ def run(
             bundles=[describe_bundle(used) for used in (bundle, vessel_bundle, segment_bundle) if used is not None],
             prediction=judged.record,
             stopwatch=watch,
-            methods=_methods(prepared, least, bundle, str(options["deformation"])),
+            methods=_methods(prepared, least, bundle),
             registrations={"template": _fit(prepared)},
         ),
         notes=(*prepared.notes, *notes, *(note for note in (contrast, unused) if note)),
@@ -173,19 +173,20 @@ def _fit(prepared: PreparedHead) -> dict[str, Any]:
         "matrix": fit.matrix.tolist(),
         "correlation": round(fit.correlation, 4),
         "overlap": round(fit.overlap, 4),
+        "deformed_by": prepared.head.deformed_by,
         "largest_deformation_mm": round(prepared.head.deformation.largest_mm(), 2),
         "largest_mirror_deformation_mm": round(prepared.difference.mirror.largest_mm(), 2),
     }
 
 
-def _methods(prepared: PreparedHead, least: float, bundle: Bundle, deformation: str) -> str:
+def _methods(prepared: PreparedHead, least: float, bundle: Bundle) -> str:
     return (
         f"The occlusion was judged by the bundle {bundle.manifest.name} ({bundle.manifest.title}). "
         "An average CT in MNI space was laid on the CT by an affine map (correlation of values in a soft-tissue and "
-        f"bone window) and deformed onto its brain by {deformation}. The brain was found as the soft tissue in one "
-        "piece inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle plane the "
-        "brain's mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, without "
-        f"places where either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror image by "
-        f"{least:g} HU after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined and sorted "
-        "by a map of arterial territories."
+        f"bone window) and deformed onto its brain by {prepared.head.deformed_by}. The brain was found as the soft "
+        "tissue in one piece inside the skull near the template's brain. On a grid of 1.5 mm along the brain's middle "
+        "plane the brain's mirror image was deformed onto it; both were median filtered (3 × 3 × 3) and subtracted, "
+        "without places where either is below 15 HU or that differ by more than 70 HU. Brain darker than its mirror "
+        f"image by {least:g} HU after smoothing (Gaussian, sigma 3 mm), in clusters of at least 1 ml, was outlined "
+        "and sorted by a map of arterial territories."
     )

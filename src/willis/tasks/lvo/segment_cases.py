@@ -126,7 +126,7 @@ def occluded_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]
 
 
 def told_patients(root: Path) -> list[tuple[LabelledImage, tuple[str, str]]]:
-    """Patients of a folder with segment and side of the occlusion, ``none`` where there isn't one.
+    """Patients of a folder with the segment and side of their occlusion, ``none`` where nothing is occluded.
 
     Raises
     ------

@@ -104,9 +104,9 @@ SPEC = TaskSpec(
             "deformation",
             "choice",
             "demons",
-            "What deforms the template onto the patient's brain: the built-in demons, or greedy (pip install "
-            "'willis[greedy]').",
-            choices=("demons", "greedy"),
+            "What deforms the template onto the patient's brain: the built-in demons, greedy (pip install "
+            "'willis[greedy]'), or SyN of ANTs (the program antsRegistration on the PATH).",
+            choices=("demons", "greedy", "ants"),
         ),
         OptionSpec(
             "darker",

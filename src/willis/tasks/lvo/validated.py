@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
-from willis.infer.engine import open_engine
-from willis.learn.case import Case
+from willis.errors import BadInputError
 from willis.measure.calibration import fit_calibration
 from willis.measure.decision import Interval, auc, auc_interval, sensitivity, specificity
 from willis.measure.overlap import dice
-from willis.models.bundle import Bundle
-from willis.models.manifest import Calibration, Manifest
+from willis.models.manifest import Calibration, Manifest, Threshold
 from willis.tasks.lvo.look import calibrated
 from willis.tasks.lvo.spec import SEGMENTS, VESSELS
-from willis.tasks.validation import scan_logit
-
-if TYPE_CHECKING:
-    from willis.infer.protocol import Engine
 
 RESAMPLES = 2000  # of patients, for the interval of a mean
+THRESHOLDS = np.arange(0.2, 0.81, 0.05)  # of probability, among which one is chosen
 
 
 @dataclass(frozen=True)
@@ -43,22 +39,6 @@ class Estimate:
     value: float
     interval: Interval
     patients: int
-
-
-def judged_scans(bundle: Bundle, cases: Sequence[Case], threads: int | None = None) -> list[JudgedScan]:
-    """Cases of the second stage through every member of a bundle, in float32 as a run has it."""
-    engines: list[Engine] = [
-        open_engine(bundle, member, engine="torch", precision="float32", threads=threads)
-        for member in range(len(bundle.manifest.members))
-    ]
-    return [
-        JudgedScan(
-            case.subject,
-            bool(case.target.any()),
-            float(np.mean([scan_logit(engine, case) for engine in engines])),
-        )
-        for case in cases
-    ]
 
 
 def scan_rows(scans: Sequence[JudgedScan], manifest: Manifest) -> list[dict[str, Any]]:
@@ -90,13 +70,31 @@ def calibration_of(scans: Sequence[JudgedScan], where: str) -> Calibration:
     Raises
     ------
     BadInputError
-        When they are all of one kind.
+        When they are all of one kind, or the logits don't rise with an occlusion.
     """
     slope, intercept = fit_calibration([s.logit for s in scans], [s.occluded for s in scans])
     ups = sum(scan.occluded for scan in scans)
-    return Calibration(
-        slope=slope, intercept=intercept, origin=f"Platt scaling on {len(scans)} patients of {where}, {ups} occluded"
-    )
+    if slope <= 0:
+        raise BadInputError(
+            f"the bundle's answers don't rise with an occlusion: over {len(scans)} patients of {where}, {ups} "
+            f"occluded, the slope is {slope:.3g}. It can't be calibrated; train it on, or check labels and orientation."
+        )
+    origin = f"{len(scans)} patients of {where}, {ups} occluded, by Platt scaling"
+    return Calibration(slope=slope, intercept=intercept, origin=origin)
+
+
+def threshold_of(scans: Sequence[JudgedScan], calibration: Calibration) -> Threshold:
+    """Where the sum of sensitivity and specificity of calibrated probabilities is largest."""
+    said = expit(calibration.slope * np.array([s.logit for s in scans]) + calibration.intercept)
+    value = best_threshold(said, np.array([s.occluded for s in scans]))
+    return Threshold(value=value, origin=f"largest sum of sensitivity and specificity on {calibration.origin}")
+
+
+def best_threshold(probability: npt.NDArray[np.float64], occluded: npt.NDArray[np.bool_]) -> float:
+    """The one of ``THRESHOLDS`` with the largest sum of sensitivity and specificity, the lowest of equals."""
+    sums = [sensitivity(probability, occluded, t).value + specificity(probability, occluded, t).value
+            for t in THRESHOLDS]  # fmt: skip
+    return round(float(THRESHOLDS[int(np.argmax(sums))]), 2)
 
 
 def vessel_row(found: npt.NDArray[np.integer], truth: npt.NDArray[np.integer]) -> dict[str, float]:

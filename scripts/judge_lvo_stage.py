@@ -1,12 +1,9 @@
-"""Judge a trained stage of the LVO task on the patients that its recipe leaves out, and calibrate it there.
+"""Judge the first or third stage of the LVO task on the patients that a fold leaves out.
 
-    python scripts/calibrate_lvo.py recipes/lvo-occlusion.toml runs/lvo-occlusion/bundle --data FOLDER -o runs/judged
-    python scripts/calibrate_lvo.py recipes/lvo-vessels.toml runs/vessels/bundle --data FOLDER --folds 5 -o runs/judged
+    python scripts/judge_lvo_stage.py recipes/lvo-vessels.toml BUNDLE --data FOLDER --folds 5 -o runs/judged
 
-Writes one row a patient and prints figures with 95 % intervals. Of the second stage: sensitivity, specificity and AUC;
-slope and intercept of its logits (Platt 1999) are written into the bundle's manifest, with where they come from. The
-figures are those before: patients that calibrate a bundle measure nothing. Of the first stage: Dice of each vessel. Of
-the third: answers against the truth, on the labelled vessels.
+Writes one row a patient and prints figures with 95 % intervals. Of the first stage: Dice of each vessel. Of the third:
+answers against the truth, on the labelled vessels. `willis models calibrate` judges and calibrates the second.
 """
 
 from __future__ import annotations
@@ -22,47 +19,21 @@ from willis.io.size_tables import write_csv
 from willis.learn.recipe import FoldSettings, read_recipe
 from willis.measure.decision import share
 from willis.models.bundle import Bundle
-from willis.models.store import amend_bundle, open_bundle
+from willis.models.store import open_bundle
 from willis.tasks.lvo import segment_cases, vessel_cases
-from willis.tasks.lvo.dataset import validation_cases
 from willis.tasks.lvo.find_vessels import find_vessels
 from willis.tasks.lvo.hounsfield import as_hounsfield
 from willis.tasks.lvo.segment import counted, projected
-from willis.tasks.lvo.validated import (
-    Estimate,
-    calibration_of,
-    confusion,
-    judged_scans,
-    scan_figures,
-    scan_rows,
-    vessel_figures,
-    vessel_row,
-)
+from willis.tasks.lvo.validated import Estimate, confusion, vessel_figures, vessel_row
 from willis.tasks.lvo.vessels import read_vessels
 from willis.tasks.settings import RunSettings
 
 SEED = 500_029
 
 
-def judge_occlusion(bundle: Bundle, data: dict, folds: FoldSettings | None, out: Path) -> list[Estimate]:
-    """The second stage: a table, figures, and the bundle calibrated."""
-    amended = amend_bundle(bundle.folder, calibration=None)
-    scans = judged_scans(amended, validation_cases(data, folds))
-    if not scans:
-        raise BadInputError(f"{data['folder']} leaves no patient out; give val_labels.csv or --folds.")
-    rows = scan_rows(scans, amended.manifest)
-    write_csv([list(rows[0]), *(list(row.values()) for row in rows)], out / "validation_results.csv")
-    fitted = calibration_of(scans, Path(data["folder"]).name)
-    amend_bundle(bundle.folder, calibration=fitted)
-    print(f"slope {fitted.slope:.3f}, intercept {fitted.intercept:.3f}: written into {bundle.folder}")
-    return scan_figures(scans, amended.manifest, np.random.default_rng(SEED))
-
-
-def judge_vessels(bundle: Bundle, data: dict, folds: FoldSettings | None, out: Path) -> list[Estimate]:
+def judge_vessels(bundle: Bundle, data: dict, folds: FoldSettings, out: Path) -> list[Estimate]:
     """The first stage, on the scans' own voxels: a table and figures."""
     rows, table = [], []
-    if folds is None:
-        raise BadInputError("no patient is left out; give --folds as in the training.")
     for files in vessel_cases.left_out(data, folds):
         ct = as_hounsfield(read_nifti(files.image, "ncct"))
         found = find_vessels(ct, bundle, RunSettings())
@@ -72,10 +43,8 @@ def judge_vessels(bundle: Bundle, data: dict, folds: FoldSettings | None, out: P
     return vessel_figures(rows, np.random.default_rng(SEED))
 
 
-def judge_segment(bundle: Bundle, data: dict, folds: FoldSettings | None, out: Path) -> list[Estimate]:
+def judge_segment(bundle: Bundle, data: dict, folds: FoldSettings, out: Path) -> list[Estimate]:
     """The third stage, on labelled vessels: the confusion of segments, and the share of right answers."""
-    if folds is None:
-        raise BadInputError("no patient is left out; give --folds as in the training.")
     source = segment_cases.source_of(data, folds, "validation")
     truth = [segment for segment, _ in source.told]
     said = []
@@ -97,13 +66,13 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--folds", type=int)
+    parser.add_argument("--folds", type=int, required=True)
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     data = {**read_recipe(asked.recipe).data, "folder": asked.data}
-    folds = FoldSettings(count=asked.folds, index=asked.fold) if asked.folds else None
-    judges = {"occlusion": judge_occlusion, "vessels": judge_vessels, "segment": judge_segment}
+    folds = FoldSettings(count=asked.folds, index=asked.fold)
+    judges = {"vessels": judge_vessels, "segment": judge_segment}
     if data.get("stage") not in judges:
         raise BadInputError(f"the recipe's stage is {data.get('stage')!r}; judged are {', '.join(judges)}.")
     for figure in judges[data["stage"]](open_bundle(str(asked.bundle), "lvo"), data, folds, asked.output):
