@@ -10,6 +10,7 @@ from willis import __version__
 from willis.errors import BadInputError
 from willis.io.study import read_study
 from willis.learn.folds import keep
+from willis.learn.parts import LabelledFolder
 from willis.learn.recipe import FoldSettings
 from willis.models.bundle import Bundle
 from willis.models.manifest import Calibration, Threshold
@@ -86,7 +87,11 @@ def find_heads(root: Path, folds: FoldSettings | None = None) -> tuple[LabelledH
     """
     if any((root / name).is_dir() for name in (POSITIVES, NEGATIVES)):
         tabled = any((root / name).is_file() for name in TABLES.values())
-        scans = find_scans(root, folds, "validation") if tabled or folds else tuple(scans_of(root).values())
+        scans = (
+            find_scans(LabelledFolder(folder=str(root)), folds, "validation")
+            if tabled or folds
+            else tuple(scans_of(root).values())
+        )
         heads = [LabelledHead(s.subject, s.file("ncct"), _there(s.file("vessels")), s.occluded) for s in scans]
     else:
         heads = [
