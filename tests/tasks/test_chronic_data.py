@@ -145,6 +145,8 @@ def test_a_mask_of_shares_is_refused_in_training_and_as_reference(tmp_path: Path
     files = LabelledImage("sub-1", "sub-1", tmp_path / "mask.nii.gz", tmp_path / "t1.nii.gz")
     with pytest.raises(BadInputError, match=r"holds the value 0\.1; a lesion mask holds 0 and 1 alone"):
         dataset.FolderSource((files,), dataset.ChronicData()).case(0)
+    with pytest.raises(BadInputError, match=r"holds the value 0\.1; a lesion mask holds 0 and 1 alone"):
+        dataset.training_cases({"folder": str(tmp_path)})
     study = Study({"t1": Volume(t1, grid, role="t1")})
     options = SPEC.resolve_options({"reference": tmp_path / "mask.nii.gz"})
     with pytest.raises(BadInputError, match=r"holds the value 0\.1; a lesion mask holds 0 and 1 alone"):

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from willis.learn.losses import Loss
+from willis.learn.parts import leaves_out
 from willis.learn.recipe import Recipe, read_recipe
 from willis.learn.schedule import rate_factor
-from willis.tasks.chronic.dataset import leaves_out, manifest_fields
+from willis.learn.split_file import PartRecord, SplitFile, write_split
+from willis.tasks.chronic.dataset import manifest_fields
 from willis.tasks.training import check_channels
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -19,12 +21,14 @@ def recipe(request: pytest.FixtureRequest) -> Recipe:
     return read_recipe(RECIPES / f"chronic-{request.param}.toml")
 
 
-def test_a_folder_leaves_one_of_five_folds_out(recipe: Recipe) -> None:
+def test_a_folder_leaves_one_of_five_folds_out(recipe: Recipe, tmp_path: Path) -> None:
     assert recipe.folds is not None and recipe.folds.count == 5
     assert leaves_out({**recipe.data, "folder": "ATLAS"}, recipe.folds)
     assert leaves_out(recipe.data, recipe.folds)
     assert not leaves_out({**recipe.data, "folder": "ATLAS"}, None)
-    assert leaves_out({**recipe.data, "folder": "ATLAS", "split": "folds.json"}, None)
+    parts = tuple(PartRecord(name=f"fold_{n}", share=0.5, subjects=(f"s{n}",)) for n in (1, 2))
+    path = write_split(SplitFile(kind="folds", seed=1, parts=parts, groups={}), tmp_path / "folds.json")
+    assert leaves_out({**recipe.data, "folder": "ATLAS", "split": str(path), "part": "fold_1"}, None)
 
 
 def test_the_network_takes_what_the_cases_have(recipe: Recipe) -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from willis.learn.case import Case
+from willis.learn.cache import write_case
+from willis.learn.case import Case, CasesInTurn
 from willis.learn.recipe import LossSettings, read_recipe
 from willis.models.manifest import Window
 from willis.tasks.training import cases_and_validation
@@ -54,6 +55,40 @@ def test_slices_are_samples_where_the_network_finds_slices() -> None:
     assert case_loss(settings, one.image[:1], one, by_slice=True) == pytest.approx(by_slice, rel=1e-5)
     assert case_loss(settings, one.image[:1], one) == pytest.approx(voxels[one.mask].mean(), rel=1e-5)
     assert abs(by_slice - voxels[one.mask].mean()) > 1e-3
+
+
+def test_cases_are_made_once_and_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of an earlier run in the folder are not believed, and the image keeps its precision."""
+    recipe = read_recipe(RECIPES / "fvv-published.toml").changed("data", folder="made-up")
+    recipe = recipe.changed("folds", count=2)
+    rng = np.random.default_rng(4)
+    made: list[int] = []
+
+    class Source:
+        def case(self, index: int) -> Case:
+            made.append(index)
+            image = rng.normal(1, 1e-5, (2, *SHAPE)).astype(np.float32)
+            return Case(image, np.ones((3, *SHAPE), np.uint8), np.ones(SHAPE, bool), "a", (1.0, 1.0, 5.0), "lvo", 3)
+
+    judged: list[Case] = []
+
+    def judge(cases, *_, **__):
+        return lambda network: {"dice": float(len([judged.append(case) for case in cases]))}
+
+    monkeypatch.setattr("willis.tasks.fvv.dataset.validation_cases", lambda data, folds: CasesInTurn(Source(), 2))
+    monkeypatch.setattr("willis.tasks.fvv.dataset.training_cases", lambda data, folds: None)
+    monkeypatch.setattr("willis.tasks.training.check_channels", lambda recipe: None)
+    monkeypatch.setattr("willis.tasks.training.make_validation", judge)
+    write_case(case(7), tmp_path / "validation-cases" / "case-0000009")
+    _, validate = cases_and_validation(recipe, tmp_path)
+    assert validate is not None
+    for _ in range(2):
+        assert validate(nn.Identity()) == {"dice": 2.0}
+    assert made == [0, 1]
+    assert np.array_equal(judged[0].image, judged[2].image) and judged[0].image is not judged[2].image
+    assert judged[0].image.std() == pytest.approx(1e-5, rel=0.2)
+    assert (judged[1].group, judged[1].stack, judged[1].spacing_mm) == ("lvo", 3, (1.0, 1.0, 5.0))
+    assert sorted(path.name for path in (tmp_path / "validation-cases").iterdir()) == ["case-0000000", "case-0000001"]
 
 
 def test_the_published_recipe_s_rate_follows_its_validation_loss(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,8 @@ def quantise(
     recipe: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
     data: Path | None = None,
+    split: Path | None = None,
+    part: str | None = None,
     folds: int | None = None,
     fold: int | None = None,
     count: int = 4,
@@ -164,6 +166,8 @@ def quantise(
         Folder that is made if the Dice of every output with float32 is at least 0.99.
     data
         Folder of labelled patients, instead of the recipe's.
+    split, part
+        Split file that shares them out, and its part that is left out; instead of the recipe's.
     folds, fold
         Of the patients, fold FOLD of so many is left out.
     count
@@ -175,7 +179,7 @@ def quantise(
     from willis.learn.recipe import read_recipe
     from willis.tasks.quantisation import quantise as make
 
-    chosen = with_flags(read_recipe(recipe), data, folds=folds, fold=fold)
+    chosen = with_flags(read_recipe(recipe), data, split=split, part=part, folds=folds, fold=fold)
     found = make(open_bundle(name), chosen, output, count=count, shape=shape)
     for label, value in found.dice.items():
         print(f"Dice of {label} with float32, {found.cases} cases: {value:.4f}")
@@ -191,6 +195,8 @@ def measure_precision(
     precision: Literal["float16", "bfloat16"],
     engine: Literal["auto", "torch", "openvino"] = "auto",
     data: Path | None = None,
+    split: Path | None = None,
+    part: str | None = None,
     folds: int | None = None,
     fold: int | None = None,
     count: int | None = None,
@@ -215,6 +221,8 @@ def measure_precision(
         What runs it; the reference is torch.
     data
         Folder of labelled patients, instead of the recipe's.
+    split, part
+        Split file that shares them out, and its part that is left out; instead of the recipe's.
     folds, fold
         Of the patients, fold FOLD of so many is compared.
     count
@@ -234,7 +242,7 @@ def measure_precision(
     bundle = open_bundle(name)
     if output is not None and output.exists() and not replace:
         raise BadInputError(f"{output} exists already. Choose another folder, or add --replace.")
-    chosen = with_flags(read_recipe(recipe), data, folds=folds, fold=fold)
+    chosen = with_flags(read_recipe(recipe), data, split=split, part=part, folds=folds, fold=fold)
 
     def tell(case: int, dice: Mapping[str, float]) -> None:
         print(f"case {case}: " + ", ".join(f"{label} {value:.4f}" for label, value in dice.items()), flush=True)
