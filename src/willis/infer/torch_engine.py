@@ -12,6 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from willis.infer.direct import direct, is_direct
 from willis.infer.lowered import lower
 from willis.infer.precision import Precision
 from willis.infer.protocol import Float32
@@ -77,7 +78,12 @@ class TorchEngine:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.threads = threads
         self.network = lower(network).to(self.device)
-        in_fast_layout(self.network)
+        if is_direct(self.network):
+            self.layout = torch.contiguous_format
+            direct(self.network)
+        else:
+            self.layout = torch.channels_last_3d
+            in_fast_layout(self.network)
 
     @classmethod
     def of_member(cls, bundle: Bundle, member: int, *, precision: Precision, threads: int | None) -> TorchEngine:
@@ -97,7 +103,7 @@ class TorchEngine:
         try:
             with torch.inference_mode(), torch.autocast(self.device.type, DTYPES[self.precision], enabled=half):
                 image = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-                logits = self.network(image.to(self.device, memory_format=torch.channels_last_3d))
+                logits = self.network(image.to(self.device, memory_format=self.layout))
         finally:
             torch.set_num_threads(before)
         return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
