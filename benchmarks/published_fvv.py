@@ -1,24 +1,15 @@
-"""FVV's published network: ten ONNX Runtime sessions one after another against willis, and a run's time by stage.
+"""FVV's published network: ten ONNX Runtime sessions one after another against willis.
 
     .venv/bin/python benchmarks/published_fvv.py                             24 slices, ten members: many minutes
     .venv/bin/python benchmarks/published_fvv.py --members 1 --slices 4      a look
-    .venv/bin/python benchmarks/published_fvv.py --stages                    one patient, from the command to the report
 
 Random weights. CPU seconds of all threads. Both ways get the same graphs and the same prepared slices; conversion to
-OpenVINO's format, which a bundle goes through once, is not counted, loading is. ``--stages`` runs the default bundle by
-``willis run fvv`` in a process of its own, twice, of which the second counts; stages are those of its provenance.json,
-``start`` is all before them (python, imports, reading the images), ``report`` all after them (figures' files, masks,
-report, exit).
+OpenVINO's format, which a bundle goes through once, is not counted, loading is.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -107,71 +98,13 @@ def compare(members: int, slices: int, threads: int) -> None:
     print(f"largest difference of a probability {far:.1e}, {100 * same:.4f} % of the votes the same")
 
 
-TIMED = """
-import sys, time
-from willis.tasks import provenance
-first = []
-class Stopwatch(provenance.Stopwatch):
-    def __init__(self):
-        super().__init__()
-        first.append((time.process_time(), time.time()))
-provenance.Stopwatch = Stopwatch
-from willis.app.cli.main import call
-code = call(sys.argv[1:])
-print("FIRST", *first[0])
-sys.exit(code)
-"""  # the command, telling the CPU and wall time at which its first stage began
-
-
-def stages(threads: int) -> None:
-    from willis.io.nifti import write_nifti
-    from willis.phantom.fvv_training import dwi_case
-    from willis.tasks.fvv.dataset import study_of
-    from willis.tasks.phantoms import PhantomSettings, anatomies_of
-
-    phantom = dwi_case(np.random.default_rng(0), anatomies_of(PhantomSettings()))
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        study = study_of(phantom, "01")
-        words = [f"--{role}={write_nifti(image, folder / f'{role}.nii.gz')}" for role, image in study.volumes.items()]
-        command = [sys.executable, "-c", TIMED, "run", "fvv", *words, "--threads", str(threads), "-o", made + "/out"]
-        for _ in range(2):
-            begun, spent = time.time(), child_cpu_s()
-            done = subprocess.run(command, text=True, capture_output=True, env=with_threads(threads))
-            if done.returncode:
-                sys.exit(done.stderr)
-            wall, cpu = time.time() - begun, child_cpu_s() - spent
-        timings = json.loads(next((folder / "out").rglob("*provenance.json")).read_text(encoding="utf-8"))["timings"]
-    start_cpu, started = map(float, done.stdout.rpartition("FIRST")[2].split())
-    rows = [("start", start_cpu, started - begun)]
-    rows += [(stage["stage"], stage["cpu_s"], stage["wall_s"]) for stage in timings]
-    rows.append(("report", cpu - sum(row[1] for row in rows), wall - sum(row[2] for row in rows)))
-    for name, cpu_s, wall_s in [*rows, ("in all", cpu, wall)]:
-        print(f"{name:10s} {cpu_s:7.2f} CPU s {wall_s:7.2f} s")
-
-
-def child_cpu_s() -> float:
-    """CPU seconds of all processes started so far and ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
-def with_threads(threads: int) -> dict[str, str]:
-    """The environment, with so many threads for numerical libraries."""
-    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=10)
     parser.add_argument("--slices", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--stages", action="store_true")
     given = parser.parse_args()
-    if given.stages:
-        stages(given.threads)
-    else:
-        compare(given.members, given.slices, given.threads)
+    compare(given.members, given.slices, given.threads)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,36 @@ def test_no_half_written_network_is_left_in_the_cache(bundle, image, own_cache):
     assert not [folder for folder in folders if folder.name.startswith(".")]
 
 
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("network.bin", lambda held: held[:-4] + bytes([held[-4] ^ 1]) + held[-3:]),
+        ("network.bin", lambda held: held[: len(held) // 2]),
+        ("network.xml", lambda held: b""),
+        ("SHA256SUMS", lambda held: b"\xff" + held),
+        ("network.bin", None),
+    ],
+)
+def test_a_damaged_network_in_the_cache_is_converted_anew(bundle, image, tmp_path, monkeypatch, name, damage):
+    monkeypatch.setenv("WILLIS_CACHE", str(tmp_path))
+
+    def found():
+        return open_engine(bundle, 0, engine="openvino")(image[None]), {
+            path.relative_to(tmp_path): path.stat().st_mtime_ns for path in tmp_path.rglob("*")
+        }
+
+    expected, made = found()
+    (path,) = tmp_path.rglob(name)
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    mended, files = found()
+    np.testing.assert_array_equal(mended, expected)
+    assert set(files) == set(made)
+    assert found()[1] == files
+
+
 def test_other_weights_are_never_answered_from_the_cache(make_bundle, networks, image):
     two = make_bundle(2)
     first, second = (open_engine(two, member, engine="openvino")(image[None]) for member in (0, 1))

@@ -1,9 +1,12 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
 from willis.errors import BadInputError
 from willis.io.nifti import sha256_of, write_nifti
 from willis.io.study import read_study
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
 
 
 @pytest.fixture
@@ -69,3 +72,23 @@ def test_an_empty_brain_mask_is_refused(tmp_path, files, ball_mask):
     path = write_nifti(ball_mask.with_data(ball_mask.data * 0), tmp_path / "given.nii.gz")
     with pytest.raises(BadInputError, match=r"brain mask .* is empty"):
         read_study(flair=files["flair"], brain_mask=path)
+
+
+def test_one_image_under_two_roles_is_refused(tmp_path, files, smooth_volume):
+    (tmp_path / "link.nii.gz").symlink_to(files["t1"])
+    with pytest.raises(BadInputError, match="given twice, as t1 and as flair"):
+        read_study(t1=files["t1"], flair=tmp_path / "link.nii.gz")
+    stack = np.stack([smooth_volume.data, smooth_volume.data[::-1]], axis=-1)
+    four = tmp_path / "four.nii.gz"
+    nib.save(nib.Nifti1Image(stack.astype(np.float32), smooth_volume.grid.affine), four)
+    read_study(t1=four, flair=four, index={"t1": 0, "flair": 1})
+    with pytest.raises(BadInputError, match="given twice"):
+        read_study(t1=four, flair=four, index={"t1": 1, "flair": 1})
+
+
+def test_a_brain_mask_of_no_brain_s_size_is_told(files, tmp_path, ball_mask):
+    (note,) = read_study(flair=files["flair"], brain_mask=files["brain"])["brain"].notes
+    assert f"holds {ball_mask.volume_ml:.0f} ml" in note
+    grid = Grid((40, 40, 40), np.diag([3.0, 3.0, 3.0, 1.0]))
+    whole = write_nifti(Volume(np.ones(grid.shape, np.uint8), grid), tmp_path / "whole.nii.gz")
+    assert not read_study(flair=files["flair"], brain_mask=whole)["brain"].notes

@@ -74,3 +74,31 @@ def test_a_brain_beyond_the_image_is_none(monkeypatch):
     image = Volume(np.random.default_rng(0).random((11, 9, 7)), Grid((11, 9, 7), np.diag([2.0, 2.0, 2.0, 1.0])))
     with pytest.raises(BadInputError, match="no brain was found"):
         find.find_brain(image, bundle=SimpleNamespace(manifest=manifest))
+
+
+def test_a_brain_far_from_the_middle_of_a_long_image_is_found_whole(monkeypatch):
+    grid = Grid((40, 40, 110), np.array([[-5.0, 0, 0, 90], [0, 5.0, 0, -80], [0, 0, 4.0, -300], [0, 0, 0, 1]]))
+    index = np.moveaxis(np.indices(grid.shape), 0, -1)
+    for top_mm in (0.0, 20.0):  # cut by half, and by nearly all, at 256 mm about the middle
+        centre = np.array([-7.5, 15.0, 45.0 + top_mm])
+        ball = (np.linalg.norm(grid.to_mm(index) - centre, axis=-1) <= 65).astype(np.float32)
+        looks = []
+
+        def predicted(bundle, x, settings, looks=looks):
+            looks.append(x)
+            return Prediction(x, (), np.zeros_like(x), "torch", "float32", 0.0, 0.0)
+
+        monkeypatch.setattr(find, "predict_both_ways", predicted)
+        monkeypatch.setattr(find, "extracted_region", lambda image, brain: None)
+        manifest = SimpleNamespace(outputs=("brain",), threshold=SimpleNamespace(value=0.5), rules={})
+        found = find.find_brain(Volume(ball, grid), bundle=SimpleNamespace(manifest=manifest))
+        assert found.mask_on(grid).volume_ml == pytest.approx(ball.sum() * grid.voxel_ml, rel=0.05)
+        assert len(looks) > 1
+
+
+def test_a_brain_that_the_image_itself_cuts_is_looked_for_once():
+    shown = Grid((20, 20, 20), np.diag([2.0, 2.0, 2.0, 1.0]))
+    found = np.ones((8, 8, 8), bool)
+    assert find.is_cut(found, Grid((8, 8, 8), shown.affine), shown)
+    assert not find.is_cut(found, shown.shifted((12, 12, 12), (8, 8, 8)), shown.shifted((12, 12, 12), (8, 8, 8)))
+    assert not find.is_cut(found & False, Grid((8, 8, 8), shown.affine), shown)

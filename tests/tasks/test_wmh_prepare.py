@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError, GeometryError
+from willis.image.register import Registration
 from willis.models.manifest import make_manifest
 from willis.study import Study
+from willis.tasks.wmh import prepare as preparing
 from willis.tasks.wmh.prepare import SHAPE, TOP_MARGIN_VOXELS, crop_grid, prepare
 from willis.tasks.wmh.spec import SPEC
 from willis.volume.grid import Grid
@@ -128,3 +130,48 @@ def test_crop_is_centred_and_shifted_up_when_the_top_would_be_cut():
     top_mm = tall.to_mm(np.argwhere(high.data))[:, 2].max()
     shifted = crop_grid(high)
     assert shifted.to_index((0, 0, top_mm))[2] <= SHAPE[2] - 1 - TOP_MARGIN_VOXELS + 1e-6
+
+
+def told(study, options=OPTIONS):
+    return " ".join(prepare(study, manifest(), options, never_asked).notes)
+
+
+def test_brain_that_the_flair_does_not_show_is_told():
+    flair = head("flair")
+    upper = Volume(flair.data[:, :, 15:], GRID.shifted((0, 0, 15), (60, 70, 15)), role="flair")
+    study = {"t1": head("t1"), "brain": ellipsoid(GRID)}
+    shown = ellipsoid(GRID).data[:, :, 15:].sum() / ellipsoid(GRID).data.sum()
+    assert f"The FLAIR shows only {100 * shown:.1f} % of the brain mask" in told(Study({**study, "flair": upper}))
+    assert "shows only" not in told(Study({**study, "flair": flair}))
+
+
+def test_brain_beyond_the_field_of_view_of_the_network_is_told():
+    spacing, turn = np.array([5.0, 5.0, 6.0]), np.eye(3)
+    turn[:2, :2] = np.array([[1, -1], [1, 1]]) / np.sqrt(2)
+    for axes, cut in ((np.eye(3), False), (turn, True)):  # a head turned by 45° is wider than the box
+        affine = np.eye(4)
+        affine[:3, :3] = axes * spacing
+        grid = Grid((40, 50, 30), affine)
+        index = np.moveaxis(np.indices(grid.shape), 0, -1)
+        brain = ((((index - (20, 25, 15)) * spacing / (78.0, 105.0, 60.0)) ** 2).sum(axis=-1) <= 1).astype(np.uint8)
+        flair = Volume(brain * np.float32(100), grid, role="flair")
+        said = told(Study({"flair": flair, "brain": Volume(brain, grid, role="brain")}))
+        assert ("of the brain mask lies within the field of view" in said) == cut
+
+
+def test_an_image_of_standardised_values_is_refused():
+    flair = head("flair")
+    standard = flair.with_data((flair.data - 105) / 30 * (flair.data > 0))
+    with pytest.raises(BadInputError, match=r"62% of the brain is below 0 in the FLAIR.*z-scores"):
+        prepare(Study({"flair": standard, "brain": ellipsoid(GRID)}), manifest(), OPTIONS, never_asked)
+
+
+def test_a_doubtful_fit_is_told_though_the_images_stay_where_their_files_place_them(monkeypatch):
+    fit = Registration(
+        np.eye(4), 0.0, 0.0, 0.1, 1.02, 1.02, 0.4, 1.0, poor=True, reason="The registration is doubtful."
+    )
+    monkeypatch.setattr(preparing, "register_rigid", lambda *images, **masks: fit)
+    study = Study({"t1": head("t1"), "flair": head("flair", 1), "brain": ellipsoid(GRID)})
+    prepared = prepare(study, manifest(), SPEC.resolve_options({}), never_asked)
+    assert not prepared.registrations
+    assert "FLAIR: The registration is doubtful. It was left where the files place it." in prepared.notes

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 CACHE_VARIABLE = "WILLIS_CACHE"
 NETWORK_FILE = "network.xml"
+WEIGHTS_FILE = "network.bin"
+CHECKSUMS_FILE = "SHA256SUMS"
 CONVERSION = 2  # of networks; raised when they are converted in another way
 BAD_INPUT = 2  # exit code of the conversion when the network can't take the shape
 HALVES = ("float16", "bfloat16")
@@ -45,7 +48,8 @@ def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Pat
     """The member as an OpenVINO network for one shape: from the cache, or converted with torch now and put there.
 
     Its key is the SHA-256 of the member's file, the network's configuration, the shape (N, C, I, J, K), the way of
-    conversion and the versions of willis and OpenVINO, so that a changed bundle is never answered from the cache.
+    conversion and the versions of willis and OpenVINO, so that a changed bundle is never answered from the cache. A
+    network whose files are not those that were put there is converted anew.
     """
     manifest = bundle.manifest
     described = {
@@ -58,22 +62,46 @@ def converted_member(bundle: Bundle, member: int, shape: tuple[int, ...]) -> Pat
     }
     key = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
     final = cache_folder() / "openvino" / key[:32]
-    if not (final / NETWORK_FILE).is_file():
+    if not _is_whole(final):
         _convert(bundle, member, shape, final)
     return final / NETWORK_FILE
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a converted network's files are what they were when they were written."""
+    try:
+        return (folder / CHECKSUMS_FILE).read_text(encoding="ascii") == _checksums(folder)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _checksums(folder: Path) -> str:
+    """A line for each file of a converted network: SHA-256 and name, as ``sha256sum`` has it."""
+    return "".join(f"{_sha256(folder / name)}  {name}\n" for name in (NETWORK_FILE, WEIGHTS_FILE))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
+    aside = building.with_name(f"{building.name}-damaged")
     try:
         _export(bundle, member, shape, building / NETWORK_FILE)
+        (building / CHECKSUMS_FILE).write_text(_checksums(building), encoding="ascii")
+        if final.exists() and not _is_whole(final):
+            with suppress(OSError):  # another process may have mended it meanwhile
+                final.rename(aside)
         try:
             building.rename(final)
         except OSError:  # another process was first; what it wrote is the same
-            if not (final / NETWORK_FILE).is_file():
+            if not _is_whole(final):
                 raise
     finally:
+        shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(building, ignore_errors=True)
 
 

@@ -25,6 +25,7 @@ DIFFUSION_ROLE = "dwi"  # a 4D file with its .bval beside it, which becomes b0 a
 WEIGHTED_ROLE = "b1000"  # one image, whose b a .bval beside it may say
 MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
+PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)  # of a slab that shows part of a brain, to the largest with its fluid
 SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
 COLOUR_ROLES = ("cbf", "cbv", "mtt", "ttp", "tmax", "mip")  # that may come as colour-coded pictures
 _LABEL = re.compile(r"[0-9A-Za-z]+")
@@ -65,8 +66,8 @@ def read_study(
     Raises
     ------
     BadInputError
-        When no image is given, one can't be used, the brain mask is empty, a label is none, the files' names are of
-        two people, or a ``b1000`` is a FLAIR by the JSON beside it.
+        When no image is given, one can't be used or is given as two, the brain mask is empty, a label is none, the
+        files' names are of two people, or a ``b1000`` is a FLAIR by the JSON beside it.
     """
     for label in (subject, session):
         _check_label(label)
@@ -76,6 +77,7 @@ def read_study(
     index = dict(index or {})
     if strange := sorted(set(index) - set(given)):
         raise BadInputError(f"an index was given for {strange[0]}, but no such image; given were {', '.join(given)}.")
+    _refuse_twice(given, index)
     colours = {role for role in COLOUR_ROLES if role in given and is_colour(given[role])}
     series = {role: path for role, path in given.items() if path.is_dir() and role not in colours}
     if folders := sorted(set(index) & set(series)):
@@ -114,6 +116,7 @@ def read_study(
         volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))
         if not volumes["brain"].data.any():
             raise BadInputError(f"the brain mask {brain_mask} is empty; give one that covers the brain, or none.")
+        volumes["brain"] = volumes["brain"].noted(*_size_notes(volumes["brain"]))
     return Study(
         volumes=volumes,
         scalars=clinical,
@@ -132,6 +135,25 @@ def read_study(
             for role, path in files.items()
         },
         series=frames,
+    )
+
+
+def _refuse_twice(given: Mapping[str, Path], index: Mapping[str, int]) -> None:
+    """Refuse one image of one file under two roles."""
+    first: dict[tuple[Path, int | None], str] = {}
+    for role, path in given.items():
+        if (other := first.setdefault((path.resolve(), index.get(role)), role)) != role:
+            raise BadInputError(f"{path} was given twice, as {other} and as {role}. Give each its own image.")
+
+
+def _size_notes(mask: Volume) -> tuple[str, ...]:
+    """What is said of a brain mask that is no brain's size."""
+    low, high = PLAUSIBLE_BRAIN_ML
+    if low <= mask.volume_ml <= high:
+        return ()
+    return (
+        f"The brain mask that was given holds {mask.volume_ml:.0f} ml; {low:.0f} to {high:.0f} ml are expected. "
+        "Check that it is the brain's.",
     )
 
 

@@ -24,6 +24,7 @@ from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
 NECK_MM = 4.0  # what hangs on the brain by less than twice this is no brain; docs/decisions/0027
+MOST_LOOKS = 3  # a brain that the network's field of view cuts is looked for again about its own middle
 LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
 EXTRACTED_NOTE = (
     "The image was brain-extracted before: what was kept of it is brain, and the network adds sulci that were cut out."
@@ -113,22 +114,51 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     """
     settings = settings or RunSettings()
     bundle = bundle or open_bundle(str(SPEC.default_bundle), "brain")
-    x, grid = prepare(image)
-    prediction = predict_both_ways(bundle, x, settings)
-    probability = prediction.probability.copy()
-    threshold = threshold_of(bundle.manifest, "brain")
-    where = bundle.manifest.outputs.index("brain")
-    in_view = field_of_view(image.grid, grid)
-    core = without_leaks((probability[where] >= threshold) & in_view, in_view, grid.spacing_mm)
-    found_ml = float(np.count_nonzero(core)) * grid.voxel_ml
+    look = _look(image, bundle, settings)
+    for _ in range(MOST_LOOKS - 1):
+        if not is_cut(look.core, look.grid, image.grid):
+            break
+        look = _look(image, bundle, settings, look.grid.to_mm(np.argwhere(look.core).mean(axis=0)))
+    found_ml = float(np.count_nonzero(look.core)) * look.grid.voxel_ml
     if found_ml < LEAST_BRAIN_ML:
         raise BadInputError(
             f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml "
             "are expected. Check that it shows a head, or give a mask with --brain-mask."
         )
-    probability[where] *= ndimage.binary_dilation(core)
-    brain = Brain(probability, grid, bundle, prediction)
+    probability = look.prediction.probability.copy()
+    probability[bundle.manifest.outputs.index("brain")] *= ndimage.binary_dilation(look.core)
+    brain = Brain(probability, look.grid, bundle, look.prediction)
     return replace(brain, extracted=extracted_region(image, brain.mask_on(image.grid)))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the network sees about one point: its brain, ``core``, is a mask on ``grid`` in one piece."""
+
+    prediction: Prediction
+    grid: Grid
+    core: npt.NDArray[np.bool_]
+
+
+def _look(image: Volume, bundle: Bundle, settings: RunSettings, *centre_mm: FloatArray) -> _Look:
+    x, grid = prepare(image, *centre_mm)
+    prediction = predict_both_ways(bundle, x, settings)
+    brain = prediction.probability[bundle.manifest.outputs.index("brain")]
+    in_view = field_of_view(image.grid, grid)
+    found = (brain >= threshold_of(bundle.manifest, "brain")) & in_view
+    return _Look(prediction, grid, without_leaks(found, in_view, grid.spacing_mm))
+
+
+def is_cut(found: npt.NDArray[np.bool_], grid: Grid, shown: Grid) -> bool:
+    """Whether a mask (I, J, K) on ``grid`` reaches a face of it beyond which an image on the grid ``shown`` goes on."""
+    for axis in range(3):
+        for end, step in ((0, -1), (grid.shape[axis] - 1, 1)):
+            beyond = np.argwhere(found.take([end], axis))
+            beyond[:, axis] = end + step
+            there = shown.to_index(grid.to_mm(beyond))
+            if ((there >= -0.5) & (there <= np.array(shown.shape) - 0.5)).all(axis=1).any():
+                return True
+    return False
 
 
 def without_leaks(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.image.intensity import scale_range
-from willis.volume.grid import Grid, Shape3
+from willis.volume.grid import FloatArray, Grid, Shape3
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -21,10 +21,10 @@ PADDING_HU = -900.0  # below any tissue, lung too
 BLANK_HU = 0.5  # what was cut out of a CT is often written as 0, and interpolated since
 
 
-def network_grid(grid: Grid) -> Grid:
-    """The 2 mm RAS lattice of 128³ voxels about the middle of an image's field of view."""
+def network_grid(centre_mm: FloatArray) -> Grid:
+    """The 2 mm RAS lattice of 128³ voxels about a point."""
     affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
-    affine[:3, 3] = grid.centre_mm - SPACING_MM * (np.array(SHAPE) - 1) / 2
+    affine[:3, 3] = centre_mm - SPACING_MM * (np.array(SHAPE) - 1) / 2
     return Grid(SHAPE, affine)
 
 
@@ -47,9 +47,9 @@ def blank_around(hounsfield: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.asarray((regions == regions[0, 0, 0])[1:-1, 1:-1, 1:-1])
 
 
-def prepare(image: Volume) -> tuple[npt.NDArray[np.float32], Grid]:
-    """The network's input (1, 128, 128, 128) and its grid."""
-    grid = network_grid(image.grid)
+def prepare(image: Volume, centre_mm: FloatArray | None = None) -> tuple[npt.NDArray[np.float32], Grid]:
+    """The network's input (1, 128, 128, 128) and its grid, about a point; about the middle of the image when None."""
+    grid = network_grid(image.grid.centre_mm if centre_mm is None else centre_mm)
     fill = AIR_HU if image.unit == "HU" else 0.0
     coarse = resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", fill=fill)
     return network_input(coarse.data, image.unit)[None], grid

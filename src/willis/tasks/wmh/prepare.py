@@ -25,6 +25,8 @@ from willis.volume.volume import Volume
 
 SHAPE: Shape3 = (160, 214, 176)
 TOP_MARGIN_VOXELS = 5  # SHiVAi shifts the crop box up when the brain's top comes closer than this to its edge
+MOST_NEGATIVE = 0.05  # part of the brain's voxels; interpolation rings below 0 at few, a standardised image at half
+WHOLE_BRAIN = 0.995  # part of the brain mask from which nothing is said of the rest; outlines waver by as much
 ALREADY_ALIGNED_GAIN = 0.005  # rise of normalised mutual information below which a registration is not worth its risk
 
 
@@ -58,19 +60,18 @@ def prepare(
     brain = brain_mask(study, images[reference_role], brain_mask_of)
     if options["bias_field"]:
         images = {role: correct_bias(image) for role, image in images.items()}
-    registrations = _register(images, reference_role, brain, str(options["register"]))
+    fits = _fits(images, reference_role, brain, str(options["register"]))
+    registrations = {role: fit for role, fit in fits.items() if options["register"] == "always" or _gains(fit)}
     to_reference: dict[str, FloatArray] = {
         role: np.asarray(np.linalg.inv(r.matrix), dtype=np.float64) for role, r in registrations.items()
     }
     grid = crop_grid(brain)
     mask = resample_to(brain.with_data(brain.data.astype(np.float32)), grid, "linear").data >= 0.5
+    ways = {role: registrations[role].matrix if role in registrations else None for role in images}
+    conformed = {role: _conformed(image, grid, ways[role]) for role, image in images.items()}
+    _check_signs(conformed, mask)
     scheme = _scheme(manifest, options)
-    channels = {
-        role: network_channel(
-            _conformed(image, grid, registrations[role].matrix if role in registrations else None), mask, scheme
-        )
-        for role, image in images.items()
-    }
+    channels = {role: network_channel(data, mask, scheme) for role, data in conformed.items()}
     empty = np.zeros(grid.shape, dtype=np.float32)
     return Prepared(
         image=np.stack([channels.get(role, empty) for role in manifest.channels]),
@@ -80,7 +81,7 @@ def prepare(
         brain=brain,
         to_prepared=to_reference,
         registrations=registrations,
-        notes=_notes(study, manifest, registrations),
+        notes=(*_notes(study, manifest, fits, registrations), *_view_notes(brain, grid, images, ways)),
     )
 
 
@@ -111,18 +112,59 @@ def _check_channels(study: Study, manifest: Manifest) -> None:
         )
 
 
-def _register(images: Mapping[str, Volume], reference_role: str, brain: Volume, how: str) -> dict[str, Registration]:
+def _fits(images: Mapping[str, Volume], reference_role: str, brain: Volume, how: str) -> dict[str, Registration]:
     if how == "never":
         return {}
-    found = {}
+    reference = images[reference_role]
+    return {
+        role: register_rigid(image, reference, fixed_mask=brain)
+        for role, image in images.items()
+        if role != reference_role
+    }
+
+
+def _gains(fit: Registration) -> bool:
+    return fit.normalised_mi_after - fit.normalised_mi_before > ALREADY_ALIGNED_GAIN
+
+
+def _check_signs(conformed: Mapping[str, npt.NDArray[np.float32]], mask: npt.NDArray[np.bool_]) -> None:
+    for role, data in conformed.items():
+        negative = float(np.mean(data[mask] < 0)) if mask.any() else 0.0
+        if negative > MOST_NEGATIVE:
+            raise BadInputError(
+                f"{negative:.0%} of the brain is below 0 in the {role.upper()}, as in an image that was standardised "
+                f"(z-scores); at most {MOST_NEGATIVE:.0%} may be, as such values are read as 0. Give the image as the "
+                "scanner gave it."
+            )
+
+
+def _view_notes(
+    brain: Volume, grid: Grid, images: Mapping[str, Volume], ways: Mapping[str, FloatArray | None]
+) -> list[str]:
+    """What is said of brain that an image or the network's field of view doesn't show."""
+    points = brain.grid.to_mm(np.argwhere(brain.data > 0))
+    notes = []
+    if (seen := _share_within(grid, points)) < WHOLE_BRAIN:
+        sides = " × ".join(str(side) for side in grid.shape)
+        notes.append(
+            f"Only {100 * seen:.1f} % of the brain mask lies within the field of view that the network was given, "
+            f"{sides} mm along the scanner's axes; lesions beyond it weren't sought."
+        )
     for role, image in images.items():
-        if role == reference_role:
-            continue
-        result = register_rigid(image, images[reference_role], fixed_mask=brain)
-        gain = result.normalised_mi_after - result.normalised_mi_before
-        if how == "always" or gain > ALREADY_ALIGNED_GAIN:
-            found[role] = result
-    return found
+        way = ways[role]
+        there = points if way is None else points @ way[:3, :3].T + way[:3, 3]
+        if (shown := _share_within(image.grid, there)) < WHOLE_BRAIN:
+            notes.append(
+                f"The {role.upper()} shows only {100 * shown:.1f} % of the brain mask; lesions beyond it aren't "
+                "counted, and shares of the brain are of the whole mask."
+            )
+    return notes
+
+
+def _share_within(grid: Grid, points_mm: FloatArray) -> float:
+    """Part of the points (N, 3) that lie within the outer faces of a grid's outer voxels."""
+    index = grid.to_index(points_mm)
+    return float(np.mean(((index >= -0.5) & (index <= np.array(grid.shape) - 0.5)).all(axis=1)))
 
 
 def _conformed(image: Volume, grid: Grid, matrix: FloatArray | None) -> npt.NDArray[np.float32]:
@@ -136,7 +178,9 @@ def _scheme(manifest: Manifest, options: Mapping[str, Any]) -> Intensity:
     return Intensity(scheme=options["intensity"], cap=1.3 if options["intensity"] == "p99-capped" else None)
 
 
-def _notes(study: Study, manifest: Manifest, registrations: Mapping[str, Registration]) -> tuple[str, ...]:
+def _notes(
+    study: Study, manifest: Manifest, fits: Mapping[str, Registration], registrations: Mapping[str, Registration]
+) -> tuple[str, ...]:
     notes = [f"{role.upper()}: {note}" for role, image in study.volumes.items() for note in image.notes]
     if "t1" in manifest.channels and "t1" not in study:
         notes.append("No T1 was given: the FLAIR alone was read, which is less specific.")
@@ -145,5 +189,8 @@ def _notes(study: Study, manifest: Manifest, registrations: Mapping[str, Registr
             f"The bundle {manifest.name} reads no T1: it had no part in finding lesions, and masks on its grid lie "
             "where the files place it."
         )
-    notes += [f"{role.upper()}: {found.reason}" for role, found in registrations.items() if found.poor]
+    for role, fit in fits.items():
+        if fit.poor:
+            left = "" if role in registrations else " It was left where the files place it."
+            notes.append(f"{role.upper()}: {fit.reason}{left}")
     return tuple(notes)

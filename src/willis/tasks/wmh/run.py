@@ -24,6 +24,7 @@ from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.spread import methods_of, volume_spread
 from willis.tasks.taskspec import OptionValue
 from willis.tasks.wmh import figures, interpret
+from willis.tasks.wmh.contrast import PARTS_COMPARED, contrast_notes
 from willis.tasks.wmh.prepare import prepare
 from willis.tasks.wmh.regions import (
     JUXTACORTICAL_MM,
@@ -112,12 +113,13 @@ def run(
         spread = volume_spread(bundle.manifest, options, "wmh_volume", total_ml(lesions), found.member_ml, "member")
         measurements = interpret.measure(lesions, prepared.brain.volume_ml, spread, region_ml)
         masks, probabilities = _outputs(study, prepared, prediction, found, rules)
+        looks = _looks(study, prepared, bundle, brain)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
         pictures = figures.make(study, prepared, prediction, masks, measurements, found.maps, found.region_of_voxel)
     tell(1.0, "done")
     brain_notes = brain.notes if brain is not None and "brain" not in study else ()
-    notes = [*prepared.notes, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
+    notes = [*prepared.notes, *looks, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
@@ -170,6 +172,15 @@ def _on_flair(
     maps = _region_maps(brain, grid, way)
     region_of_voxel = None if maps is None else region_of_voxels(maps, grid.spacing_mm)
     return _OnFlair(probability, mask, maps, region_of_voxel, labels, count, tuple(member_ml))
+
+
+def _looks(study: Study, prepared: Prepared, bundle: Bundle, brain: Brain | None) -> list[str]:
+    """What is said of images that look like others than they were given as."""
+    if brain is None or not all(brain.has(name) for name in PARTS_COMPARED):
+        return []
+    channels = zip(bundle.manifest.channels, prepared.image, strict=True)
+    images = {role: data for role, data in channels if role in study}
+    return contrast_notes(images, lambda name: brain.part_on(name, prepared.grid).data > 0)
 
 
 def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> RegionMaps | None:
