@@ -116,19 +116,23 @@ def test_recipes_of_all_stages_describe_bundles(name):
     assert not fields.get("shape") or tuple(fields["shape"]) == recipe.sampling.patch
 
 
-def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder, tmp_path):
+@pytest.fixture
+def vessel_recipe(tmp_path):
     plan = {"patch": [4, 16, 16], "spacing_mm": [3.5, 0.9, 0.8]}
     held = tomllib.loads((RECIPES / "lvo-vessels.toml").read_text(encoding="utf-8"))
     small = {"features": [4, 6, 8], "kernels": [[3, 3, 3]] * 3, "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
              "convs": [1, 1, 1], "decoder_convs": [1, 1]}  # fmt: skip
-    recipe = changed(
+    return changed(
         "lvo-vessels.toml",
         tmp_path,
         network={"config": {"inputs": 1, "outputs": 5, **small}},
         data={"plan": {**held["data"]["plan"], **plan}},
         sampling={"patch": [4, 16, 16], "workers": 0},
     )
-    command = ["train", str(recipe), "--data", str(vessel_folder), "--folds", "4", "-o", str(tmp_path / "run")]
+
+
+def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder, vessel_recipe, tmp_path):
+    command = ["train", str(vessel_recipe), "--data", str(vessel_folder), "--folds", "4", "-o", str(tmp_path / "run")]
     assert call(command) == 0
     bundle = open_bundle(str(tmp_path / "run" / "bundle"), "lvo")
     assert bundle.manifest.activation == "softmax"
@@ -136,6 +140,35 @@ def test_vessels_are_trained_from_a_folder_and_found_by_the_bundle(vessel_folder
     found = find_vessels(ct_of(9), bundle, RunSettings(engine="torch", threads=1))
     assert found.data.shape == GRID.shape
     assert found.data.max() <= 4
+
+
+def test_a_split_made_of_the_folder_is_trained_by(vessel_folder, vessel_recipe, tmp_path):
+    split = str(tmp_path / "split.json")
+    made = [
+        "dataset",
+        "split",
+        str(vessel_folder),
+        "--task",
+        "lvo",
+        "--test",
+        "0.25",
+        "--validation",
+        "0.25",
+        "-o",
+        split,
+    ]
+    assert call(made) == 0
+    parts = {part["name"]: part["subjects"] for part in json.loads(Path(split).read_text())["parts"]}
+    assert {name: len(held) for name, held in parts.items()} == {"train": 2, "validation": 1, "test": 1}
+    command = ["train", str(vessel_recipe), "--data", str(vessel_folder), "--split", split, "-o", str(tmp_path / "run")]
+    assert call(command) == 0
+
+    def seen(folder):
+        return {json.loads(path.read_text())["subject"] for path in (tmp_path / "run" / folder).glob("*/case.json")}
+
+    assert seen("cases") == set(parts["train"])
+    assert seen("validation-cases") == set(parts["validation"])
+    assert "--split split.json" in open_bundle(str(tmp_path / "run" / "bundle"), "lvo").manifest.training.command
 
 
 def turn_files(folder: Path, code: str) -> None:

@@ -42,6 +42,8 @@ class DUNetConfig(Settings):
 class DUNet(SliceNetwork):
     """Takes (N, inputs, H, W[, S]) with sides that are multiples of 16, neighbouring slices as channels.
 
+    Of four it finds the third: see :func:`willis.infer.slices.neighbours_as_channels`.
+
     References
     ----------
     .. [1] Zhou et al. 2019, arXiv:1908.05104
