@@ -1,5 +1,6 @@
 """Convolutions that go to oneDNN directly answer as torch's own, and keep what the engine asks of a network."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -29,6 +30,17 @@ def test_every_convolution_is_direct_and_answers_alike(network, precision):
     assert {type(holder) for holder in holders} == {DirectConv3d}
     torch.testing.assert_close(torch.from_numpy(engine(x.numpy())), expected, atol=1e-5, rtol=0)
     assert engine.needed_bytes(SHAPE) > 0
+
+
+def test_the_network_in_training_keeps_its_names_and_is_seen_as_it_learns(network):
+    names = list(network.state_dict())
+    engine = TorchEngine(network, threads=1)
+    x = torch.randn(SHAPE)
+    before = engine(x.numpy())
+    assert list(network.state_dict()) == names
+    with torch.no_grad():
+        network.head.bias += 1
+    np.testing.assert_allclose(engine(x.numpy()), before + 1, atol=1e-5)
 
 
 def test_strides_groups_and_dilations_are_kept():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from willis.errors import BadInputError
+from willis.infer.memory import GB, resident_bytes
 from willis.io.nifti import write_nifti
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
@@ -82,7 +83,7 @@ def test_vessels_that_a_bundle_finds_and_nobody_asked_for_are_named(prepared_hea
     assert "lvo finds basilar too" in findings_of(prepared_head, monkeypatch, vessel_bundle="lvo").notes
 
 
-def test_settings_that_change_nothing_are_told(prepared_head, monkeypatch):
+def test_settings_that_change_nothing_are_told():
     halves = open_bundle("lvo")
     mcresnet = Bundle(halves.manifest.changed(name="made", channels=occlusion.CHANNELS), halves.folder)
     for engine, precision in (("auto", "auto"), ("torch", "float32")):
@@ -92,8 +93,14 @@ def test_settings_that_change_nothing_are_told(prepared_head, monkeypatch):
     both = "--engine and --precision were not used for the bundle made, which torch runs in float32."
     assert unused_note(mcresnet, asked) == both
     assert unused_note(mcresnet, RunSettings(precision="bfloat16")).startswith("--precision was not used")
-    findings = findings_of(prepared_head, monkeypatch, settings=RunSettings(threads=1, memory_limit_gb=2))
-    assert [note.startswith("--memory-limit was not used") for note in findings.notes] == [True]
+
+
+def test_a_memory_limit_that_cannot_be_kept_is_refused_in_one_sentence(prepared_head, monkeypatch):
+    held = findings_of(prepared_head, monkeypatch, settings=RunSettings(threads=1, memory_limit_gb=64))
+    assert not [note for note in held.notes if "memory" in note]
+    tight = RunSettings(threads=1, memory_limit_gb=resident_bytes() / GB)
+    with pytest.raises(BadInputError, match=r"limit of .* GB can't be kept: lvo needs at least .* GB here"):
+        findings_of(prepared_head, monkeypatch, settings=tight)
 
 
 def test_a_prior_of_ones_own_lies_by_its_affine_and_must_be_a_probability(tmp_path):

@@ -68,7 +68,7 @@ def head(prepared_head):
 
 def says(monkeypatch, picture: np.ndarray) -> None:
     """Let any model answer with a picture in RAS axes."""
-    monkeypatch.setattr(segment, "predict_labels", lambda *_: picture[:, :, None].astype(np.uint8))
+    monkeypatch.setattr(segment, "predict_planned", lambda *_, **__: picture[:, :, None].astype(np.uint8))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -90,11 +90,11 @@ def test_a_model_sees_the_projection_in_the_axes_of_its_files(head, monkeypatch,
     seen = segment.projected(head.ct, head.vessels)
     pictures = {}
 
-    def left_of_the_picture(_, image, *__):
+    def left_of_the_picture(_, image, *__, **___):
         pictures[axes] = image[0]
         return (np.arange(image.shape[1]) < 20)[:, None, None] * np.ones(image.shape[1:], np.uint8)
 
-    monkeypatch.setattr(segment, "predict_labels", left_of_the_picture)
+    monkeypatch.setattr(segment, "predict_planned", left_of_the_picture)
     for axes, side in (("RAS", slice(0, 20)), ("LAS", slice(20, 40))):
         _, found = segment.counted(seen, bundle_of(tmp_path / axes, axes=axes), SETTINGS)
         wanted = np.zeros(seen.picture.shape, bool)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from willis.errors import BadInputError, BundleError
+from willis.infer import planned
 from willis.infer.engine import open_engine
+from willis.infer.memory import GB, resident_bytes
 from willis.infer.nnunet import predict_labels
 from willis.models.bundle import Bundle
 from willis.models.importers.nnunet import import_nnunet
@@ -49,6 +51,19 @@ def test_a_model_of_regions_gives_each_voxel_the_last_that_holds_it(ct, tmp_path
     found = find_vessels(ct, bundle, RunSettings(engine="torch", threads=1))
     wanted = np.array([0, 2, 1, 4])[judge]  # 3, 1 and 2 are of the regions other, m1 and c7
     assert np.mean(found.data == wanted) > 0.9995
+
+
+def test_limits_that_a_model_or_a_mcresnet_cannot_keep_are_refused_before_it_runs(
+    ct, prepared_head, tmp_path, monkeypatch
+):
+    bundle = import_nnunet(GOLDEN / "nnUNetTrainer__nnUNetPlans__3d_fullres", tmp_path / "b", name="made", axes="RAS")
+    monkeypatch.setattr(planned, "predict_labels", None)
+    monkeypatch.setattr(occlusion, "network_input", None)
+    tight = RunSettings(engine="torch", threads=1, memory_limit_gb=resident_bytes() / GB)
+    with pytest.raises(BadInputError, match="can't be kept: made needs at least"):
+        find_vessels(ct, bundle, tight)
+    with pytest.raises(BadInputError, match="can't be kept: made needs at least"):
+        judge_occlusion(prepared_head, mcresnet(tmp_path / "m", shape=occlusion.PUBLISHED_SHAPE), tight)
 
 
 def mcresnet(folder, **changes):

@@ -6,6 +6,8 @@ slices and deep stages fall below it and take up to three times as long. Instanc
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from torch import Tensor, nn
 
@@ -35,9 +37,11 @@ def is_direct(network: nn.Module) -> bool:
 
 
 def direct(network: nn.Module) -> nn.Module:
-    """The network, each of its 3D convolutions in a :class:`DirectConv3d`."""
-    for module in list(network.modules()):
+    """A network of the same parameters, its 3D convolutions in :class:`DirectConv3d`; the given one stays as it is."""
+    kept = {id(value): value for value in (*network.parameters(), *network.buffers())}
+    copied = deepcopy(network, kept)
+    for module in list(copied.modules()):
         for name, conv in module.named_children():
             if isinstance(conv, nn.Conv3d):
                 setattr(module, name, DirectConv3d(conv))
-    return network
+    return copied

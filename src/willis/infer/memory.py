@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.infer.protocol import Engine
 
 Shape3 = tuple[int, int, int]
 
@@ -136,8 +137,40 @@ def fitting_window(
             window = next(candidates)
             least = min(least, estimate(window))
         except (StopIteration, BadInputError):
-            raise BadInputError(
-                f"the memory limit of {limit_gb:g} GB can't be kept: this bundle needs at least {least:.2f} GB here. "
-                "Raise --memory-limit, or choose a smaller bundle."
-            ) from None
+            raise over_limit(least, limit_gb) from None
     return window, least
+
+
+def keep_engine_limit(
+    engine: Engine, shape: tuple[int, ...], limit_gb: float | None, name: str, *, beside: int = 0
+) -> None:
+    """Refuse to start a network that needs more memory than the process may have.
+
+    Parameters
+    ----------
+    engine, shape
+        What is run, and the image (N, C, I, J, K) that it is given at once.
+    limit_gb
+        10⁹ bytes; None for no limit.
+    name
+        Of the bundle, for the message.
+    beside
+        Bytes of arrays to come beside the network's own.
+
+    Raises
+    ------
+    BadInputError
+        When the estimated peak is above the limit.
+    """
+    if limit_gb is not None:
+        peak_gb = (resident_bytes() + engine.needed_bytes(shape) + beside) / GB
+        if peak_gb > limit_gb:
+            raise over_limit(peak_gb, limit_gb, name)
+
+
+def over_limit(peak_gb: float, limit_gb: float, name: str = "this bundle") -> BadInputError:
+    """The error for a limit that can't be kept, so that all such messages read alike."""
+    return BadInputError(
+        f"the memory limit of {limit_gb:g} GB can't be kept: {name} needs at least {peak_gb:.2f} GB here. "
+        "Raise --memory-limit, or choose a smaller bundle."
+    )

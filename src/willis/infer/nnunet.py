@@ -85,6 +85,7 @@ def placed_logits(engines: Iterable[Engine], data: Float, plan: NnunetPlan, *, m
                 total = np.zeros((len(logits), *padded.shape[1:]), dtype=np.float32)
             total[(slice(None), *tile)] += logits * weight
         members += 1
+        del engine  # its memory is given back before the next one is opened
     assert total is not None
     weights = np.zeros(padded.shape[1:], dtype=np.float32)
     for tile in _tiles(padded.shape[1:], plan):

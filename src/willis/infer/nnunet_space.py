@@ -47,13 +47,23 @@ class PlacedImage:
 def placed_image(images: npt.NDArray[np.floating], spacing_mm: Sequence[float], plan: NnunetPlan) -> PlacedImage:
     """An image (C, I, J, K) of a file's axes, cropped, scaled and resampled as a plan says."""
     case = _turned(np.asarray(images, dtype=np.float32), plan)
-    own = tuple(float(spacing_mm[2 - axis]) for axis in plan.transpose)
+    own, target = spacings(spacing_mm, plan)
     box = nonzero_box(case)
     cropped = case[(slice(None), *box)]
-    target = (own[0], *plan.spacing_mm[1:]) if plan.flat else plan.spacing_mm
-    shape = tuple(round(s / t * n) for s, t, n in zip(own, target, cropped.shape[1:], strict=True))
+    shape = shape_at(cropped.shape[1:], own, target)
     data = resampled(normalised(cropped, plan.values), shape, own, target, plan, image=True)
     return PlacedImage(data, target, own, case.shape[1:], box)
+
+
+def spacings(spacing_mm: Sequence[float], plan: NnunetPlan) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of a file's image along the network's axes, and what the network sees it in."""
+    own = tuple(float(spacing_mm[2 - axis]) for axis in plan.transpose)
+    return own, ((own[0], *plan.spacing_mm[1:]) if plan.flat else plan.spacing_mm)
+
+
+def shape_at(shape: Shape, own: Sequence[float], target: Sequence[float]) -> Shape:
+    """Sides in voxels of an image that is brought from its own spacing to another."""
+    return tuple(round(s / t * n) for s, t, n in zip(own, target, shape, strict=True))
 
 
 def placed_labels(

@@ -17,7 +17,7 @@ from scipy import ndimage
 from willis.errors import BadInputError
 from willis.infer.engine import open_engine
 from willis.infer.ensemble import Prediction, Progress, probabilities
-from willis.infer.memory import estimate_peak_gb
+from willis.infer.memory import estimate_peak_gb, over_limit
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
 from willis.infer.slices import neighbours_as_channels
@@ -176,10 +176,7 @@ def _batch(
         if limit_gb is None or peak <= limit_gb:
             return batch, peak
         if batch == 1:
-            raise BadInputError(
-                f"the memory limit of {limit_gb:g} GB can't be kept: this bundle needs at least {peak:.2f} GB here. "
-                "Raise --memory-limit, or choose a smaller bundle."
-            )
+            raise over_limit(peak, limit_gb)
         batch //= 2
 
 

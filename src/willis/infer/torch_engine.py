@@ -80,7 +80,7 @@ class TorchEngine:
         self.network = lower(network).to(self.device)
         if is_direct(self.network):
             self.layout = torch.contiguous_format
-            direct(self.network)
+            self.network = direct(self.network)
         else:
             self.layout = torch.channels_last_3d
             in_fast_layout(self.network)

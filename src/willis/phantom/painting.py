@@ -9,6 +9,7 @@ from willis.phantom.contrast import Palette, lookup_table_of
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import BRAIN, RIGHT_REGION, RIGHT_SIDE, SIDE_MASK, VENTRICLES, Region, Tissue, lookup
 from willis.phantom.lesions import Lesions
+from willis.phantom.limbic import brighten_limbic
 
 TRUTH_FRACTION = 0.5  # of a voxel that a lesion must fill to count
 PERIVENTRICULAR_MM = 3.0  # from the lateral and third ventricles
@@ -45,6 +46,7 @@ def paint(rng: np.random.Generator, codes: npt.NDArray[np.uint8], palette: Palet
     image *= 1 + lookup((Tissue.CORTEX, Tissue.HIPPOCAMPUS, Tissue.AMYGDALA))[codes] * uneven
     fluid_value, lesion_value, white = palette["csf"], palette["wmh"], palette["white"]
     if palette.sequence == "flair":
+        brighten_limbic(rng.spawn(1)[0], image, codes)
         _csf_flow(rng, image, codes, palette)
     rough = lesions.dirty * (lesion_value - white)
     image += rough

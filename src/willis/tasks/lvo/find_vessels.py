@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from willis.errors import BundleError
-from willis.infer.engine import open_engine
-from willis.infer.nnunet import predict_labels
+from willis.infer.planned import predict_planned
 from willis.models.bundle import Bundle
 from willis.models.nnunet_plan import label_names, plan_of
 from willis.tasks.lvo.spec import SCAN_AXES, VESSELS
@@ -26,21 +25,17 @@ def find_vessels(ct: Volume, bundle: Bundle, settings: RunSettings) -> Volume:
 
     Raises
     ------
+    BadInputError
+        When the memory limit can't be kept.
     BundleError
         When the bundle can't find vessels, see :func:`check_vessel_bundle`.
     """
     check_vessel_bundle(bundle)
     manifest = bundle.manifest
-    plan = plan_of(manifest)
-    assert plan is not None
     codes = [_code(name) for name in label_names(manifest)]
-    engines = [
-        open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
-        for member in range(len(manifest.members))
-    ]
     turned = reorient(ct, manifest.axes or SCAN_AXES)
     image = turned.data.astype(np.float32)[None]
-    found = turned.with_data(predict_labels(engines, image, turned.grid.spacing_mm, plan, codes))
+    found = turned.with_data(predict_planned(bundle, image, turned.grid.spacing_mm, codes, **settings.running))
     return Volume(reorient(found, ct.grid.orientation).data, ct.grid, role="vessels")
 
 

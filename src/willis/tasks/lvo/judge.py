@@ -59,7 +59,8 @@ def judge(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tupl
     Raises
     ------
     BadInputError
-        When the bundle needs vessels that aren't known, or the scan is larger than the published input.
+        When the bundle needs vessels that aren't known, the scan is larger than the published input, or the memory
+        limit can't be kept.
     """
     if not look.reads_halves(bundle.manifest):
         return prepared, _by_mcresnet(prepared, bundle, settings)
@@ -101,15 +102,12 @@ def uncalibrated_logit(prepared: PreparedHead, bundle: Bundle, settings: RunSett
 
 def unused_note(bundle: Bundle, settings: RunSettings) -> str:
     """Which settings were asked for and change nothing; empty where there is none."""
-    said = []
-    if settings.memory_limit_gb is not None:
-        said.append("--memory-limit was not used: the networks of lvo are run without a limit of their own.")
     asked = [("--engine", settings.engine, "torch"), ("--precision", settings.precision, "float32")]
     idle = [name for name, value, only in asked if value not in ("auto", only)]
-    if idle and not look.reads_halves(bundle.manifest):
-        was = "was" if len(idle) == 1 else "were"
-        said.append(f"{' and '.join(idle)} {was} not used for the bundle {bundle.name}, which torch runs in float32.")
-    return " ".join(said)
+    if not idle or look.reads_halves(bundle.manifest):
+        return ""
+    was = "was" if len(idle) == 1 else "were"
+    return f"{' and '.join(idle)} {was} not used for the bundle {bundle.name}, which torch runs in float32."
 
 
 def _by_mcresnet(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> Judged:

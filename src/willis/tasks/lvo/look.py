@@ -10,10 +10,11 @@ import numpy.typing as npt
 
 from willis.infer.engine import open_engine
 from willis.infer.ensemble import probabilities
+from willis.infer.memory import keep_engine_limit
 from willis.infer.protocol import Engine
 from willis.models.bundle import Bundle
 from willis.models.manifest import Manifest
-from willis.tasks.lvo.halves import CHANNELS, Side, joined, network_input, scaled_part, willis_grid
+from willis.tasks.lvo.halves import CHANNELS, HALF, SHAPE, Side, joined, network_input, scaled_part, willis_grid
 from willis.tasks.lvo.spec import OUTPUTS, SEGMENTS, SHUT, VESSELS
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import FloatArray, Grid
@@ -72,12 +73,18 @@ def look(ct: Volume, matrix: FloatArray, bundle: Bundle, settings: RunSettings) 
         In HU.
     matrix
         (4, 4) mm of MNI space to mm of the CT.
+
+    Raises
+    ------
+    BadInputError
+        When the memory limit can't be kept.
     """
     maps, looks = [], []
     for member in range(len(bundle.manifest.members)):
         engine = open_engine(
             bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads
         )
+        keep_engine_limit(engine, (1, len(CHANNELS), HALF, *SHAPE[1:]), settings.memory_limit_gb, bundle.name)
         for forward, up in VIEWS_MM:
             moved = np.eye(4)
             moved[1:3, 3] = forward, up

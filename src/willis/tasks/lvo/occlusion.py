@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from scipy import ndimage
 from willis.errors import BadInputError
 from willis.image.deform import warp_to
 from willis.infer.engine import open_engine
+from willis.infer.memory import BYTES_FLOAT32, keep_engine_limit
 from willis.models.bundle import Bundle
 from willis.models.manifest import Manifest
 from willis.tasks.lvo.prepare import PreparedHead
@@ -27,6 +29,7 @@ from willis.volume.volume import Volume
 Float = npt.NDArray[np.float32]
 CHANNELS = ("ncct", "vessels", "prior", "difference")
 PUBLISHED_SHAPE: Shape3 = (512, 512, 200)
+INPUT_COPIES = 2  # of all channels: one by one, and stacked
 MOST_HU = 70.0  # published: denser voxels become 0, they aren't cut at it
 VESSEL_SHARE = 0.25  # of a voxel of the midplane grid, from which it is vessel
 PRIOR_SMOOTHING_MM = 4.0  # sigma, of the border of the territory
@@ -62,7 +65,8 @@ def judge_occlusion(prepared: PreparedHead, bundle: Bundle, settings: RunSetting
     Raises
     ------
     BadInputError
-        When the bundle needs vessels that aren't known, or the scan is larger than the published input.
+        When the bundle needs vessels that aren't known, the scan is larger than the published input, or the memory
+        limit can't be kept.
     """
     manifest = bundle.manifest
     logits = member_logits(prepared, bundle, settings)
@@ -72,12 +76,19 @@ def judge_occlusion(prepared: PreparedHead, bundle: Bundle, settings: RunSetting
 
 def member_logits(prepared: PreparedHead, bundle: Bundle, settings: RunSettings) -> tuple[float, ...]:
     """What each member says of a prepared head, not calibrated; raises what :func:`judge_occlusion` does."""
-    x = network_input(prepared, bundle.manifest)[None]
-    engines = (
-        open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
-        for member in range(len(bundle.manifest.members))
-    )
-    return tuple(float(engine(x).reshape(-1)[0]) for engine in engines)
+    manifest = bundle.manifest
+    sides = PUBLISHED_SHAPE if manifest.shape == PUBLISHED_SHAPE else prepared.head.grid.shape
+    shape = (1, len(manifest.channels), *sides)
+    engine = open_engine(bundle, 0, engine="torch", precision="float32", threads=settings.threads)
+    inputs = INPUT_COPIES * BYTES_FLOAT32 * math.prod(shape)
+    keep_engine_limit(engine, shape, settings.memory_limit_gb, bundle.name, beside=inputs)
+    x = network_input(prepared, manifest)[None]
+    logits = []
+    for member in range(len(manifest.members)):
+        if member:
+            engine = open_engine(bundle, member, engine="torch", precision="float32", threads=settings.threads)
+        logits.append(float(engine(x).reshape(-1)[0]))
+    return tuple(logits)
 
 
 def network_input(prepared: PreparedHead, manifest: Manifest) -> Float:

@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError, BundleError
 from willis.image.project import project, project_back
-from willis.infer.engine import open_engine
-from willis.infer.nnunet import predict_labels
+from willis.infer.planned import predict_planned
 from willis.models.bundle import Bundle
-from willis.models.nnunet_plan import NnunetPlan, label_names, plan_of
+from willis.models.nnunet_plan import label_names, plan_of
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import SEGMENTS
@@ -58,7 +57,7 @@ def find_segment(prepared: PreparedHead, judged: Judged, bundle: Bundle, setting
     Raises
     ------
     BadInputError
-        When vessels aren't known.
+        When vessels aren't known, or the memory limit can't be kept.
     BundleError
         When the bundle is no 2D model of one image, or names other segments.
     """
@@ -74,14 +73,12 @@ def find_segment(prepared: PreparedHead, judged: Judged, bundle: Bundle, setting
 
 def counted(seen: Projection, bundle: Bundle, settings: RunSettings) -> tuple[dict[str, int], npt.NDArray[np.uint8]]:
     """Pixels of the vessels that each answer of ``spec.SEGMENTS`` gets, and (I, J) its code on them, from 1."""
-    plan, codes = _plan(bundle), _codes(bundle)
-    engines = [
-        open_engine(bundle, member, engine=settings.engine, precision=settings.precision, threads=settings.threads)
-        for member in range(len(bundle.manifest.members))
-    ]
+    codes = _codes(bundle)
     flat = Volume(seen.picture[:, :, None], seen.vessels.grid.shifted((0, 0, 0), (*seen.picture.shape, 1)))
     turned = reorient(flat, bundle.manifest.axes or PROJECTION_AXES)
-    labels = turned.with_data(predict_labels(engines, turned.data[None], turned.grid.spacing_mm, plan, codes))
+    labels = turned.with_data(
+        predict_planned(bundle, turned.data[None], turned.grid.spacing_mm, codes, **settings.running)
+    )
     answers = reorient(labels, PROJECTION_AXES).data[:, :, 0]
     found = np.where(seen.picture > 0, answers, 0).astype(np.uint8)
     return {name: int(np.count_nonzero(found == code)) for code, name in enumerate(SEGMENTS, start=1)}, found
@@ -104,7 +101,7 @@ def _placed(
     return replace(judged, side=side, segment=segment, segments=shares, place=place, record=record)
 
 
-def _plan(bundle: Bundle) -> NnunetPlan:
+def _check(bundle: Bundle) -> None:
     plan = plan_of(bundle.manifest)
     if plan is None or not plan.flat:
         raise BundleError(
@@ -115,12 +112,11 @@ def _plan(bundle: Bundle) -> NnunetPlan:
             f"{bundle.name} reads {len(bundle.manifest.channels)} images; a model that names the segment reads the "
             "projection alone."
         )
-    return plan
 
 
 def _codes(bundle: Bundle) -> list[int]:
     """Code of ``spec.SEGMENTS``, from 1, of each label that the bundle finds."""
-    _plan(bundle)
+    _check(bundle)
     named = {name.replace("+", "-"): code for code, name in enumerate(SEGMENTS, start=1)}
     names = label_names(bundle.manifest)
     strange = [name for name in names if name not in named]
