@@ -200,8 +200,28 @@ def test_a_few_voxels_of_bone_do_not_make_an_extracted_brain_a_head(straight, mo
     bare[tuple(rng.choice(inside, 300, replace=False).T)] = 500
     head = headspace.find_head(Study({"ncct": ct, "brain": brain}), ct.with_data(bare))
     assert head.fit.correlation > 0.85
+    assert headspace.LEAST_LEAD < head.fit.lead < 1
+    assert np.isinf(straight.head.fit.lead), "a skull tells up from down by itself"
     assert any("6.6 ml of bone: it was taken as brain-extracted" in note for note in head.notes)
     assert not any("extracted" in note for note in straight.head.notes)
+
+
+def test_a_bare_brain_that_its_file_turns_over_is_not_laid_upright(straight, monkeypatch):
+    """Turned over along one axis, as wrong axes do it: it lies on its head, and a mirrored brain can't be told."""
+    ct, brain = straight.ct, brain_mask()
+    bare = ct.with_data(np.where(brain.data > 0, np.minimum(ct.data, 80), 0).astype(np.float32))
+    over = Grid(GRID.shape, np.diag([1.0, 1.0, -1.0, 1.0]) @ GRID.affine)
+    turned = replace(bare, grid=over)
+    with pytest.raises(BadInputError, match=r"only when it is tilted by 1[67]\d°"):
+        headspace.find_head(Study({"ncct": turned, "brain": replace(brain, grid=over)}), turned)
+
+
+def test_a_bare_brain_that_fits_as_well_turned_over_is_refused(straight, monkeypatch):
+    monkeypatch.setattr(
+        headspace, "register_affine", lambda *_g, **_m: replace(straight.head.fit, lead=headspace.LEAST_LEAD - 0.01)
+    )
+    with pytest.raises(BadInputError, match=r"turned over nearly as well: .* better by 0\.04"):
+        headspace.find_head(Study({"ncct": straight.ct, "brain": brain_mask()}), straight.ct)
 
 
 def test_what_is_no_head_is_refused():

@@ -96,13 +96,24 @@ def test_what_is_trained_on_is_what_a_run_would_give_the_network(folder, prepare
 
 def test_tables_share_out_each_kind_and_the_folder_tells_the_label(folder, prepared, tmp_path):
     out = tmp_path / "scans"
-    parts = write_scans.write_scans(folder, out, validation_share=0.3, test_share=0.2, seed=3)
+    parts, left_out = write_scans.write_scans(folder, out, validation_share=0.3, test_share=0.2, seed=3)
     assert {part: len(names) for part, names in parts.items()} == {"training": 6, "validation": 4, "test": 2}
+    assert left_out == []
     for part, names in parts.items():
         told = labelled_scans.read_labels(out / labelled_scans.TABLES[part])
         assert told == {name: (out / POSITIVES / name).is_dir() for name in names}
         assert sum(told.values()) == len(names) / 2
     assert write_scans.share_out(dict.fromkeys("ab", True) | dict.fromkeys("cd", False), 0, 0, 0)["validation"] == []
+
+
+def test_scans_that_the_published_input_does_not_hold_are_left_out_by_name(folder, prepared, tmp_path):
+    place = folder / "sub-03" / "anat" / "sub-03_ncct.nii.gz"
+    ct = read_nifti(place)
+    place.unlink()
+    write_nifti(Volume(np.repeat(ct.data, 3, axis=2), ct.grid.shifted((0, 0, 0), (20, 24, 48))), place)
+    parts, left_out = write_scans.write_scans(folder, tmp_path / "scans")
+    assert left_out == ["sub-03"]
+    assert "sub-03" not in {name for names in parts.values() for name in names}
 
 
 def test_shares_that_leave_no_training_are_refused_before_anything_is_written(folder, prepared, tmp_path):

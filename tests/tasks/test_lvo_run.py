@@ -35,6 +35,7 @@ def findings_of(prepared_head, monkeypatch, hu=None, settings=SETTINGS, **option
     grid = prepared_head.ct.grid
     fit = SimpleNamespace(matrix=np.eye(4), correlation=0.9, overlap=1.0)
     prepared_head.head.fit, prepared_head.head.deformation = fit, prepared_head.difference.mirror
+    prepared_head.head.deformed_by = "demons of a made-up version"
     ct = prepared_head.ct
     if hu is not None:
         ct = ct.with_data(np.where(labels > 0, hu, ct.data).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import SimpleITK as sitk
@@ -20,8 +21,10 @@ from willis.volume.volume import Volume
 LEVELS_MM = (8.0, 4.0, 3.0)
 START_TILTS_DEG = (-30.0, -15.0, 0.0, 15.0, 30.0)  # about the left-right axis: gantry and chin
 START_HEIGHTS_MM = (-40.0, -20.0, 0.0, 20.0, 40.0)  # neck and table move the middle of a scan along the body
-FACING_DEG = (0.0, 180.0)  # about the vertical: files whose front is called back
+FACING = (np.eye(3), np.diag([-1.0, -1.0, 1.0]))  # about the vertical: files whose front is called back
+ANY_WAY = tuple(Rotation.create_group("O").as_matrix())  # all 24 ways of a cube: files whose axes are wrong
 STARTS_KEPT = 3
+RIVAL_DEG = 45.0  # from which a pose counts as another one
 ITERATIONS = 200
 LEAST_SHARE = 0.3  # of the fixed image's domain that must be seen
 HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # about the vertical
@@ -40,11 +43,15 @@ class AffineFit:
         Of the two images at the end, inside the fixed image's domain.
     overlap
         Part of that domain that the moving image's field of view covers.
+    lead
+        By how much the correlation at 8 mm is above that of the best pose that is turned by more than 45°; infinite
+        where none was looked for or found.
     """
 
     matrix: FloatArray
     correlation: float
     overlap: float
+    lead: float = np.inf
 
     @property
     def inverse(self) -> FloatArray:
@@ -70,8 +77,9 @@ class AffineFit:
 
 
 def register_affine(
-    moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], *, symmetric: bool = False
-) -> AffineFit:
+    moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], *, symmetric: bool = False,
+    any_way: bool = False,
+) -> AffineFit:  # fmt: skip
     """Find the affine map that lays one image on another of the same modality.
 
     Correlation of the windowed values is climbed from the best of many starts, first as a similarity and then with
@@ -88,6 +96,8 @@ def register_affine(
         Values are cut to it.
     symmetric
         The fixed image and the domain are their own mirror images: a mirrored image then gives the mirrored map.
+    any_way
+        Look for the image on its head, its face and its ears too, and for how much worse other poses fit.
 
     Raises
     ------
@@ -96,9 +106,9 @@ def register_affine(
     """
     axis = across_axis(moving.grid)
     if not symmetric or not _heavier_first(moving, window, axis):
-        return _register(moving, fixed, domain, window)
+        return _register(moving, fixed, domain, window, any_way)
     turned = moving.with_data(np.ascontiguousarray(np.flip(moving.data, axis)))
-    fit = _register(turned, fixed, domain, window)
+    fit = _register(turned, fixed, domain, window, any_way)
     return replace(fit, matrix=_reflection(moving.grid, axis) @ fit.matrix @ np.diag([-1.0, 1.0, 1.0, 1.0]))
 
 
@@ -125,16 +135,24 @@ def _reflection(grid: Grid, axis: int) -> FloatArray:
     return np.asarray(grid.affine @ flip @ np.linalg.inv(grid.affine))
 
 
-def _register(moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float]) -> AffineFit:
+def _register(moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], any_way: bool) -> AffineFit:
     with one_thread():
         levels = [_Level.of(moving, fixed, domain, window, spacing) for spacing in LEVELS_MM]
-        starts = _best_starts(levels[0], moving)
-        rough = [_climb(levels[0], start, sitk.Similarity3DTransform()) for start in starts]
-        matrix = max(rough, key=levels[0].correlation)
+        coarse, last = levels[0], levels[-1]
+        rough = [_climb(coarse, start, sitk.Similarity3DTransform()) for start in _best_starts(coarse, moving, any_way)]
+        best = max(rough, key=coarse.correlation)
+        matrix = best
         for level in levels[1:]:
             matrix = _climb(level, matrix, sitk.AffineTransform(3))
-    last = levels[-1]
-    return AffineFit(matrix, last.correlation(matrix), last.overlap(matrix))
+    rivals = [coarse.correlation(other) for other in rough if turned_deg(best, other) > RIVAL_DEG]
+    lead = coarse.correlation(best) - max(rivals) if any_way and rivals else np.inf
+    return AffineFit(matrix, last.correlation(matrix), last.overlap(matrix), lead)
+
+
+def turned_deg(one: FloatArray, other: FloatArray) -> float:
+    """Angle of the rotation between two similarities (4, 4), degrees."""
+    between = np.linalg.inv(one[:3, :3]) @ other[:3, :3]
+    return float(np.degrees(Rotation.from_matrix(between / np.cbrt(np.linalg.det(between))).magnitude()))
 
 
 @dataclass(frozen=True)
@@ -176,28 +194,45 @@ def _windowed(volume: Volume, window: tuple[float, float]) -> Volume:
     return volume.with_data(np.clip(volume.data, *window).astype(np.float32))
 
 
-def _best_starts(level: _Level, moving: Volume) -> list[FloatArray]:
-    """Motions to climb from, best first: the middle of what isn't air on the middle of the fixed domain."""
+def _best_starts(level: _Level, moving: Volume, any_way: bool) -> list[FloatArray]:
+    """Motions to climb from: the middle of what isn't air on the middle of the fixed domain.
+
+    The best few of those on the scanner's table, and of any way, where it is asked for, the best one each.
+    """
     tissue = np.argwhere(level.moving.data > level.moving.data.min())
     if len(tissue) == 0:
         raise BadInputError(f"the {moving.role or 'image'} shows nothing but air.")
     low, high = (level.moving.grid.to_mm(np.percentile(tissue, p, axis=0)) for p in (2, 98))
     there = (low + high) / 2
     here = level.fixed.grid.to_mm(np.argwhere(level.domain.data > 0).mean(axis=0))
-    starts = []
-    for facing, tilt, height in product(FACING_DEG, START_TILTS_DEG, START_HEIGHTS_MM):
-        turn = Rotation.from_euler("xz", (tilt, facing), degrees=True).as_matrix()
-        matrix = np.eye(4)
-        matrix[:3, :3] = turn
-        matrix[:3, 3] = there + np.array([0.0, 0.0, height]) - turn @ here
-        starts.append(matrix)
-    ranked = sorted(starts, key=lambda matrix: -level.correlation(matrix))
-    if level.correlation(ranked[0]) <= 0:
+
+    def scored(way: FloatArray) -> list[_Scored]:
+        found = []
+        for tilt, height in product(START_TILTS_DEG, START_HEIGHTS_MM):
+            matrix = np.eye(4)
+            matrix[:3, :3] = way @ Rotation.from_euler("x", tilt, degrees=True).as_matrix()
+            matrix[:3, 3] = there + way @ [0.0, 0.0, height] - matrix[:3, :3] @ here
+            found.append(_Scored(level.correlation(matrix), matrix))
+        return found
+
+    kept = _best_of([one for way in FACING for one in scored(way)], STARTS_KEPT)
+    if any_way:
+        kept += [_best_of(scored(way), 1)[0] for way in ANY_WAY]
+    if max(one.correlation for one in kept) <= 0:
         raise BadInputError(
             f"the {moving.role or 'image'} doesn't look like a head: nothing in it resembles the CT template. "
             "Check that it is a non-contrast head CT in HU."
         )
-    return ranked[:STARTS_KEPT]
+    return [one.matrix for one in kept]
+
+
+class _Scored(NamedTuple):
+    correlation: float
+    matrix: FloatArray
+
+
+def _best_of(starts: Sequence[_Scored], count: int) -> list[_Scored]:
+    return sorted(starts, key=lambda one: -one.correlation)[:count]
 
 
 def _climb(

@@ -101,9 +101,11 @@ def lvo_scans(
     from willis.tasks.lvo.write_scans import write_scans
 
     with ProgressReport() as progress:
-        parts = write_scans(
+        parts, left_out = write_scans(
             folder, output, validation_share=validation_share, test_share=test_share, seed=seed,
             deformation=deformation, progress=progress,
         )  # fmt: skip
     counts = ", ".join(f"{len(names)} for {part}" for part, names in parts.items())
+    if left_out:
+        print(f"Left out, larger than the published input of 512 × 512 × 200 voxels: {', '.join(left_out)}")
     print(f"{sum(map(len, parts.values()))} patients ({counts}): {output}")

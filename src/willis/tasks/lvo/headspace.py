@@ -24,6 +24,8 @@ from willis.volume.volume import Volume
 
 LEAST_CORRELATION = 0.55  # assumed: heads reach 0.8, other parts of the body stay below 0.5
 MOST_TILT_DEG = 50.0  # assumed: of a head against the scan's vertical, gantry's and neck's tilt together
+BARE_HU = (0.0, 150.0)  # where nothing is left about a bare brain, its values are 0
+LEAST_LEAD = 0.05  # of a bare brain's correlation over that of another pose; see docs/decisions/0158
 LEAST_BONE_ML = 30.0  # assumed: skulls have hundreds of ml, calcium and what masking leaves of bone some ml
 MIDDLE_MM = (0.0, -18.0, 10.0)  # of the template's brain, on its middle plane
 SHAPE: Shape3 = (112, 144, 112)
@@ -93,10 +95,11 @@ def find_head(study: Study, ct: Volume, deformation: str = "demons") -> HeadSpac
     given = own_brain_mask(study, ct, "CT")
     bone_ml = float(np.count_nonzero(ct.data > WINDOW_HU[1])) * ct.grid.voxel_ml
     stripped = bone_ml < LEAST_BONE_ML
-    fixed = template("ct")
+    fixed, window = template("ct"), WINDOW_HU
     if stripped:
-        fixed = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0))
-    fit = register_affine(ct, fixed, dilate_mm(template("brain"), SKULL_MM), WINDOW_HU, symmetric=True)
+        fixed, window = fixed.with_data(np.where(template("brain").data > 0, fixed.data, 0)), BARE_HU
+    domain = dilate_mm(template("brain"), SKULL_MM)
+    fit = register_affine(ct, fixed, domain, window, symmetric=True, any_way=stripped)
     _refuse_strange(fit, ct)
     brain = given or _found_brain(ct, fit)
     grid = midplane_grid(fit.matrix, MIDDLE_MM, SHAPE, SPACING_MM)
@@ -118,6 +121,12 @@ def _refuse_strange(fit: AffineFit, ct: Volume) -> None:
             f"the {ct.role} fits the CT template only when it is tilted by {fit.tilt_deg:.0f}°, at most "
             f"{MOST_TILT_DEG:g}° is expected: its affine is wrong, or too little of the head is left to tell up from "
             "front. Give a CT whose affine is right, with its skull."
+        )
+    if fit.lead < LEAST_LEAD:
+        raise BadInputError(
+            f"the {ct.role} fits the CT template turned over nearly as well: its correlation is better by "
+            f"{max(fit.lead, 0):.2f}, at least {LEAST_LEAD:g} is expected. Up, front and sides can't be told; give the "
+            "CT with its skull."
         )
     if fit.overlap < LEAST_OVERLAP:
         raise BadInputError(

@@ -22,7 +22,7 @@ from willis.tasks.lvo.spec import PUBLISHED_AXES
 from willis.tasks.settings import RunSettings
 from willis.tasks.territories import RIGHT, TERRITORIES
 from willis.volume.crop import centred_box, crop_or_pad
-from willis.volume.grid import Shape3
+from willis.volume.grid import Grid, Shape3
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
@@ -185,6 +185,11 @@ def _prior(prepared: PreparedHead) -> Volume:
     return Volume(ndimage.gaussian_filter(inside.astype(np.float32), sigma), prepared.head.grid)
 
 
+def fits(grid: Grid) -> bool:
+    """Whether the published input holds a grid that is turned as the network wants it."""
+    return all(n <= side for n, side in zip(grid.shape, PUBLISHED_SHAPE, strict=True))
+
+
 def padded(channel: Volume) -> Float:
     """(512, 512, 200) of a map on a scan's own voxels, with zeros about it.
 
@@ -193,7 +198,7 @@ def padded(channel: Volume) -> Float:
     BadInputError
         When the scan is larger.
     """
-    if any(n > side for n, side in zip(channel.grid.shape, PUBLISHED_SHAPE, strict=True)):
+    if not fits(channel.grid):
         raise BadInputError(
             f"the scan has {' × '.join(map(str, channel.grid.shape))} voxels; the published input holds "
             f"{' × '.join(map(str, PUBLISHED_SHAPE))}. Take a bundle that reads the midplane grid."

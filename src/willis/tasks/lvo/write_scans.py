@@ -13,17 +13,18 @@ from willis.io.size_tables import write_csv
 from willis.io.whole_folder import whole_folder
 from willis.study import Study
 from willis.tasks.lvo.labelled_scans import FILES, LABEL, NEGATIVES, PATIENT, POSITIVES, TABLES
-from willis.tasks.lvo.occlusion import published_maps
+from willis.tasks.lvo.occlusion import fits, published_maps
 from willis.tasks.lvo.prepare import prepare
 from willis.tasks.lvo.segment_cases import told_patients
-from willis.tasks.lvo.spec import SPEC
+from willis.tasks.lvo.spec import PUBLISHED_AXES, SPEC
+from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 
 def write_scans(
     root: Path, out: Path, *, validation_share: float = 0.2, test_share: float = 0.2, seed: int = 0,
     deformation: str = "demons", progress: Callable[[float, str], None] | None = None,
-) -> dict[str, list[str]]:  # fmt: skip
+) -> tuple[dict[str, list[str]], list[str]]:  # fmt: skip
     """Write patients of a BIDS folder as :mod:`willis.tasks.lvo.labelled_scans` has them.
 
     Each CT goes through the task's own ``prepare``. ``NCCT.nii.gz`` holds the brain alone, as a run gives it to the
@@ -48,6 +49,8 @@ def write_scans(
     -------
     patients
         Of ``training``, ``validation`` and ``test``.
+    left_out
+        Patients whose CT is larger than the published input; they aren't written.
 
     Raises
     ------
@@ -57,7 +60,9 @@ def write_scans(
     """
     if out.exists():
         raise BadInputError(f"{out} exists already. Name another folder.")
-    patients = told_patients(root)
+    told = told_patients(root)
+    left_out = [files.subject for files, _ in told if not _fits(files.image)]
+    patients = [one for one in told if one[0].subject not in left_out]
     occluded = {files.subject: segment != "none" for files, (segment, _) in patients}
     parts = share_out(occluded, validation_share, test_share, seed)
     with whole_folder(out) as folder:
@@ -70,7 +75,11 @@ def write_scans(
             if names:
                 rows = [[name, int(occluded[name])] for name in names]
                 write_csv([[PATIENT, LABEL], *rows], folder / TABLES[part])
-    return parts
+    return parts, left_out
+
+
+def _fits(image: Path) -> bool:
+    return fits(reorient(read_nifti(image, "ncct"), PUBLISHED_AXES).grid)
 
 
 def share_out(occluded: Mapping[str, bool], validation: float, test: float, seed: int) -> dict[str, list[str]]:
