@@ -112,3 +112,17 @@ def test_range_scaling_ignores_how_much_air_there_is():
 
 def test_range_scaling_of_a_constant_image_is_zero():
     assert not scale_range(np.full((4, 4, 4), 5.0)).any()
+
+
+@pytest.mark.parametrize("slices", [2, 3, 5])
+def test_the_bias_field_of_a_few_thin_slices(slices):
+    grid = Grid((40, 48, slices), np.diag([2.0, 2.0, 1.0, 1.0]))
+    ramp = np.linspace(0.7, 1.3, 40)[:, None, None]
+    image = (100 * ramp + np.random.default_rng(0).normal(0, 1, grid.shape)).astype(np.float32)
+    corrected = correct_bias(Volume(image, grid)).data
+    assert corrected.std() / corrected.mean() < 0.5 * image.std() / image.mean()
+
+
+def test_one_slice_has_no_bias_field():
+    with pytest.raises(BadInputError, match="flair has 40 × 48 × 1 voxels"):
+        correct_bias(Volume(np.ones((40, 48, 1), np.float32), Grid((40, 48, 1), np.eye(4)), "flair"))

@@ -17,6 +17,7 @@ RANGE_FLOOR_PERCENTILE = 1.0
 RANGE_TOP_PERCENTILE = 99.5
 FOREGROUND_SHARE = 0.02  # of the range: what lies lower counts as background when the top is sought
 BIAS_SPACING_MM = 4.0  # the field is estimated on an image shrunk to about this spacing
+LEAST_BIAS_VOXELS = 2  # along each axis, of the shrunken image; ITK fits no field to fewer
 
 
 def scale_p99(data: npt.NDArray[Any], mask: npt.NDArray[Any], *, cap: float | None = None) -> npt.NDArray[np.float32]:
@@ -65,7 +66,7 @@ def correct_bias(volume: Volume, mask: Volume | None = None) -> Volume:
     Raises
     ------
     BadInputError
-        When the mask is empty.
+        When the mask is empty, or the image one voxel thin.
     GeometryError
         When it lies on another grid.
     """
@@ -74,7 +75,15 @@ def correct_bias(volume: Volume, mask: Volume | None = None) -> Volume:
     inside = (volume.data > 0) & (True if mask is None else mask.data > 0)
     if not inside.any():
         raise BadInputError("the mask for the bias field holds no voxel above 0 of the image.")
-    shrink = [max(1, round(BIAS_SPACING_MM / spacing)) for spacing in reversed(volume.grid.spacing_mm)]
+    if min(volume.grid.shape) < LEAST_BIAS_VOXELS:
+        raise BadInputError(
+            f"the {volume.role or 'image'} has {' × '.join(map(str, volume.grid.shape))} voxels; for a bias field at "
+            f"least {LEAST_BIAS_VOXELS} along each axis are needed. Leave --bias-field out."
+        )
+    shrink = [
+        max(1, min(round(BIAS_SPACING_MM / spacing), side // LEAST_BIAS_VOXELS))
+        for spacing, side in zip(volume.grid.spacing_mm[::-1], volume.grid.shape[::-1], strict=True)
+    ]
     image = sitk.GetImageFromArray(volume.data.astype(np.float32))
     stencil = sitk.GetImageFromArray(inside.astype(np.uint8))
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
