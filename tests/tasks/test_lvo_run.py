@@ -13,7 +13,7 @@ from willis.io.nifti import write_nifti
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Source, Study
-from willis.tasks.lvo import occlusion, run
+from willis.tasks.lvo import look, occlusion, run
 from willis.tasks.lvo.judge import Judged, unused_note
 from willis.tasks.lvo.prepare import read_prior
 from willis.tasks.lvo.spec import SPEC
@@ -99,9 +99,10 @@ def test_settings_that_change_nothing_are_told():
 def test_a_memory_limit_that_cannot_be_kept_is_refused_in_one_sentence(prepared_head, monkeypatch):
     held = findings_of(prepared_head, monkeypatch, settings=RunSettings(threads=1, memory_limit_gb=64))
     assert not [note for note in held.notes if "memory" in note]
-    tight = RunSettings(threads=1, memory_limit_gb=resident_bytes() / GB)
-    with pytest.raises(BadInputError, match=r"limit of .* GB can't be kept: lvo needs at least .* GB here"):
-        findings_of(prepared_head, monkeypatch, settings=tight)
+    monkeypatch.setattr(look, "scaled_part", None)  # nothing is computed
+    tight = RunSettings(threads=1, engine="torch", memory_limit_gb=resident_bytes() / GB)
+    with pytest.raises(BadInputError, match=r"limit of .* GB can't be kept: lvo.* needs at least .* GB here"):
+        look.look(prepared_head.ct, np.eye(4), open_bundle("lvo"), tight)
 
 
 def test_a_prior_of_ones_own_lies_by_its_affine_and_must_be_a_probability(tmp_path):

@@ -12,7 +12,7 @@ import pytest
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError
-from willis.infer.nnunet import placed_image, placed_labels
+from willis.infer.nnunet_space import placed_image, placed_labels
 from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.learn.recipe import FoldSettings, Recipe
