@@ -102,3 +102,15 @@ def test_a_brain_that_the_image_itself_cuts_is_looked_for_once():
     assert find.is_cut(found, Grid((8, 8, 8), shown.affine), shown)
     assert not find.is_cut(found, shown.shifted((12, 12, 12), (8, 8, 8)), shown.shifted((12, 12, 12), (8, 8, 8)))
     assert not find.is_cut(found & False, Grid((8, 8, 8), shown.affine), shown)
+
+
+def test_what_is_larger_than_any_brain_is_none(monkeypatch):
+    def predict(bundle, x, **settings):
+        everything = np.ones((1, *x.shape[1:]), dtype=np.float32)
+        return Prediction(everything, (), np.zeros_like(everything), "torch", "float32", 0.0, 0.0)
+
+    monkeypatch.setattr(find, "predict", predict)
+    manifest = SimpleNamespace(outputs=("brain",), threshold=SimpleNamespace(value=0.5), rules={})
+    image = Volume(np.random.default_rng(0).random((30, 30, 30)), Grid((30, 30, 30), np.diag([5.0, 5.0, 5.0, 1.0])))
+    with pytest.raises(BadInputError, match="300 to 2500 ml are expected"):
+        find.find_brain(image, bundle=SimpleNamespace(manifest=manifest))

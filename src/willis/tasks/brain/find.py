@@ -26,6 +26,7 @@ from willis.volume.volume import Volume
 NECK_MM = 4.0  # what hangs on the brain by less than twice this is no brain; docs/decisions/0027
 MOST_LOOKS = 3  # a brain that the network's field of view cuts is looked for again about its own middle
 LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
+MOST_BRAIN_ML = 2500.0  # above any brain with its fluid; the network takes an image that is mostly void for more
 EXTRACTED_NOTE = (
     "The image was brain-extracted before: what was kept of it is brain, and the network adds sulci that were cut out."
 )
@@ -110,7 +111,7 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     Raises
     ------
     BadInputError
-        When nothing of a brain's size is found.
+        When what is found isn't of a brain's size.
     """
     settings = settings or RunSettings()
     bundle = bundle or open_bundle(str(SPEC.default_bundle), "brain")
@@ -120,10 +121,11 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
             break
         look = _look(image, bundle, settings, look.grid.to_mm(np.argwhere(look.core).mean(axis=0)))
     found_ml = float(np.count_nonzero(look.core)) * look.grid.voxel_ml
-    if found_ml < LEAST_BRAIN_ML:
+    if not LEAST_BRAIN_ML <= found_ml <= MOST_BRAIN_ML:
         raise BadInputError(
-            f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml "
-            "are expected. Check that it shows a head, or give a mask with --brain-mask."
+            f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, {LEAST_BRAIN_ML:.0f} to "
+            f"{MOST_BRAIN_ML:.0f} ml are expected. Check that it shows a head, cut off what shows none, or give a mask "
+            "with --brain-mask."
         )
     probability = look.prediction.probability.copy()
     probability[bundle.manifest.outputs.index("brain")] *= ndimage.binary_dilation(look.core)
