@@ -30,10 +30,21 @@ def test_images_of_their_own_contrast_give_no_note():
     assert said(t1=T1, flair=FLAIR) == said(flair=FLAIR) == said(flair=1e-3 * FLAIR) == []
 
 
-def test_exchanged_images_are_told_both():
-    first, second = said(t1=FLAIR, flair=T1)
-    assert "The T1 doesn't look like one: its cortex is 1.10 times" in first
-    assert "The FLAIR doesn't look like one: its cortex is 0.70 times" in second
+def test_exchanged_images_are_told():
+    (note,) = said(t1=FLAIR, flair=T1)
+    assert "look exchanged" in note and "1.10 times as bright as white matter in the T1 and 0.70 times" in note
+
+
+def test_one_image_for_both_is_told_and_a_t1_alone_for_the_flair():
+    (twice,) = said(t1=FLAIR, flair=FLAIR)
+    assert "look exchanged" in twice
+    (alone,) = said(flair=T1)
+    assert "The FLAIR doesn't look like one: its cortex is 0.70 times" in alone
+
+
+def test_a_flair_whose_cortex_is_as_dark_as_its_white_matter_is_one_still():
+    """Fluid among the gyri darkens it in phantoms and in atrophy."""
+    assert said(t1=T1, flair=image(90, 100, 40)) == []
 
 
 @pytest.mark.parametrize("role", ["t1", "flair"])

@@ -1,7 +1,8 @@
 """Whether T1 and FLAIR look like what they were given as: by how bright cortex and ventricles are beside white matter.
 
-In a FLAIR the cortex is brighter than white matter and fluid is dark; in a T1 the cortex is darker; in a T2 fluid is
-brightest. Medians in the parts that the brain network finds are compared, so that lesions hardly count.
+Cortex beside white matter is brighter in a FLAIR than in a T1 of the same head, and in a T2 fluid is brightest. Medians
+in the parts that the brain network finds are compared, so that lesions hardly count; fluid among the gyri darkens the
+cortex of both, so that of a FLAIR alone little can be said.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 PARTS_COMPARED = ("brain", "ventricles", "cortex", "cerebellum", "brainstem")
-EVEN = 1.0  # cortex over white matter: T1s at hand have 0.75 to 0.97, FLAIRs 1.03 to 1.18
+LEAST_OF_FLAIR = 0.8  # cortex over white matter: FLAIRs at hand and of phantoms have 0.85 to 1.20, T1s 0.64 to 0.97
 FLUID_IS_BRIGHT = 1.3  # ventricles over white matter: FLAIRs at hand have up to 0.92, a T2 3
 DEPTH_VOXELS = 2  # white matter is looked for so far from all other parts, 2 mm
 LEAST_VOXELS = 500  # of a part, below which its median isn't taken
@@ -37,21 +38,33 @@ def contrast_notes(images: Mapping[str, Array], part: Callable[[str], Mask]) -> 
     white = ndimage.binary_erosion(rest, iterations=DEPTH_VOXELS)
     if min(np.count_nonzero(mask) for mask in (ventricles, cortex, white)) < LEAST_VOXELS:
         return []
-    notes = []
+    notes, cortical = [], {}
     for role, data in images.items():
         title, level = role.upper(), float(np.median(data[white]))
         if not level > 0:
             continue
-        cortical, fluid = (float(np.median(data[mask])) / level for mask in (cortex, ventricles))
+        fluid = float(np.median(data[ventricles])) / level
         if fluid > FLUID_IS_BRIGHT:
             notes.append(
                 f"The {title} doesn't look like one: its ventricles are {fluid:.2f} times as bright as its white "
                 "matter, as in a T2. Check that the images weren't mixed up."
             )
-        elif (cortical > EVEN) != (role == "flair"):
-            notes.append(
-                f"The {title} doesn't look like one: its cortex is {cortical:.2f} times as bright as its white matter, "
-                f"{'below' if role == 'flair' else 'above'} {EVEN:g} as in a {'T1' if role == 'flair' else 'FLAIR'}. "
-                "Check that the images weren't mixed up."
-            )
-    return notes
+        else:
+            cortical[role] = float(np.median(data[cortex])) / level
+    return notes + _grey_notes(cortical)
+
+
+def _grey_notes(cortical: Mapping[str, float]) -> list[str]:
+    """What the brightness of the cortex over that of white matter, by role, says."""
+    flair, t1 = cortical.get("flair"), cortical.get("t1")
+    if flair is not None and t1 is not None and t1 >= flair:
+        return [
+            f"T1 and FLAIR look exchanged: the cortex is {t1:.2f} times as bright as white matter in the T1 and "
+            f"{flair:.2f} times in the FLAIR, where it is brighter. Check that the images weren't mixed up."
+        ]
+    if flair is not None and flair < LEAST_OF_FLAIR:
+        return [
+            f"The FLAIR doesn't look like one: its cortex is {flair:.2f} times as bright as its white matter, below "
+            f"{LEAST_OF_FLAIR:g} as in a T1. Check that the images weren't mixed up."
+        ]
+    return []
