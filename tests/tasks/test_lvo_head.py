@@ -150,7 +150,8 @@ def test_a_scan_stored_otherwise_is_computed_alike_and_answered_on_its_own_grid(
     one = findings_of(straight, monkeypatch)
     given = reorient(straight.ct, "SAL")
     computed = []
-    monkeypatch.setattr(run, "prepare", lambda study, _options: computed.append(study["ncct"]) or straight)
+    monkeypatch.setattr(run, "prepare", prepare)
+    monkeypatch.setattr(prepare_module, "find_head", lambda _s, ct, *_given: computed.append(ct) or straight.head)
     other = run.run(Study({"ncct": given}), SPEC.resolve_options({}), settings=RunSettings(engine="torch", threads=1))
     assert computed[0].grid.same_as(reorient(straight.ct, "LPS").grid)
     assert np.array_equal(computed[0].data, reorient(straight.ct, "LPS").data)

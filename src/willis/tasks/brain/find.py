@@ -13,6 +13,7 @@ from willis.image.components import largest_component
 from willis.image.morphology import distance_mm
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
+from willis.io.study import PLAUSIBLE_BRAIN_ML
 from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.tasks.brain.extracted import extracted_region
@@ -25,8 +26,6 @@ from willis.volume.volume import Volume
 
 NECK_MM = 4.0  # what hangs on the brain by less than twice this is no brain; docs/decisions/0027
 MOST_LOOKS = 3  # a brain that the network's field of view cuts is looked for again about its own middle
-LEAST_BRAIN_ML = 300.0  # below any brain that stands on its own feet; smaller finds are called no brain at all
-MOST_BRAIN_ML = 2500.0  # above any brain with its fluid; the network takes an image that is mostly void for more
 EXTRACTED_NOTE = (
     "The image was brain-extracted before: what was kept of it is brain, and the network adds sulci that were cut out."
 )
@@ -121,10 +120,11 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
             break
         look = _look(image, bundle, settings, look.grid.to_mm(np.argwhere(look.core).mean(axis=0)))
     found_ml = float(np.count_nonzero(look.core)) * look.grid.voxel_ml
-    if not LEAST_BRAIN_ML <= found_ml <= MOST_BRAIN_ML:
+    low, high = PLAUSIBLE_BRAIN_ML
+    if not low <= found_ml <= high:
         raise BadInputError(
-            f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, {LEAST_BRAIN_ML:.0f} to "
-            f"{MOST_BRAIN_ML:.0f} ml are expected. Check that it shows a head, cut off what shows none, or give a mask "
+            f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, {low:.0f} to "
+            f"{high:.0f} ml are expected. Check that it shows a head, cut off what shows none, or give a mask "
             "with --brain-mask."
         )
     probability = look.prediction.probability.copy()

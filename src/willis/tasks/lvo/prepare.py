@@ -16,6 +16,7 @@ from willis.image.mirror import HalfDifference, half_difference
 from willis.image.morphology import distance_mm
 from willis.io.nifti import read_nifti
 from willis.study import Study
+from willis.tasks.axes import in_axes
 from willis.tasks.ct_template import read_territories
 from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
@@ -24,6 +25,7 @@ from willis.tasks.territories import sided
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
+AXES = "LPS"  # that everything is computed in, so that nothing hangs on how a scan is stored
 FLUID_HU = 15.0  # published: where either half is below it, the halves aren't compared
 LARGEST_HU = 70.0  # published: larger differences are none of brain
 RIM_MM = 4.0  # from the brain's outline, where fluid and bone lie beside it and sulci don't match
@@ -37,7 +39,7 @@ class PreparedHead:
     Parameters
     ----------
     ct
-        In HU, on its own grid.
+        In HU, on its own grid with axes LPS.
     head
         The template's fit, the brain, and the midplane grid.
     difference
@@ -83,6 +85,7 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     BadInputError
         When the image is no head CT in HU, or a label map or a prior can't be used.
     """
+    study = in_axes(study, AXES)
     ct = as_hounsfield(study["ncct"])
     if options["vessels"] and options["vessel_bundle"]:
         raise BadInputError("both --vessels and --vessel-bundle were given; give one of them.")

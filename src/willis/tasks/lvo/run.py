@@ -14,7 +14,7 @@ from willis.findings import Findings, Mask
 from willis.models.bundle import Bundle
 from willis.models.store import open_bundle
 from willis.study import Study
-from willis.tasks.axes import as_given, in_axes
+from willis.tasks.axes import as_given
 from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge, unused_note
@@ -32,7 +32,6 @@ from willis.volume.volume import Volume
 
 STEPS = 5
 LABELS = {"other": "othervessels"}
-AXES = "LPS"  # that everything is computed in, so that nothing hangs on how a scan is stored
 
 
 def run(
@@ -71,7 +70,7 @@ def run(
     unused = unused_note(bundle, settings)
     segment_bundle = open_bundle(str(options["segment_bundle"]), SPEC.name) if options["segment_bundle"] else None
     with watch.stage("prepare"):
-        prepared = prepare(in_axes(study, AXES), options)
+        prepared = prepare(study, options)
     if vessel_bundle is not None:
         tell(1 / STEPS, "finding the vessels")
         with watch.stage("vessels"):

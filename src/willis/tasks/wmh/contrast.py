@@ -14,8 +14,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 PARTS_COMPARED = ("brain", "ventricles", "cortex", "cerebellum", "brainstem")
-LEAST_OF_FLAIR = 0.8  # cortex over white matter: FLAIRs at hand and of phantoms have 0.85 to 1.20, T1s 0.64 to 0.97
-FLUID_IS_BRIGHT = 1.3  # ventricles over white matter: FLAIRs at hand have up to 0.92, a T2 3
+LEAST_OF_FLAIR = 0.8  # cortex over white matter; assumed: FLAIRs at hand and of phantoms lie above, some T1s below
+FLUID_IS_BRIGHT = 1.3  # ventricles over white matter; assumed: FLAIRs at hand and of phantoms lie below
 DEPTH_VOXELS = 2  # white matter is looked for so far from all other parts, 2 mm
 LEAST_VOXELS = 500  # of a part, below which its median isn't taken
 
