@@ -8,7 +8,7 @@ from willis.phantom.patient import Patient, make_patient
 
 @pytest.fixture(scope="module")
 def occluded() -> Patient:
-    return make_patient("lvo", 3, 1, occluded=True, segment="m1", right=True, slice_mm=5.0, side=160)
+    return make_patient("lvo", 3, 1, occluded=True, segment="m1", right=True, slice_mm=2.0, side=160)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_the_image_is_a_ct_of_the_slices_asked_for(occluded):
     assert ct.unit == "HU"
     assert ct.data.dtype == np.int16
     assert ct.data.min() >= -1024
-    assert np.linalg.norm(ct.grid.affine[:3, 2]) == pytest.approx(5.0, abs=1e-6)
+    assert np.linalg.norm(ct.grid.affine[:3, 2]) == pytest.approx(2.0, abs=1e-6)
     assert 25 < np.median(ct.data[occluded.truth["brain"].data > 0]) < 42
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.phantom.deform import Field, Matrix, apply_separable, linear_matrix, upsample
+from willis.phantom.edges import EdgeFilter
 
 SINC_REACH = 12  # samples on each side of the k-space kernel
 EDGE_BLUR_MM = (0.45, 0.85)  # standard deviation that smooths the steps of a label map
@@ -123,10 +124,11 @@ class Acquisition:
     bias: float
     ghost: float  # samples; 0 for none
     ghost_axis: int
+    edges: EdgeFilter | None = None
 
     def without_bias(self) -> Acquisition:
-        """The same scan of a scanner without coils: no bias field, no noise, no ghosts."""
-        return replace(self, bias=0.0, noise=0.0, ghost=0.0)
+        """The same scan of a scanner without coils: no bias field, no noise, no ghosts, no filter."""
+        return replace(self, bias=0.0, noise=0.0, ghost=0.0, edges=None)
 
 
 def draw_acquisition(
@@ -179,5 +181,8 @@ def acquire(
     if acquisition.ghost:
         native = ghosted(rng, native, acquisition.ghost_axis, acquisition.ghost)
     native = rician(rng, native, acquisition.noise * reference)
+    if acquisition.edges:
+        slices = next((a for a, axis in enumerate(acquisition.axes) if axis.kernel == "slice"), None)
+        native = acquisition.edges.apply(native, tuple(a.spacing_mm for a in acquisition.axes), slices)
     back = apply_separable(native, (pairs[0][1], pairs[1][1], pairs[2][1]))
     return np.maximum(back, 0, out=back)

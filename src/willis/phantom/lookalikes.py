@@ -9,6 +9,11 @@ from willis.phantom.ellipsoids import paint_ellipsoid, random_axes, random_voxel
 from willis.phantom.labels import SIDE_MASK, Tissue, lookup
 from willis.phantom.scene import LesionScene, allowed_tissue
 
+CAP_SHARE = 0.6  # of people
+CAP_STRENGTH = (0.1, 0.45)
+CAP_MM = (1.5, 4.0)
+CAP_DEPTH = 8.0  # voxels behind the tip of the horn
+
 
 def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> Field:
     """Diffusely bright white matter, the thin bright rim of normal ventricles, bright lines of normal tracts."""
@@ -23,8 +28,19 @@ def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> 
         dirty += float(rng.uniform(0.05, 0.35)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
     if rng.random() < 0.5:
         dirty += float(rng.uniform(0.02, 0.1)) * smooth_noise(rng, scene.codes.shape, 10)
+    dirty += _normal_caps(rng.spawn(1)[0], scene)
     dirty *= white
     return dirty
+
+
+def _normal_caps(rng: np.random.Generator, scene: LesionScene) -> Field:
+    """The pale caps of the frontal horns that healthy people have, as a share of a lesion's contrast."""
+    strength, reach_mm = float(rng.uniform(*CAP_STRENGTH)), float(rng.uniform(*CAP_MM))
+    rows = np.flatnonzero(((scene.codes & SIDE_MASK) == Tissue.LATERAL_VENTRICLE).sum(axis=(0, 2)) > 3)
+    if rng.random() >= CAP_SHARE or not len(rows):
+        return np.zeros(scene.codes.shape, dtype=np.float32)
+    along = np.exp(-(((np.arange(scene.codes.shape[1]) - rows[-1]) / CAP_DEPTH) ** 2)).astype(np.float32)
+    return np.asarray(strength * along[None, :, None] * np.exp(-((scene.ventricle_mm / reach_mm) ** 2)))
 
 
 def add_fluid(rng: np.random.Generator, scene: LesionScene, fluid: Field, gliosis: Field) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.phantom.anatomy import Anatomy
+from willis.phantom.cisterns import drawn_into_fluid
 from willis.phantom.ct import draw_hu, ideal_ct
 from willis.phantom.ct_scan import CtProtocol, ct_protocol, ct_volume, sampled, scan_ct
 from willis.phantom.deform import Field
@@ -62,6 +63,7 @@ def lvo_patient(
     base = scanner_grid("RAS", HEAD_SHAPE, (1.0, 1.0, 1.0), rng.uniform(-15, 15, 3))
     hu = draw_hu(rng, age)
     arteries, variants = draw_arteries(rng, head.codes)
+    arteries = drawn_into_fluid(arteries, head.codes, 1.0)
     mimic = draw_mimic(rng, clot)
     ideal = ideal_ct(rng, head.codes, hu)
     ideal = with_mimic(rng, ideal, head.codes, hu, mimic)

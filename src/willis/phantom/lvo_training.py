@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from willis.phantom.acquire import AxisSampling, profile_matrix
 from willis.phantom.anatomy import Anatomy
+from willis.phantom.cisterns import drawn_into_fluid
 from willis.phantom.ct import draw_hu, ideal_ct
 from willis.phantom.ct_scan import BLUR_MM, NOISE_HU_AT_5_MM, ct_noise
 from willis.phantom.deform import Field, apply_separable, linear_matrix, smooth_noise
@@ -101,7 +102,7 @@ def vessel_case(
     codes = _codes(anatomy, pose, nodes, FINE_SHAPE, box)
     severity = _in_box(severity_after(rng, coarse, clot), box)
     start = np.array([s.start for s in box], dtype=np.float64)
-    arteries = [_thinned(a, start) for a in arteries]
+    arteries = [_thinned(a, start) for a in drawn_into_fluid(arteries, codes, FINE_MM, start)]
     hu = draw_hu(rng, float(np.clip(rng.normal(*AGE_YEARS), 25, 98)))
     mimic = draw_mimic(rng, clot)
     ideal = with_mimic(rng, ideal_ct(rng, codes, hu), codes, hu, mimic)

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from willis.phantom.acquire import AxisSampling, bias_field, ghosted, profile_matrix, rician
 from willis.phantom.deform import Field, apply_separable, rotation
+from willis.phantom.edges import EdgeFilter
 from willis.volume.grid import AXIS_NAMES, FloatArray, Grid
 
 FINE_MM = 1.0  # of the grid, parallel to the scanner's, that an anatomy is first brought to
@@ -34,6 +35,8 @@ class Protocol:
         Standard deviation relative to white matter.
     bias, ghost, apodise, blur_mm
         Strength of the coil field; motion between k-space lines in voxels; window of k-space; softness of borders.
+    edges
+        The scanner's own sharpening of the finished image; None where it is switched off.
     """
 
     grid: Grid
@@ -45,6 +48,7 @@ class Protocol:
     ghost: float
     apodise: float
     blur_mm: float
+    edges: EdgeFilter | None = None
 
     def record(self) -> dict[str, Any]:
         """Plain values for a phantom's record."""
@@ -57,6 +61,7 @@ class Protocol:
             "noise": self.noise,
             "bias": self.bias,
             "ghost": self.ghost,
+            "edges": self.edges.record() if self.edges else None,
             "motion": self.motion.tolist(),
         }
 
@@ -139,7 +144,8 @@ def scan(rng: np.random.Generator, ideal: Field, base: Grid, protocol: Protocol)
     if protocol.ghost:
         phase = next(a for a in (1, 0) if a != protocol.slice_axis)
         native = ghosted(rng, native, phase, protocol.ghost)
-    return rician(rng, native, protocol.noise)
+    image = rician(rng, native, protocol.noise)
+    return protocol.edges.apply(image, protocol.grid.spacing_mm, protocol.slice_axis) if protocol.edges else image
 
 
 def fraction(mask: npt.NDArray[Any], base: Grid, protocol: Protocol) -> Field:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -21,6 +21,7 @@ from willis.phantom.contrast import (
     t1_palette,
 )
 from willis.phantom.deform import Field
+from willis.phantom.edges import draw_edge_filter
 from willis.phantom.head import draw_head, draw_pose
 from willis.phantom.labels import BRAIN, lookup
 from willis.phantom.lesions import draw_lesions, draw_load_ml
@@ -100,7 +101,7 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], large_share
     images = []
     acquisitions = [
         draw_acquisition(rng, thick_axis=thick[0], misplaced_mm=0.35),
-        draw_acquisition(rng, thick_axis=thick[1]),
+        replace(draw_acquisition(rng, thick_axis=thick[1]), edges=draw_edge_filter(rng.spawn(1)[0])),
     ]
     for palette, acquisition in zip(palettes, acquisitions, strict=True):
         ideal = paint(rng, head.codes, palette, lesions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import ndimage
 
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.contrast import draw_person, fat_saturated, flair_palette, random_pair, t1_palette
+from willis.phantom.edges import draw_edge_filter
 from willis.phantom.head import Head, draw_head, draw_pose
 from willis.phantom.labels import BRAIN, RIGHT_REGION, VENTRICLES, Region, Tissue, lookup
 from willis.phantom.lesions import Lesions, draw_lesions
@@ -45,6 +47,7 @@ def wmh_patient(
     tissue, strength = draw_person(rng)
     flair_3d = bool(rng.random() < 0.3)
     protocols = {"t1": t1_protocol(rng, base), "flair": flair_protocol(rng, base, volumetric=flair_3d)}
+    protocols["flair"] = replace(protocols["flair"], edges=draw_edge_filter(rng.spawn(1)[0]))
     if contrast == "random":
         palettes = random_pair(rng)
     else:
