@@ -9,7 +9,9 @@ from willis.phantom.edges import AMOUNT, REACH_MM, SHARPENED_SHARE, EdgeFilter, 
 
 def test_flat_areas_keep_their_value_and_a_wave_grows_as_the_gaussian_says():
     filtered = EdgeFilter(0.8, 1.2)
-    np.testing.assert_allclose(filtered.apply(np.full((8, 9, 7), 3.0, np.float32), (1.0, 1.0, 1.0), None), 3.0, rtol=1e-6)
+    np.testing.assert_allclose(
+        filtered.apply(np.full((8, 9, 7), 3.0, np.float32), (1.0, 1.0, 1.0), None), 3.0, rtol=1e-6
+    )
     x = np.arange(96)
     wave = np.sin(2 * np.pi * x / 8)[:, None, None] * np.ones((1, 4, 4))
     sharp = filtered.apply((10 + wave).astype(np.float32), (0.5, 0.5, 5.0), 2)
