@@ -7,6 +7,7 @@ from scipy import ndimage
 from willis.errors import BadInputError
 from willis.image.frame_smoothing import choose_width_mm, smooth_within
 from willis.image.input_functions import area_ratio, count_baseline, find_inputs, fit_gamma_variate
+from willis.image.lost_frames import lost_frames
 from willis.image.midline import find_midline
 from willis.image.series_motion import find_motion, undo_motion
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed
@@ -42,6 +43,27 @@ def test_a_still_head_is_left_as_it_is():
     noisy = head[..., None] + np.random.default_rng(0).standard_normal((*head.shape, 5))
     series = Series(noisy, grid, np.arange(5.0))
     assert undo_motion(series, find_motion(series)) is series
+
+
+def test_a_frame_is_lost_where_the_head_should_be_and_not_above_it():
+    head, _ = ring()
+    head[:, :, 5] = -1000.0
+    head[28:32, 33:37, 5] = 40.0  # the vertex, in all frames but one
+    grid = scanner_grid("LPS", head.shape, (1.5, 1.5, 5.0), (0, 0, 0))
+    data = np.repeat(head[..., None], 6, axis=3)
+    data[:, :, 5, 1] = -1000.0
+    data[:, :, 2, 3] = 0.0
+    data[..., 4] = -1024.0
+    assert lost_frames(Series(data, grid, np.arange(6.0))).tolist() == [False, False, False, True, True, False]
+
+
+def test_a_far_frame_keeps_the_shift_that_was_found():
+    head, _ = ring()
+    grid = scanner_grid("LPS", head.shape, (1.5, 1.5, 5.0), (0, 0, 0))
+    series = Series(np.stack([*[head] * 4, np.roll(head, 12, axis=1)], -1), grid, np.arange(5.0))
+    motion = find_motion(series)
+    assert motion.too_far.tolist() == [False] * 4 + [True]
+    assert motion.of_frames(~motion.too_far).largest_mm < 0.25
 
 
 def vessels(noise=1.0):

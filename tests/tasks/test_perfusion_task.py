@@ -358,9 +358,61 @@ def test_coarse_sampling_is_said(head):
     assert not any("A frame was taken" in note for note in plain.notes)
 
 
+def test_a_gap_while_late_tissue_is_passed_is_said(head):
+    kept = np.ones(42, bool)
+    kept[20:25] = False
+    found = prepare(Study({}, series={"ctp": head.series.of_frames(kept)}), SPEC.resolve_options({}))
+    assert any("A frame was taken in places every 9 s only" in note for note in found.notes)
+    kept = np.arange(42) % 3 == 0
+    kept[:28] = True
+    rarer_at_the_end = prepare(Study({}, series={"ctp": head.series.of_frames(kept)}), SPEC.resolve_options({}))
+    assert not any("A frame was taken" in note for note in rarer_at_the_end.notes)
+
+
+def with_frame(series, frame, value, slices=slice(None)):
+    data = series.data.copy()
+    data[:, :, slices, frame] = value
+    return series.with_data(data)
+
+
+@pytest.mark.parametrize(("frame", "value", "slices"), [(0, 0, slice(None)), (15, -1024, slice(None)), (20, 0, 2)])
+def test_a_lost_frame_is_left_out_and_said(frame, value, slices, head, findings):
+    found = run_task("perfusion", Study({}, series={"ctp": with_frame(head.series, frame, value, slices)}))
+    for name in ("core_volume", "penumbra_volume"):
+        assert found.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.05)
+    at = float(head.series.times_s[frame])
+    assert any(f"1 of 42 frames are empty where the head should be (at {at:.4g} s)" in note for note in found.notes)
+    assert found.provenance["perfusion"]["frames"] == 41
+    assert found.provenance["perfusion"]["frames_left_out_s"] == [at]
+
+
+def rolled(series, frames, voxels):
+    data = series.data.copy()
+    data[..., frames] = np.roll(data[..., frames], voxels, axis=0)
+    return series.with_data(data)
+
+
+def test_a_frame_too_far_to_be_brought_back_is_left_out_and_said(head, findings):
+    found = run_task("perfusion", Study({}, series={"ctp": rolled(head.series, slice(14, 15), 5)}))
+    for name in ("core_volume", "penumbra_volume"):
+        assert found.measurements[name].value == pytest.approx(findings.measurements[name].value, rel=0.05)
+    assert any("1 of 42 frames show the head more than 15 mm from where" in note for note in found.notes)
+
+
+def test_times_that_are_given_take_the_place_of_the_headers(head, tmp_path):
+    header = "Times are the header's: a frame every 1 s."
+    times = tmp_path / "times.txt"
+    times.write_text(" ".join(f"{t:g}" for t in head.series.times_s))
+    series = replace(head.series, times_s=np.arange(42.0), notes=(header,))
+    found = prepare(Study({}, series={"ctp": series}), SPEC.resolve_options({"times": times}))
+    assert header not in found.notes and found.curves.times_s[-1] == 61.5
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (lambda s: with_frame(s, slice(30, None), 0), "12 of 42 frames are empty where the head should be; at most 20"),
+        (lambda s: rolled(s, slice(14, None), 5), "28 of 42 frames show the head more than 15 mm"),
         (lambda s: Series(s.data, s.grid, s.times_s * 1000), "lasts 61500 s.*seem to be in ms"),
         (lambda s: Series(s.data[..., :8], s.grid, s.times_s[:8]), "8 frames; perfusion needs at least 10"),
         (lambda s: Series(s.data, s.grid, None), "--times"),

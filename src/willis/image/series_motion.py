@@ -13,7 +13,7 @@ from willis.volume.series import Series
 
 BONE_HU = (150.0, 700.0)  # soft threshold: from none to all
 STILL_MM = 0.25  # shifts below it are left: undoing them would only blur
-LARGEST_MM = 15.0  # shifts beyond it are not believed
+LARGEST_MM = 15.0  # a frame that lies farther away can't be brought back: too much of the head has left its slices
 REFERENCE_FRAMES = 3
 
 
@@ -24,14 +24,28 @@ class Motion:
     shifts_mm: FloatArray
 
     @property
+    def lengths_mm(self) -> FloatArray:
+        """(T,) length of each shift."""
+        return np.asarray(np.linalg.norm(self.shifts_mm, axis=1))
+
+    @property
     def largest_mm(self) -> float:
         """Length of the longest shift."""
-        return float(np.linalg.norm(self.shifts_mm, axis=1).max())
+        return float(self.lengths_mm.max())
 
     @property
     def moved_frames(self) -> int:
-        """Frames that were brought back."""
-        return int((np.linalg.norm(self.shifts_mm, axis=1) > STILL_MM).sum())
+        """Frames that are to be brought back."""
+        return int((self.lengths_mm > STILL_MM).sum())
+
+    @property
+    def too_far(self) -> npt.NDArray[np.bool_]:
+        """(T,) frames that can't be brought back."""
+        return self.lengths_mm > LARGEST_MM
+
+    def of_frames(self, kept: npt.NDArray[np.bool_]) -> Motion:
+        """Of some of the frames, (T,) True."""
+        return Motion(self.shifts_mm[kept])
 
 
 def find_motion(series: Series) -> Motion:
@@ -51,14 +65,12 @@ def find_motion(series: Series) -> Motion:
         spectrum = reference * np.fft.rfftn(_bone(series.data[:: step[0], :: step[1], :, t]))
         product = np.fft.irfftn(spectrum, bone.shape, axes=(0, 1, 2))
         shifts[t] = _peak(product, across=bone.shape[2] >= 4) * size
-    far = np.linalg.norm(shifts, axis=1) > LARGEST_MM
-    shifts[far] = 0
     return Motion(shifts)
 
 
 def undo_motion(series: Series, motion: Motion) -> Series:
     """The series with every frame that moved brought back, linearly interpolated."""
-    moved = np.flatnonzero(np.linalg.norm(motion.shifts_mm, axis=1) > STILL_MM)
+    moved = np.flatnonzero(motion.lengths_mm > STILL_MM)
     if moved.size == 0:
         return series
     data = series.data.astype(np.float32)

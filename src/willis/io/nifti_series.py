@@ -21,6 +21,7 @@ from willis.volume.series import Series
 _SECONDS = {0: 1.0, 8: 1.0, 16: 1e-3, 24: 1e-6}  # by NIfTI's code of the unit of time; unknown is read as s
 LONGEST_STEP_S = 60.0  # a step in the header above it is in another unit
 LEAST_FRAMES = 2
+HEADER_TIMES = "Times are the header's"  # start of the note that says so
 
 
 def read_series(path: Path | str, role: str = "") -> Series:
@@ -130,8 +131,8 @@ def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, .
     if not np.isfinite(step) or step <= 0:
         return None, ()
     if step * unit > LONGEST_STEP_S:
-        return frames * step * 1e-3, (f"The header's step of {step:g} was read as ms.",)
-    return frames * step * unit, (f"Times are the header's: a frame every {step * unit:g} s.",)
+        return frames * step * 1e-3, (f"{HEADER_TIMES}, whose step of {step:g} was read as ms.",)
+    return frames * step * unit, (f"{HEADER_TIMES}: a frame every {step * unit:g} s.",)
 
 
 def _step(times_s: FloatArray | None) -> float:

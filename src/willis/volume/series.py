@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from willis.errors import GeometryError
@@ -60,6 +61,11 @@ class Series:
         return Volume(
             data, self.grid, self.role if role is None else role, self.unit if unit is None else unit, self.notes
         )
+
+    def of_frames(self, kept: npt.NDArray[np.bool_]) -> Series:
+        """The series of some of its frames, (T,) True."""
+        times = None if self.times_s is None else self.times_s[kept]
+        return replace(self, data=self.data[..., kept], times_s=times)
 
     def with_data(self, data: npt.NDArray[Any]) -> Series:
         """The same frames' places and times with other values."""

@@ -22,7 +22,8 @@ from willis.image.input_functions import (
     find_inputs,
     fit_gamma_variate,
 )
-from willis.image.series_motion import Motion, find_motion, undo_motion
+from willis.image.lost_frames import lost_frames
+from willis.image.series_motion import LARGEST_MM, Motion, find_motion, undo_motion
 from willis.volume.series import Series
 from willis.volume.volume import Volume
 
@@ -32,6 +33,9 @@ LEAST_BRAIN_ML = 30.0  # of a series of few slices
 LEAST_SPAN_S = 25.0  # of a series that can hold a bolus
 PADDING_SAMPLE = 1_000_000
 MOST_SPAN_S = 600.0  # of a series of one bolus
+MOST_LEFT_OUT = 0.2  # of the frames, that can't be used; assumed
+PASS_SHARE = 0.5  # of its peak, above which a curve is the bolus' passage
+LATE_S = 10.0  # by which ischaemic tissue is passed after the tissue's mean; assumed
 COARSE_STEP_S = 2.5  # between frames, above which the first pass is sampled too coarsely; assumed
 LATE_SHARE = 0.3  # of the artery's peak that tissue may still have at the end
 VESSEL_TIMES = 4.0  # tissue's usual peak, above which a voxel counts as a large vessel; assumed
@@ -72,7 +76,7 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     Parameters
     ----------
     series
-        In HU, with times.
+        In HU, with times. Frames that were lost, or in which the head lies too far away, are left out.
     options
         The task's own: ``motion``, ``smoothing``, ``gamma_variate``, ``oscillation``.
     brain
@@ -81,13 +85,19 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     Raises
     ------
     BadInputError
-        When frames or times don't suffice, times seem to be in ms, values aren't HU, no brain is found, no bolus
-        passes, contrast is there at the start, or no artery stands out.
+        When frames or times don't suffice, too many frames can't be used, times seem to be in ms, values aren't HU, no
+        brain is found, no bolus passes, contrast is there at the start, or no artery stands out.
     """
-    times = _checked_times(series)
+    given_times = _checked_times(series)
     series, clipped = _in_usual_range(series)
-    notes = [*series.notes, *clipped, *_coarse_notes(times)]
+    lost = lost_frames(series)
+    series, left_out = _without(series, lost, "are empty where the head should be")
     motion = find_motion(series) if options["motion"] else Motion(np.zeros((series.frames, 3)))
+    far = motion.too_far
+    series, too_far = _without(series, far, f"show the head more than {LARGEST_MM:g} mm from where it was at first")
+    motion = motion.of_frames(~far)
+    times = _checked_times(series)
+    notes = [*series.notes, *clipped, *left_out, *too_far]
     if motion.moved_frames:
         notes.append(
             f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames were "
@@ -122,6 +132,7 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     maps["mip"] = series.volume(still.data.max(axis=3).astype(np.float32), role="mip", unit="HU")
     details = {
         "frames": series.frames,
+        "frames_left_out_s": [round(float(t), 3) for t in np.setdiff1d(given_times, times)],
         "baseline_frames": count,
         "largest_motion_mm": round(motion.largest_mm, 2),
         "smoothing_mm": float(width),
@@ -201,13 +212,40 @@ def _padding(data: npt.NDArray[Any], below: npt.NDArray[np.bool_]) -> npt.NDArra
     return np.asarray(below & np.isin(data, found[counts >= PADDING_SHARE * sample.size]))
 
 
-def _coarse_notes(times: npt.NDArray[np.float64]) -> list[str]:
-    step = float(np.median(np.diff(times)))
+def _without(series: Series, unusable: Mask, why: str) -> tuple[Series, list[str]]:
+    """The series without some of its frames, (T,) True, and a note that says which.
+
+    Raises
+    ------
+    BadInputError
+        When they are more than ``MOST_LEFT_OUT`` of all.
+    """
+    count = int(np.count_nonzero(unusable))
+    if count == 0 or series.times_s is None:
+        return series, []
+    told = f"{count} of {series.frames} frames {why}"
+    if count > MOST_LEFT_OUT * series.frames:
+        raise BadInputError(
+            f"{told}; at most {100 * MOST_LEFT_OUT:g} % can be left out. Export the series again, or give the frames "
+            "that can be used, with their times."
+        )
+    at = ", ".join(f"{t:.4g}" for t in series.times_s[unusable])
+    return series.of_frames(~unusable), [f"{told} (at {at} s); they were left out."]
+
+
+def _coarse_notes(
+    times: npt.NDArray[np.float64], artery: npt.NDArray[np.float64], tissue: npt.NDArray[np.float64]
+) -> list[str]:
+    """What is said of too long a step between frames while contrast passes, in late tissue too; (T,) each."""
+    steps = np.diff(times)
+    high = times[np.maximum(artery / artery.max(), tissue / tissue.max()) >= PASS_SHARE]
+    step = float(steps[(times[1:] >= high[0]) & (times[:-1] <= high[-1] + LATE_S)].max())
     if step <= COARSE_STEP_S:
         return []
+    often = "every" if np.median(steps) > COARSE_STEP_S else "in places every"
     return [
-        f"A frame was taken every {step:.3g} s only: above {COARSE_STEP_S:g} s the bolus is sampled too coarsely, and "
-        "CBF, MTT and Tmax are less certain."
+        f"A frame was taken {often} {step:.3g} s only while contrast passes: above {COARSE_STEP_S:g} s the bolus is "
+        "sampled too coarsely, and CBF, MTT and Tmax are less certain."
     ]
 
 
@@ -252,10 +290,10 @@ def _refuse_tissue_as_artery(inputs: Inputs, curves: npt.NDArray[np.float32]) ->
 
 
 def _time_notes(curves: npt.NDArray[np.float32], inputs: Inputs, times: npt.NDArray[np.float64]) -> list[str]:
-    notes = []
+    mean = np.asarray(curves.mean(axis=0), dtype=np.float64)
+    notes = _coarse_notes(times, inputs.aif.curve, mean)
     if inputs.vof is None:
         notes.append("No vein was found: the artery's partial volume isn't corrected, and CBF and CBV may be too high.")
-    mean = curves.mean(axis=0)
     if float(mean[-3:].mean()) > LATE_SHARE * float(mean.max()):
         notes.append(
             f"The series ends after {times[-1] - times[0]:.0f} s, while contrast is still in the tissue: CBV and MTT "

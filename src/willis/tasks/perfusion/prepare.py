@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
 from willis.image.midline import Midline, find_midline
-from willis.io.nifti_series import read_times
+from willis.io.nifti_series import HEADER_TIMES, read_times
 from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
 from willis.study import Source, Study
 from willis.tasks.axes import slices_last
@@ -118,7 +118,8 @@ def _timed(series: Series, options: Mapping[str, Any]) -> Series:
     times = read_times(options["times"])
     if times.size != series.frames:
         raise BadInputError(f"--times gives {times.size} times; the series has {series.frames} frames.")
-    return replace(series, times_s=times)
+    notes = tuple(note for note in series.notes if not note.startswith(HEADER_TIMES))
+    return replace(series, times_s=times, notes=notes)
 
 
 def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
