@@ -39,6 +39,23 @@ def test_the_b_nearest_to_1000_is_taken_and_kept(tmp_path: Path) -> None:
     assert study.subject == "01"
 
 
+def test_weakly_weighted_volumes_are_no_b0_beside_true_ones(tmp_path: Path) -> None:
+    found = read_dwi(series(tmp_path, "0 50 1000 5", [10, 6, 4, 12]))
+    assert found.volumes["b0"].data == pytest.approx(11 / 4 * found.volumes["b1000"].data, rel=1e-4)
+    assert "mean of 2 volume(s)" in found.volumes["b1000"].notes[-1]
+    alone = read_dwi(series(tmp_path, "50 1000", [10, 4]))
+    assert alone.volumes["b0"].data == pytest.approx(10 / 4 * alone.volumes["b1000"].data, rel=1e-4)
+
+
+@pytest.mark.parametrize("role", ["b0", "b1000"])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_image_that_the_series_holds_too_is_refused(tmp_path: Path, role: str, first: bool) -> None:
+    both = {"dwi": series(tmp_path, "0 1000", [10, 4]), role: tmp_path / "alone.nii.gz"}
+    nib.save(nib.load(both["dwi"]).slicer[..., 0], both[role])
+    with pytest.raises(BadInputError, match=f"given as dwi, of which b0 and b1000 .* alone.nii.gz as {role}: two"):
+        read_study(**(both if first else dict(reversed(both.items()))))
+
+
 @pytest.mark.parametrize(
     ("bvals", "said"),
     [

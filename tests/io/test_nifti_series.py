@@ -9,6 +9,7 @@ from willis.errors import BadInputError
 from willis.io.beside import SIDECAR, with_ending
 from willis.io.nifti import write_nifti
 from willis.io.nifti_series import read_series, read_times, write_series
+from willis.io.study import read_study
 from willis.volume.grid import Grid
 from willis.volume.series import Series
 
@@ -72,3 +73,9 @@ def test_times_are_read_from_text(tmp_path):
     path.write_text("one two")
     with pytest.raises(BadInputError, match="doesn't hold times in s"):
         read_times(path)
+
+
+def test_one_frame_of_a_series_cannot_be_asked_for(tmp_path):
+    path = write_series(series(), tmp_path / "s.nii")
+    with pytest.raises(BadInputError, match="index was given for ctp, a series that is read whole"):
+        read_study(ctp=path, index={"ctp": 1})

@@ -39,7 +39,7 @@ def volume_count(path: Path) -> int:
 
 
 def read_dwi(path: Path | str) -> DwiSeries:
-    """b0, the mean of all volumes without weighting, and b1000, the geometric mean of those nearest to 1000 s/mm².
+    """b0, the mean of the volumes of least weighting, and b1000, the geometric mean of those nearest to 1000 s/mm².
 
     The geometric mean over directions is the trace-weighted image when they are spread evenly.
 
@@ -58,7 +58,8 @@ def read_dwi(path: Path | str) -> DwiSeries:
         raise BadInputError(
             f"{path.name} holds {count} volumes and {bval.name} {len(values)} b values; they must agree."
         )
-    plain = [i for i, b in enumerate(values) if b <= LARGEST_B0]
+    least = min(values)
+    plain = [i for i, b in enumerate(values) if b <= min(least + SAME_B, LARGEST_B0)]
     low, high = B1000_RANGE
     weighted = [b for b in values if low <= b <= high]
     listed = ", ".join(f"{b:g}" for b in sorted(set(values)))

@@ -22,6 +22,7 @@ from willis.volume.stack import SliceStack
 from willis.volume.volume import Volume
 
 DIFFUSION_ROLE = "dwi"  # a 4D file with its .bval beside it, which becomes b0 and b1000
+SHELL_ROLES = ("b0", "b1000")  # that it becomes
 WEIGHTED_ROLE = "b1000"  # one image, whose b a .bval beside it may say
 MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
@@ -66,8 +67,9 @@ def read_study(
     Raises
     ------
     BadInputError
-        When no image is given, one can't be used or is given as two, the brain mask is empty, a label is none, the
-        files' names are of two people, or a ``b1000`` is a FLAIR by the JSON beside it.
+        When no image is given, one can't be used or is given as two, a ``dwi`` comes with a ``b0`` or ``b1000``, the
+        brain mask is empty, a label is none, the files' names are of two people, or a ``b1000`` is a FLAIR by the JSON
+        beside it.
     """
     for label in (subject, session):
         _check_label(label)
@@ -78,6 +80,7 @@ def read_study(
     if strange := sorted(set(index) - set(given)):
         raise BadInputError(f"an index was given for {strange[0]}, but no such image; given were {', '.join(given)}.")
     _refuse_twice(given, index)
+    _refuse_beside_series(given, index)
     colours = {role for role in COLOUR_ROLES if role in given and is_colour(given[role])}
     series = {role: path for role, path in given.items() if path.is_dir() and role not in colours}
     if folders := sorted(set(index) & set(series)):
@@ -144,6 +147,20 @@ def _refuse_twice(given: Mapping[str, Path], index: Mapping[str, int]) -> None:
     for role, path in given.items():
         if (other := first.setdefault((path.resolve(), index.get(role)), role)) != role:
             raise BadInputError(f"{path} was given twice, as {other} and as {role}. Give each its own image.")
+
+
+def _refuse_beside_series(given: Mapping[str, Path], index: Mapping[str, int]) -> None:
+    """Refuse an image that a diffusion series holds too, and one frame of a series that is read whole."""
+    if whole := sorted(set(index) & set(SERIES_ROLES)):
+        raise BadInputError(f"an index was given for {whole[0]}, a series that is read whole. Leave it out.")
+    if DIFFUSION_ROLE not in given or DIFFUSION_ROLE in index:
+        return
+    if twice := [role for role in SHELL_ROLES if role in given]:
+        series, other = given[DIFFUSION_ROLE].name, given[twice[0]].name
+        raise BadInputError(
+            f"{series} was given as dwi, of which b0 and b1000 are made, and {other} as {twice[0]}: two images of one "
+            "kind. Give the series alone, or b0 and b1000 as two files without it."
+        )
 
 
 def _size_notes(mask: Volume) -> tuple[str, ...]:
