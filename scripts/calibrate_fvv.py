@@ -54,7 +54,7 @@ def main() -> None:
         phantom = dwi_case(np.random.default_rng([SEED, index]), heads, traced)
         settings = RunSettings(bundle=str(asked.bundle))
         found = analyse(study_of(phantom, f"{index:06d}"), SPEC.resolve_options({}), settings=settings)
-        adc, grid = found.pair.adc.data, phantom.grid
+        adc, grid = found.pair.known_adc, phantom.grid
         truth = (phantom.lesion >= TRUTH_FRACTION) & (phantom.brain >= TRUTH_FRACTION)
         table = np.zeros((len(THRESHOLDS), len(LOWERED)))
         for n, threshold in enumerate(THRESHOLDS):

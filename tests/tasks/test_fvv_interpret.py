@@ -12,6 +12,7 @@ from willis.tasks.fvv.interpret import (
     decide,
     describe_lesions,
     left_share,
+    mean_adc,
     measure,
     score_rater,
     summarise,
@@ -82,6 +83,21 @@ def test_parts_without_lowered_adc_are_dropped_when_asked() -> None:
     assert votes.dropped_ml == pytest.approx((0.5,))
     assert "1 part of 0.50 ml" in votes.told_dropped and f"{LOWERED_ADC:g} times" in votes.told_dropped
     assert not count_votes([answer], GRID).dropped_ml
+
+
+def test_voxels_without_adc_tell_nothing_of_it() -> None:
+    answer = member(8)
+    answer[LESION, 14, 4:8, 4] = 0.9
+    adc = np.full(SHAPE, 0.8e-3)
+    adc[4:12, 8, 4] = 0.5e-3
+    adc[5, 8, 4] = adc[14, 4:7, 4] = np.nan
+    votes = count_votes([answer], GRID, adc=adc)
+    assert votes.lesion.sum() == 8 and votes.dropped_ml == pytest.approx((0.5,))
+    assert mean_adc(votes.lesion, adc) == pytest.approx(0.5e-3)
+    adc[14, 4:8, 4] = np.nan
+    unknown = count_votes([answer], GRID, adc=adc)
+    assert unknown.lesion.sum() == 12 and not unknown.dropped_ml
+    assert mean_adc(unknown.lesion & np.isnan(adc), adc) is None
 
 
 def test_when_all_is_dropped_the_reason_and_the_summary_say_so() -> None:

@@ -239,6 +239,18 @@ def with_adc(ball: Study, factor: float) -> Study:
     return Study({**ball.volumes, "adc": Volume(adc.data * 1e6 * factor, adc.grid, role="adc")})
 
 
+def test_where_the_adc_map_is_masked_b0_and_b1000_tell_it(ball: Study) -> None:
+    whole = pair_of(ball, OPTIONS)
+    inside = (ball["b0"].data > 100) & (ball["b1000"].data > 60)
+    masked = inside & (np.indices(inside.shape)[0] > inside.shape[0] // 2)
+    adc = Volume(np.where(masked, 0, 0.7 * whole.adc.data), whole.adc.grid, role="adc")
+    of_three = pair_of(Study({**ball.volumes, "adc": adc}), OPTIONS).known_adc
+    assert np.allclose(of_three[masked], whole.adc.data[masked])
+    assert np.allclose(of_three[inside & ~masked], 0.7 * whole.adc.data[inside & ~masked])
+    of_two = pair_of(Study({"b1000": ball["b1000"], "adc": adc}), OPTIONS).known_adc
+    assert np.isnan(of_two[masked]).all() and not np.isnan(of_two[inside & ~masked]).any()
+
+
 @pytest.mark.parametrize(("factor", "noted"), [(1.0, False), (1.1, False), (1.5, True), (0.7, True)])
 def test_an_adc_is_compared_with_b0_and_b1000(ball: Study, factor: float, noted: bool) -> None:
     prepared = prepare(pair_of(with_adc(ball, factor), OPTIONS), manifest("lattice"))

@@ -160,7 +160,8 @@ def count_votes(
     min_voxels
         Parts of the lesion with fewer voxels are dropped; 1 keeps all, as published.
     adc
-        (I, J, K); when given, parts of the lesion whose ADC isn't lowered are dropped. Published bundles keep them.
+        (I, J, K), NaN where it isn't known; when given, parts of the lesion whose ADC isn't lowered are dropped.
+        Published bundles keep them.
     """
     brain = np.zeros(grid.shape, dtype=np.uint8)
     lesion, visible = brain.copy(), brain.copy()
@@ -195,13 +196,26 @@ def _without_specks(mask: Bool3, min_voxels: int) -> Bool3:
 
 
 def restricted(lesion: Bool3, adc: npt.NDArray[np.floating], brain: Bool3, lowered: float = LOWERED_ADC) -> Bool3:
-    """The parts of a lesion whose median ADC is below ``lowered`` times the brain's: piled-up signal isn't lowered."""
+    """The parts of a lesion whose median ADC is below ``lowered`` times the brain's: piled-up signal isn't lowered.
+
+    Voxels whose ADC isn't known (NaN) don't count; a part of such alone is kept.
+    """
     labels, count = label_components(lesion, 26)
     if count == 0:
         return lesion
-    medians = np.asarray(ndimage.median(adc, labels, np.arange(1, count + 1)))
-    kept = np.concatenate([[False], medians < lowered * float(np.median(adc[brain]))])
+    known = np.isfinite(adc)
+    usual = float(np.median(adc[brain & known])) if (brain & known).any() else np.inf
+    index = np.arange(1, count + 1)
+    of_none = ~np.isin(index, labels[known])
+    medians = np.asarray(ndimage.median(np.where(known, adc, 0), np.where(known, labels, 0), index))
+    kept = np.concatenate([[False], of_none | (medians < lowered * usual)])
     return np.asarray(kept[labels])
+
+
+def mean_adc(lesion: Bool3, adc: npt.NDArray[np.floating]) -> float | None:
+    """Mean ADC of the infarct's voxels where it is known (not NaN); None where it is for none."""
+    values = adc[lesion & np.isfinite(adc)]
+    return float(values.mean()) if values.size else None
 
 
 def without_what_b0_hides(votes: Votes, ratio: float | None, rule: Rule | None) -> Votes:

@@ -73,6 +73,14 @@ class DwiPair:
     given: frozenset[str] = frozenset()
 
     @property
+    def known_adc(self) -> npt.NDArray[np.floating]:
+        """(I, J, K) ADC in mm²/s; where the map that was given holds 0, of b0 and b1000; NaN where it isn't known."""
+        b0_is_made = "adc" in self.given and "b0" not in self.given
+        both = (self.b0.data > 0) & (self.b1000.data > 0) & (not b0_is_made)
+        computed = np.where(both, adc_of(self.b0.data, self.b1000.data, self.b), np.nan)
+        return np.where(self.adc.data > 0, self.adc.data, computed) if "adc" in self.given else computed
+
+    @property
     def scaled_down(self) -> bool:
         """Whether the b1000's largest value is so small that the published "below 1 is air" can't hold."""
         return 0 < float(self.b1000.data.max()) < SMALL_MAXIMUM

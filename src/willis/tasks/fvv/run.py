@@ -155,7 +155,7 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
         return count_votes(answers, prepared.grid, threshold, manifest.clusters.min_voxels)
     grid = pair.b1000.grid
     least = round(_least_ml(manifest) / grid.voxel_ml) if manifest.clusters.min_voxels > 1 else 1
-    votes = count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.adc.data)
+    votes = count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.known_adc)
     votes = counted_between_voxels(votes, list(prediction.members), prepared.grid, threshold)
     rule = manifest.rules.get(VISIBLE_RATIO)
     ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b) if rule else None
@@ -197,7 +197,7 @@ def _findings(
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
     probability = _on_b1000(found.prediction.probability[1], pair, found.prepared)
     lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
-    adc = float(pair.adc.data[lesion].mean()) if lesion.any() else None
+    adc = interpret.mean_adc(lesion, pair.known_adc)
     rater = {}
     if pair.rater is not None:
         rater = interpret.score_rater(visible, lesion, pair.rater, study["flairvisible"].volume_ml)
