@@ -1,12 +1,13 @@
 """The documentation: every link leads somewhere, every page can be found, every command shown exists."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import willis
-from willis.app.cli.main import VERBS
+from willis.app.cli.main import VERBS, make_app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,6 +42,15 @@ def test_every_page_is_linked_from_the_index() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_exist(page: Path) -> None:
     assert set(COMMAND.findall(page.read_text(encoding="utf-8"))) <= set(VERBS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_are_understood(page: Path) -> None:
+    """Every command in a block of its own, options and all, is taken by the command line as it is written."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for shown in re.findall(COMMAND.pattern + r"(.*)$", text, re.MULTILINE):
+        words = shlex.split(" ".join(shown).replace("[", "").replace("]", ""), comments=True)
+        make_app().parse_args(words, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

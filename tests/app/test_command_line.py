@@ -1,6 +1,7 @@
 """The command line as a person meets it: help, exit codes, sentences instead of tracebacks."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def test_help_of_a_task_names_its_images_and_options(task: str, capsys: Captured
         (["frobnicate"], "verb is 'frobnicate'; allowed are 'run'"),
         (["run", "tarot"], 'Unknown command "tarot"'),
         (["run", "wmh", "--flar", "x.nii", "-o", "out"], "Unknown option: --flar. Did you mean --flair?"),
+        (["run", "wmh", "x.nii", "-o", "out"], "'x.nii' can't be given without the option that says"),
         (["run", "wmh", "--flair"], "--flair requires an argument"),
         (["run", "wmh", "--flair", "x.nii"], "--output requires an argument"),
         (["run", "wmh", "-o", "out"], "wmh needs --flair; given was no image"),
@@ -185,6 +187,21 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+def test_a_terminal_without_some_letters_ends_nothing() -> None:
+    code = "from willis.app.cli.main import main; main(['info', 'wmh'])"
+    told = {
+        letters: subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PYTHONIOENCODING": letters},
+        ).stdout.decode(letters)
+        for letters in ("utf-8", "ascii")
+    }
+    assert not told["utf-8"].isascii(), "the page must hold a letter that ASCII lacks"
+    assert told["ascii"].encode("ascii").decode("unicode_escape") == told["utf-8"]
 
 
 def test_info_as_json_holds_every_task(capsys: Captured) -> None:

@@ -137,6 +137,18 @@ def test_two_files_and_one_label(tmp_path: Path, capsys) -> None:
     assert "1 case" in capsys.readouterr().out
 
 
+def test_a_label_that_one_image_lacks_is_told(tmp_path: Path, capsys) -> None:
+    """A mask of 0 and 1 beside a label map, and --label 2: the prediction would be empty without a word."""
+    ones = write(mask(1), tmp_path, "ones.nii.gz")
+    twos = write(mask(1).with_data(mask(1).data * 2), tmp_path, "twos.nii.gz")
+    nothing = write(mask(1, density=0), tmp_path, "nothing.nii.gz")
+    assert evaluate(ones, twos, output=tmp_path / "m.tsv", label=2) == 0
+    assert "ones.nii.gz has labels, but not 2: it was taken as empty." in capsys.readouterr().err
+    assert "ones.nii.gz has labels, but not 2" in (read_table(tmp_path / "m.tsv")[0]["notes"] or "")
+    assert evaluate(nothing, twos, output=tmp_path / "n.tsv", label=2) == 0
+    assert read_table(tmp_path / "n.tsv")[0]["notes"] is None
+
+
 def test_when_no_case_can_be_evaluated_nothing_is_written(cohort, tmp_path: Path) -> None:
     a = write(mask(1).with_data(mask(1).data * 2), tmp_path, "a.nii.gz")
     with pytest.raises(BadInputError, match=r"no case could be evaluated: a: a\.nii\.gz: not a binary mask"):

@@ -142,6 +142,14 @@ def test_a_damaged_network_in_the_cache_is_converted_anew(bundle, image, tmp_pat
     assert found()[1] == files
 
 
+def test_a_cache_that_cannot_be_written_is_named_with_what_to_do(bundle, image, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("WILLIS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(BadInputError, match=r"file/cache/openvino, .* WILLIS_CACHE, or use --engine torch"):
+        open_engine(bundle, 0, engine="openvino")(image[None])
+    assert open_engine(bundle, 0, engine="torch")(image[None]).shape == image[None].shape
+
+
 def test_other_weights_are_never_answered_from_the_cache(make_bundle, networks, image):
     two = make_bundle(2)
     first, second = (open_engine(two, member, engine="openvino")(image[None]) for member in (0, 1))

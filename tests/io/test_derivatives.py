@@ -140,6 +140,44 @@ def test_an_earlier_run_is_replaced_whole_and_nothing_else(findings, tmp_path):
     assert read_derivatives(out).summary == "Nothing found."
 
 
+def test_a_link_to_a_folder_elsewhere_is_written_to_in_place(findings, tmp_path, monkeypatch):
+    """The link may lead to another file system, onto which nothing beside the link can be renamed."""
+    elsewhere = tmp_path / "disk" / "results"
+    elsewhere.mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "out").symlink_to(elsewhere)
+    moved = []
+    replace_file = Path.replace
+    monkeypatch.setattr(Path, "replace", lambda old, new: (moved.append(old.resolve()), replace_file(old, new))[1])
+    for _ in range(2):
+        write_derivatives(findings, tmp_path / "here" / "out")
+    assert moved
+    assert all(path.is_relative_to(elsewhere) for path in moved)
+    assert not [path for path in elsewhere.iterdir() if path.name.startswith(".")], "the staging folder was left behind"
+
+
+def scans(findings: Findings, *digests: str) -> Findings:
+    return replace(findings, provenance={"inputs": {name: {"sha256": name * 64} for name in digests}})
+
+
+def test_another_scan_that_bears_the_same_label_is_not_replaced(findings, tmp_path):
+    """Files without BIDS names are all sub-01, so that one folder for many patients would keep the last alone."""
+    write_derivatives(scans(findings, "a", "b"), tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    with pytest.raises(BadInputError, match="results of another scan of sub-01_ses-02"):
+        write_derivatives(scans(findings, "c", "d"), tmp_path / "out")
+    assert files_of(tmp_path / "out") == before
+    write_derivatives(scans(findings, "b", "e"), tmp_path / "out")
+    assert files_of(tmp_path / "out") != before
+
+
+def test_a_file_name_that_is_not_utf8_comes_back(findings, tmp_path):
+    name = b"M\xfcller.nii.gz".decode("utf-8", "surrogateescape")
+    named = replace(findings, provenance={"inputs": {"flair": {"file": name, "sha256": "ab" * 32}}})
+    write_derivatives(named, tmp_path / "out")
+    assert read_derivatives(tmp_path / "out").provenance["inputs"]["flair"]["file"] == name
+
+
 def test_same_findings_give_the_same_bytes(findings, tmp_path):
     write_derivatives(findings, tmp_path / "one")
     write_derivatives(findings, tmp_path / "two")

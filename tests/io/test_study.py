@@ -29,10 +29,11 @@ def test_roles_sources_and_identifiers(files):
 
 
 def test_given_identifiers_win(files):
-    assert read_study(subject="x", session="y", flair=files["flair"]).prefix == "sub-x_ses-y"
+    for subject, session in (("x", "y"), ("sub-x", "ses-y")):
+        assert read_study(subject=subject, session=session, flair=files["flair"]).prefix == "sub-x_ses-y"
 
 
-@pytest.mark.parametrize("subject", ["a/b", "../x", "a b", "sub_1", ""])
+@pytest.mark.parametrize("subject", ["a/b", "../x", "a b", "sub_1", "", "sub-", "ses-1"])
 def test_identifiers_that_no_file_name_can_hold_are_refused(files, subject):
     with pytest.raises(BadInputError, match="letters and digits"):
         read_study(subject=subject, flair=files["flair"])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from willis.app.cli.main import main
+from willis.app.cli.main import call, main
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
 from willis.learn.nnunet_dataset import find_images, write_nnunet_dataset
@@ -77,6 +77,27 @@ def test_a_mask_is_a_label_too_and_two_files_of_one_label_are_refused(folder):
     found[0].labels.with_name("sub-01_space-ncct_label-brain_dseg.nii.gz").touch()
     with pytest.raises(BadInputError, match="sub-01 has 2 files"):
         find_images(folder, "ncct", "brain")
+
+
+def test_an_image_that_is_no_ct_is_not_called_one(folder, tmp_path):
+    """nnU-Net scales a channel called CT by the values of all cases, and any other image by itself."""
+    for path in folder.rglob("*_ncct.nii.gz"):
+        path.rename(path.with_name(path.name.replace("ncct", "FLAIR")))
+    asked = ["export", "nnunet-dataset", str(folder), "--image", "FLAIR", "--names", "c7,m1"]
+    for further, channel in (([], "FLAIR"), (["--channel", "rescale_to_0_1"], "rescale_to_0_1")):
+        out = tmp_path / channel
+        assert call([*asked, "-o", str(out), *further]) == 0
+        assert json.loads((out / "dataset.json").read_text())["channel_names"] == {"0": channel}
+
+
+@pytest.mark.parametrize("value", [0.6, -1.0])
+def test_values_that_are_no_labels_are_refused(folder, tmp_path, value):
+    """They were cut to whole numbers: 0.6 to background, -1 to 255."""
+    patients = find_images(folder, "ncct", "vessels")
+    write_nifti(Volume(np.full(GRID.shape, value, np.float32), GRID), patients[2].labels)
+    with pytest.raises(BadInputError, match=r"sub-03\S+ holds values that are no labels"):
+        write_nnunet_dataset(patients, ["c7", "m1"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_does_not_fit_is_refused(folder, tmp_path):

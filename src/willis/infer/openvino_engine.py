@@ -86,8 +86,14 @@ def _sha256(path: Path) -> str:
 
 
 def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -> None:
-    final.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=".building-", dir=final.parent))
+    except OSError as error:
+        raise BadInputError(
+            f"{final.parent}, where networks converted for OpenVINO are kept, can't be written to ({error.strerror}). "
+            f"Name another folder with the variable {CACHE_VARIABLE}, or use --engine torch."
+        ) from error
     aside = building.with_name(f"{building.name}-damaged")
     try:
         _export(bundle, member, shape, building / NETWORK_FILE)

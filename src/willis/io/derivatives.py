@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from willis.io.records import (
     summary_record,
 )
 from willis.io.tables import plain, read_table, write_json, write_table
+from willis.io.whole_folder import settle, staging_for
 
 BIDS_VERSION = "1.10.0"
 PROVENANCE = "provenance.json"
@@ -82,8 +81,9 @@ def image_name(prefix: str, mask: Mask, kind: str) -> str:
 def write_derivatives(findings: Findings, out: Path | str) -> list[Path]:
     """Write masks, tables, figures and provenance of one run.
 
-    All files are made in a hidden folder beside ``out`` and moved there when complete. An earlier run of the same
-    subject and task in ``out`` is replaced whole; no other file is touched.
+    All files are made in a hidden folder beside ``out``, or in it where it exists, and get their names when complete.
+    An earlier run of the same subject and task, on at least one of the same images, is replaced whole; no other file
+    is touched.
 
     Parameters
     ----------
@@ -100,27 +100,24 @@ def write_derivatives(findings: Findings, out: Path | str) -> list[Path]:
     Raises
     ------
     BadInputError
-        When ``out`` is a file, holds the results of another subject or task, or holds other files under the names to
-        be written, an input among them.
+        When ``out`` is a file, holds the results of another subject, task or scan, or holds other files under the
+        names to be written, an input among them.
     """
     out = Path(out)
     names = output_names(findings)
-    earlier = earlier_outputs(findings.prefix, findings.task, out)
+    digests = _digests(findings.provenance)
+    _refuse_inputs(digests, out, [*names, REPORT])
+    earlier = earlier_outputs(findings.prefix, findings.task, digests, out)
     if DESCRIPTION not in earlier and (out / DESCRIPTION).exists():
         names.remove(DESCRIPTION)
-    _refuse_to_overwrite(findings, out, [*names, REPORT], earlier)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    _refuse_unknown(findings, out, [*names, REPORT], earlier)
+    with staging_for(out) as staging:
         _write_files(findings, staging, names)
         _write_provenance(findings, staging, names, complete=True)
         if not out.exists():
-            staging.chmod(0o755)
-            staging.rename(out)
+            settle(staging, out)
         else:
             _move_into(findings, staging, out, names, earlier)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return [out / name for name in names]
 
 
@@ -206,13 +203,19 @@ def _move_into(findings: Findings, staging: Path, out: Path, names: list[str], e
         (staging / name).replace(target)
 
 
-def earlier_outputs(prefix: str, task: str, out: Path) -> set[str]:
+def earlier_outputs(prefix: str, task: str, inputs: Set[str], out: Path) -> set[str]:
     """Names of the files of an earlier run of the same subject and task, its report included; none when there is none.
+
+    Parameters
+    ----------
+    inputs
+        SHA-256 of the images of this run. Images whose names tell no subject are all ``sub-01``: where none of these
+        was an image of the earlier run, that was another scan.
 
     Raises
     ------
     BadInputError
-        When ``out`` isn't a folder, or holds the results of another subject or task.
+        When ``out`` isn't a folder, or holds the results of another subject, task or scan.
     """
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file; give a folder for the results.")
@@ -225,10 +228,21 @@ def earlier_outputs(prefix: str, task: str, out: Path) -> set[str]:
         raise BadInputError(
             f"{out} holds the results of {other}; these are of {mine[0]}, task {mine[1]}. Give another folder."
         )
+    theirs = _digests(found)
+    if inputs and theirs and not inputs & theirs:
+        raise BadInputError(
+            f"{out} holds the results of another scan of {prefix}, of which no image is among those given now. "
+            "Give another folder, or move that one away."
+        )
     described = f"{prefix}_desc-{task}_"
     return {REPORT} | {
         name for name in found.get("outputs", []) if isinstance(name, str) and _is_ours(name, prefix, described)
     }
+
+
+def _digests(provenance: Mapping[str, Any]) -> set[str]:
+    """SHA-256 of the images that a run read."""
+    return {i["sha256"] for i in provenance.get("inputs", {}).values() if i.get("sha256")}
 
 
 def _is_ours(name: str, prefix: str, described: str) -> bool:
@@ -243,12 +257,14 @@ def _is_ours(name: str, prefix: str, described: str) -> bool:
     return name.startswith(described) or (image.startswith(f"{prefix}_") and _IMAGE_NAME.search(image) is not None)
 
 
-def _refuse_to_overwrite(findings: Findings, out: Path, names: Iterable[str], earlier: set[str]) -> None:
-    inputs = findings.provenance.get("inputs", {})
-    digests = {i["sha256"] for i in inputs.values() if i.get("sha256")}
+def _refuse_inputs(digests: Set[str], out: Path, names: Iterable[str]) -> None:
     for name in names:
         if (out / name).is_file() and sha256_of(out / name) in digests:
             raise BadInputError(f"{out / name} is an input and would be overwritten. Give another folder.")
+
+
+def _refuse_unknown(findings: Findings, out: Path, names: Iterable[str], earlier: set[str]) -> None:
+    for name in names:
         if name not in earlier and (out / name).exists():
             raise BadInputError(
                 f"{out / name} exists and isn't known to be of an earlier run of {findings.prefix},"

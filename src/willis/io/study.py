@@ -71,8 +71,7 @@ def read_study(
         brain mask is empty, a label is none, the files' names are of two people, or a ``b1000`` is a FLAIR by the JSON
         beside it.
     """
-    for label in (subject, session):
-        _check_label(label)
+    subject, session = _bare_label(subject, "sub-"), _bare_label(session, "ses-")
     given = {role: Path(path) for role, path in paths.items() if path is not None}
     if not given:
         raise BadInputError("no image was given; a study needs at least one.")
@@ -174,9 +173,12 @@ def _size_notes(mask: Volume) -> tuple[str, ...]:
     )
 
 
-def _check_label(label: str | None) -> None:
-    if label is not None and not _LABEL.fullmatch(label):
+def _bare_label(label: str | None, prefix: str) -> str | None:
+    """A label as BIDS names have it, given with or without their prefix."""
+    bare = None if label is None else label.removeprefix(prefix)
+    if bare is not None and not _LABEL.fullmatch(bare):
         raise BadInputError(f"{label!r} can't be a subject's or session's label; allowed are letters and digits.")
+    return bare
 
 
 def _label(kind: Literal["subject", "session"], files: Iterable[Path]) -> str | None:

@@ -114,11 +114,14 @@ def plain(value: Any) -> Any:
 
 
 def write_text(text: str, path: Path) -> Path:
-    """Write a text file, its folder made when absent; it appears under its name only when complete."""
+    """Write a text file in UTF-8, its folder made when absent; it appears under its name only when complete.
+
+    Bytes of a file's name that aren't UTF-8 are written as ``\\udcfc``, which JSON reads back as that name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
             stream.write(text)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)

@@ -19,6 +19,8 @@ from willis.volume.orient import reorient
 
 ENDS = ("dseg", "mask")  # of the names of files with labels
 SPLITS = "splits_final.json"
+CT_CHANNEL = "CT"  # the name that nnU-Net scales by the values of labelled voxels of all images
+CT_ENDS = ("ncct", "ct", "CT")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
     if not found:
         raise BadInputError(f"{folder} holds no sub-*/anat/sub-*_{image}.nii.gz; a BIDS folder is expected.")
     return found
+
+
+def channel_of(image: str) -> str:
+    """The channel's name for images of an end: nnU-Net scales ``CT`` unlike everything else."""
+    return CT_CHANNEL if image in CT_ENDS else image
 
 
 def find_nnunet(folder: Path, names: Sequence[str]) -> list[LabelledImage]:
@@ -100,8 +107,8 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def write_nnunet_dataset(
-    patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = "CT", axes: str | None = None,
-    folds: int = 5, seed: int = 0,
+    patients: Sequence[LabelledImage], names: Sequence[str], out: Path, *, channel: str = CT_CHANNEL,
+    axes: str | None = None, folds: int = 5, seed: int = 0,
 ) -> Path:  # fmt: skip
     """Write ``imagesTr``, ``labelsTr``, ``dataset.json`` and ``splits_final.json``; the folder appears when complete.
 
@@ -117,7 +124,7 @@ def write_nnunet_dataset(
     out
         Folder to make, called ``DatasetNNN_Name`` for nnU-Net to find it.
     channel
-        Its name decides how nnU-Net scales values: ``CT``.
+        Its name decides how nnU-Net scales values, see :func:`channel_of`.
     axes
         Orientation, such as ``LPS``, to which images and labels are turned; None keeps that of the images.
     folds, seed
@@ -158,6 +165,8 @@ def _write_case(patient: LabelledImage, count: int, axes: str | None, folder: Pa
     labels = read_nifti(patient.labels, allow_empty=True)
     if not labels.grid.same_as(image.grid):
         raise GeometryError(f"{patient.labels.name} does not lie on the grid of {patient.image.name}.")
+    if np.any(labels.data != np.clip(np.rint(labels.data), 0, None)):
+        raise BadInputError(f"{patient.labels.name} holds values that are no labels; whole numbers from 0 are needed.")
     if int(labels.data.max()) > count:
         raise BadInputError(
             f"{patient.labels.name} holds label {int(labels.data.max())}, and {count} names were given. "

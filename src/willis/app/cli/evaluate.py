@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from willis.io.groups import Grouping
     from willis.measure.by_group import SliceCounts
     from willis.measure.cohort import Agreement, Summary
+    from willis.volume.volume import Volume
 
 SOME_FAILED = 3  # exit code: done, but some cases failed
 FAILURES = ("failed", "no prediction")
@@ -145,9 +146,8 @@ def _grouping(table: Path | None, column: str | None, pairs: list[Pair]) -> Grou
 
 
 def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> CaseResult:
-    from willis.io.nifti import read_nifti
     from willis.measure.by_group import axis_between_head_and_feet, count_slices
-    from willis.measure.case import empty_like, evaluate_case, mask_of, onto_axes_of
+    from willis.measure.case import empty_like, evaluate_case, onto_axes_of
 
     if pair.problem:
         return CaseResult(pair, problem=pair.problem, status="failed")
@@ -157,12 +157,12 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
         return CaseResult(pair, problem="it has no prediction.", status="no prediction")
     path = pair.reference
     try:
-        reference = mask_of(read_nifti(path, allow_empty=True), label)
+        reference = _read_mask(path, label)
         if pair.prediction is None:
             prediction = empty_like(reference).noted("No prediction: taken as empty.")
         else:
             path = pair.prediction
-            prediction = onto_axes_of(reference.grid, mask_of(read_nifti(path, allow_empty=True), label))
+            prediction = onto_axes_of(reference.grid, _read_mask(path, label))
         values = evaluate_case(prediction, reference)
         slices = count_slices(
             reference.data > 0, prediction.data > 0, reference.grid.voxel_ml, axis_between_head_and_feet(reference.grid)
@@ -171,6 +171,17 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
     except WillisError as error:
         named = str(path) in str(error)
         return CaseResult(pair, problem=str(error) if named else f"{path.name}: {error}", status="failed")
+
+
+def _read_mask(path: Path, label: int | None) -> Volume:
+    from willis.io.nifti import read_nifti
+    from willis.measure.case import mask_of
+
+    image = read_nifti(path, allow_empty=True)
+    mask = mask_of(image, label)
+    if image.data.any() and not mask.data.any():
+        return mask.noted(f"{path.name} has labels, but not {label}: it was taken as empty.")
+    return mask
 
 
 def _row(result: CaseResult, grouping: Grouping | None) -> dict[str, Any]:

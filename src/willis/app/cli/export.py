@@ -18,6 +18,7 @@ def nnunet_dataset(
     image: str = "ncct",
     label: str = "vessels",
     names: str = "c7,m1,m2,other",
+    channel: str | None = None,
     axes: str | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -34,17 +35,22 @@ def nnunet_dataset(
         Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz or *_label-vessels_mask.nii.gz.
     names
         Of labels 1, 2, 3…
+    channel
+        Name of the image in dataset.json, by which nnU-Net scales values: CT by those of all labelled voxels, any other
+        each image by itself. CT for an image ncct where left out, else the image's own end.
     axes
         Orientation in which to write all, such as LPS; their own where left out, which must then be one. dataset.json
         keeps it for the import of the trained model.
     folds, seed
         Of the splits.
     """
-    from willis.learn.nnunet_dataset import SPLITS, find_images, write_nnunet_dataset
+    from willis.learn.nnunet_dataset import SPLITS, channel_of, find_images, write_nnunet_dataset
 
     patients = find_images(folder, image, label)
     called = [name.strip() for name in names.split(",")]
-    write_nnunet_dataset(patients, called, output, axes=axes, folds=folds, seed=seed)
+    write_nnunet_dataset(
+        patients, called, output, channel=channel or channel_of(image), axes=axes, folds=folds, seed=seed
+    )
     print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
 
 

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a fault of willis itself, 2 bad input or usage, 3 done but
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from willis import __version__
 from willis.errors import WillisError, invalid_option
@@ -62,6 +63,9 @@ def make_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     signal.signal(signal.SIGTERM, _end)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks must not end a run
     sys.exit(call(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -99,6 +103,10 @@ def _check_verb(words: Sequence[str]) -> None:
 def _explained(error: Exception) -> tuple[str, int]:
     """One line for a person, whatever the library that raised made of it, and the exit code."""
     sentence = " ".join(str(error).split())
+    if isinstance(error, UnusedCliTokensError):
+        verb = " ".join(("willis", *(error.command_chain or ())))
+        words = ", ".join(repr(word) for word in error.unused_tokens or ())
+        return f"{words} can't be given without the option that says what it is; {verb} --help shows all.", BAD_INPUT
     if isinstance(error, WillisError | CycloptsError):
         return sentence, BAD_INPUT
     if isinstance(error, OSError) and error.filename is not None:

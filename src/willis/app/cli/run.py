@@ -125,7 +125,8 @@ def analyse(
         progress(0, "reading the images")
         paths: dict[str, Any] = {spec.role(role).argument: path for role, path in given.items()}
         study = read_study(subject=subject, session=session, index=index, **paths)
-        earlier_outputs(study.prefix, spec.name, output)  # refuses another's folder before the work
+        digests = {source.sha256 for source in study.sources.values()}
+        earlier_outputs(study.prefix, spec.name, digests, output)  # refuses another's folder before the work
         findings = run_task(spec.name, study, settings=settings, progress=progress, **options)
         progress(1, "writing the results")
         report = write(findings, output)
