@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from willis.errors import BundleError
 from willis.infer import nnunet_space
 from willis.infer.nnunet import gaussian, predict_labels, tile_starts
 from willis.infer.nnunet_space import thick_axis
+from willis.infer.planned import predict_planned
 from willis.infer.torch_engine import TorchEngine, member_network
 from willis.models import nnunet_plan
 from willis.models.bundle import Bundle
@@ -91,6 +93,65 @@ def test_regions_overlap_and_the_last_in_order_wins_as_in_nnunet(golden, others,
     without = predict_labels([engine], image, golden["spacing_mm"], plan_of(bundle), [3, 0, 0])  # what it hides shows
     np.testing.assert_array_equal(without[labels == 3], 3)
     assert np.count_nonzero(without) > np.count_nonzero(labels == 3)
+
+
+CASCADES = ("nnUNetCascade", "nnUNetCascadeRegions")  # thick slices apart and labels; all axes alike, regions, a mask
+
+
+@pytest.fixture(scope="module", params=CASCADES)
+def cascade(request, tmp_path_factory) -> tuple[Bundle, list[int], dict[str, np.ndarray]]:
+    """A cascade of two stages with random weights, the codes of its labels, and what nnU-Net made of an image."""
+    folder = GOLDEN / f"nnUNetTrainer__{request.param}__3d_cascade_fullres"
+    told = json.loads((folder / "dataset.json").read_text())
+    with np.load(GOLDEN / "nnunet_cascades.npz") as held:
+        answers = {kind: held[f"{request.param}_{kind}"] for kind in ("before", "input", "labels")}
+        answers["image"] = held["image"][None]
+    bundle = import_nnunet(folder, tmp_path_factory.mktemp("bundle") / "b", name="made")
+    return bundle, told.get("regions_class_order", [1, 2]), answers
+
+
+def test_the_network_of_a_cascade_sees_what_nnunet_shows_it(cascade, golden):
+    bundle, _, answers = cascade
+    plan = plan_of(bundle)
+    seen = nnunet_space.placed_image(answers["image"], golden["spacing_mm"], plan, answers["before"]).data
+    assert seen.shape == answers["input"].shape
+    np.testing.assert_allclose(seen[:1], answers["input"][:1], atol=1e-5)
+    np.testing.assert_array_equal(seen[1:], answers["input"][1:])
+    assert seen[1:].any(axis=(1, 2, 3)).all()
+    with pytest.raises(BundleError, match="none were given"):
+        nnunet_space.placed_image(answers["image"], golden["spacing_mm"], plan)
+    with pytest.raises(BundleError, match="some were given"):
+        nnunet_space.placed_image(answers["image"], golden["spacing_mm"], plan_of(bundle.stages[0]), answers["before"])
+
+
+def test_both_stages_of_a_cascade_find_what_nnunets_own_predictor_finds(cascade, golden):
+    bundle, codes, answers = cascade
+    first = predict_planned(bundle.stages[0], answers["image"], golden["spacing_mm"], codes, engine="torch")
+    assert (first != answers["before"]).mean() < EXACT
+    labels = predict_planned(bundle, answers["image"], golden["spacing_mm"], codes, engine="torch")
+    assert set(np.unique(answers["labels"])) == {0, *codes}
+    assert (labels != answers["labels"]).mean() < EXACT
+
+
+def test_a_voxel_between_labels_is_given_the_nearest_of_those_that_are_as_large():
+    labels = np.array([[[1, 1, 2, 2]]], np.int16)
+    odd = nnunet_space.resized_labels(labels, (1, 1, 3), 1, None)
+    nearest = nnunet_space.resized_labels(labels, (1, 1, 3), 0, None)
+    np.testing.assert_array_equal(odd, nearest)
+    met = np.array([[[0, 3], [2, 2]]], np.int16)  # the mean of all four has 2 in it most
+    np.testing.assert_array_equal(nnunet_space.resized_labels(met, (1, 1, 1), 1, None), 2)
+    thick = np.stack([np.full((2, 2), code, np.int16) for code in (-1, 4)])
+    spread = nnunet_space.resized_labels(thick, (5, 4, 4), 1, 0)
+    np.testing.assert_array_equal(spread[:, 0, 0], [-1, -1, 4, 4, 4])
+    assert spread.shape == (5, 4, 4)
+
+
+def test_slices_between_two_are_given_the_one_that_nnunet_takes():
+    layers = np.arange(6.0)[:, None, None].repeat(2, axis=1).repeat(2, axis=2)
+    for count in (9, 10, 22, 45):
+        at = 6 / count * (np.arange(count) + 0.5) - 0.5  # as nnU-Net reckons, so that rounding is the same
+        expected = np.clip(np.floor(at + 0.5), 0, 5)
+        np.testing.assert_array_equal(nnunet_space._spread(layers, count, 0)[:, 0, 0], expected)
 
 
 def test_two_folds_are_averaged(imported, golden):

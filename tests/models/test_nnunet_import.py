@@ -80,7 +80,7 @@ def test_what_is_not_known_is_named(folder, tmp_path):
         import_nnunet(folder, tmp_path / "b", name="x")
 
 
-def test_half_told_regions_cascades_and_old_plans_are_refused(folder, tmp_path):
+def test_half_told_regions_and_old_plans_are_refused(folder, tmp_path):
     original = (folder / "plans.json").read_text()
     changed(folder / "dataset.json", labels={"background": 0, "whole": [1, 2], "core": 2})
     with pytest.raises(BadInputError, match="one label above 0 for each of whole, core; found None"):
@@ -89,12 +89,86 @@ def test_half_told_regions_cascades_and_old_plans_are_refused(folder, tmp_path):
     with pytest.raises(BadInputError, match=r"must be 1, 2, 3…, or regions"):
         import_nnunet(folder, tmp_path / "b", name="x")
     shutil.copy(GOLDEN / "dataset.json", folder / "dataset.json")
-    for key, value, words in (("previous_stage", "3d_lowres", "cascade"), ("architecture", None, "older than")):
-        plans = json.loads(original)
-        plans["configurations"]["3d_fullres"][key] = value
-        (folder / "plans.json").write_text(json.dumps(plans))
-        with pytest.raises(BadInputError, match=words):
-            import_nnunet(folder, tmp_path / "b", name="x")
+    plans = json.loads(original)
+    plans["configurations"]["3d_fullres"]["architecture"] = None
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(BadInputError, match="older than"):
+        import_nnunet(folder, tmp_path / "b", name="x")
+
+
+STAGES = ("nnUNetTrainer__nnUNetCascade__3d_lowres", "nnUNetTrainer__nnUNetCascade__3d_cascade_fullres")
+
+
+@pytest.fixture
+def stages(tmp_path) -> tuple[Path, Path]:
+    """Folders of a cascade's two stages, side by side as nnU-Net leaves them."""
+    low, high = (Path(shutil.copytree(GOLDEN.parent / name, tmp_path / "results" / name)) for name in STAGES)
+    return low, high
+
+
+def test_a_cascade_is_one_bundle_of_both_stages(stages, tmp_path, capsys):
+    low, high = stages
+    shutil.copytree(low / "fold_0", low / "fold_1")
+    bundle = import_nnunet(high, tmp_path / "b", name="vessels")
+    manifest = bundle.manifest
+    assert manifest.members == ("member_0.safetensors",)
+    assert manifest.previous.members == ("previous_0.safetensors", "previous_1.safetensors")
+    assert manifest.network.config["inputs"] == 3
+    assert manifest.previous.network.config["inputs"] == 1
+    assert manifest.network.config["plan"]["previous"] == {"codes": [1, 2], "channels": 2, "order": 1}
+    assert manifest.previous.network.config["plan"]["spacing_mm"] == [3.2, 1.7, 1.9]
+    assert any("2 networks of 3d_lowres" in told for told in manifest.peculiarities)
+    low.rename(tmp_path / "elsewhere")
+    told = ["--name", "x", "--previous", str(tmp_path / "elsewhere"), "--folds", "0", "-o", str(tmp_path / "c")]
+    assert call(["models", "import", "nnunet", str(high), *told]) == 0
+    assert "1 network of 3d_lowres" in capsys.readouterr().out
+    assert len(open_bundle(str(tmp_path / "c")).manifest.previous.members) == 1
+
+
+def test_an_incomplete_cascade_is_refused_whole(stages, folder, tmp_path, capsys):
+    low, high = stages
+    place = tmp_path / "b"
+
+    def refused(*more: str, of: Path = high) -> str:
+        assert call(["models", "import", "nnunet", str(of), "--name", "x", "-o", str(place), *more]) == 2
+        assert not place.exists()
+        return capsys.readouterr().err
+
+    assert "holds the configuration 3d_fullres; 3d_cascade_fullres sees" in " ".join(
+        refused("--previous", str(folder)).split()
+    )
+    shutil.copytree(high / "fold_0", high / "fold_1")
+    assert "fold_1/checkpoint_final.pth is absent" in "".join(refused("--folds", "0,1").split("\n"))
+    assert "is no cascade and sees the image alone" in " ".join(refused("--previous", str(low), of=folder).split())
+    changed(low / "dataset.json", labels={"background": 0, "m1": 1, "c7": 2})
+    assert "differ in their labels" in " ".join(refused().split())
+    shutil.copy(high / "dataset.json", low / "dataset.json")
+    changed(low / "dataset.json", willis_axes="LPS")
+    assert "differ in their axes: LPS in" in " ".join(refused().split())
+    shutil.rmtree(low)
+    assert "is a cascade and sees the labels of 3d_lowres" in " ".join(refused().split())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("resampling_fn_seg", "resample_torch_fornnunet", "resample seg by resample_torch_fornnunet"),
+        ("resampling_fn_seg_kwargs", {"is_seg": False}, "resample seg with is_seg = False"),
+        ("resampling_fn_seg_kwargs", {"is_seg": True, "order_z": 1}, "resample seg with order_z = 1"),
+        (
+            "resampling_fn_seg_kwargs",
+            {"is_seg": True, "force_separate_z": True},
+            "force_separate_z is None, None, True",
+        ),
+    ],
+)
+def test_labels_that_would_be_resampled_otherwise_are_refused(key, value, words, stages, tmp_path):
+    _, high = stages
+    plans = json.loads((high / "plans.json").read_text())
+    plans["configurations"]["3d_cascade_fullres"][key] = value
+    (high / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(BadInputError, match=words):
+        import_nnunet(high, tmp_path / "b", name="x")
 
 
 @pytest.mark.parametrize(

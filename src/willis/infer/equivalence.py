@@ -105,9 +105,11 @@ def measure_equivalence(
     Raises
     ------
     BadInputError
-        When there are no cases, the processor doesn't multiply the precision, or the bundle gives one answer for a
-        whole scan.
+        When there are no cases, the processor doesn't multiply the precision, or the bundle is a cascade or gives one
+        answer for a whole scan.
     """
+    if bundle.manifest.previous is not None:
+        raise BadInputError(f"{bundle.name} is a cascade, whose precision can't be measured; it is run in float32.")
     if _one_answer(bundle):
         raise BadInputError(f"{bundle.name} gives one answer for a whole scan and no mask; it is run in float32.")
     measured = choose_engine(engine, onnx_bundle=is_onnx(bundle))

@@ -36,12 +36,17 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     Raises
     ------
     BadInputError
-        When the bundle holds ONNX already, the folder exists, or no shape is known or fit.
+        When the bundle holds ONNX already or is a cascade, the folder exists, or no shape is known or fit.
     MissingExtraError
         When OpenVINO is asked for and not installed.
     """
     if is_onnx(bundle):
         raise BadInputError(f"{bundle.name} holds ONNX graphs already; they are in {bundle.folder}.")
+    if bundle.manifest.previous is not None:
+        raise BadInputError(
+            f"{bundle.name} is a cascade, whose network is of no use without the stage before it; cascades are not "
+            "exported. Export a model of one stage."
+        )
     if folder.exists():
         raise BadInputError(f"{folder} exists already. Choose another folder.")
     manifest = bundle.manifest

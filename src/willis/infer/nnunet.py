@@ -12,18 +12,17 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.infer.nnunet_space import Float, PlacedImage, Shape, placed_image, resized
+from willis.infer.nnunet_space import Float, Labels, PlacedImage, Shape, placed_image, resized
 from willis.infer.protocol import Engine
 from willis.models.nnunet_plan import NnunetPlan
 
-Labels = npt.NDArray[np.uint8]
 STEP = 0.5  # of a patch, between neighbouring tiles at most
 SIGMA = 1 / 8  # of a patch's side
 
 
 def predict_labels(
     engines: Iterable[Engine], images: npt.NDArray[np.floating], spacing_mm: Sequence[float], plan: NnunetPlan,
-    codes: Sequence[int] | None = None, *, mirror: bool = True,
+    codes: Sequence[int] | None = None, *, mirror: bool = True, found: Labels | None = None,
 ) -> Labels:  # fmt: skip
     """Labels of an image by the mean logits of all members.
 
@@ -41,13 +40,15 @@ def predict_labels(
         Of each of the model's labels in the result, 0 for one that is left out; 1, 2, 3… when None.
     mirror
         Whether to average over the plan's mirror axes.
+    found
+        Of a cascade: (I, J, K) the labels of the stage before, coded as :attr:`NnunetPlan.previous` has it.
 
     Returns
     -------
     labels
         (I, J, K), as :attr:`NnunetPlan.regions` has it.
     """
-    placed = placed_image(images, spacing_mm, plan)
+    placed = placed_image(images, spacing_mm, plan, found)
     logits = placed_logits(engines, placed.data, plan, mirror=mirror)
     labels = np.zeros(placed.shape, dtype=np.uint8)
     labels[placed.box] = _labelled(logits, placed, plan, codes or range(1, len(logits) + plan.regions))

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from willis.errors import BundleError
 from willis.models.nnunet_plan import ChannelValues, NnunetPlan
 
 Float = npt.NDArray[np.float32]
 Real = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.uint8]
+Codes = npt.NDArray[np.int16]
+Number = TypeVar("Number", bound=np.generic)
 Shape = tuple[int, ...]
 ANISOTROPY = 3.0  # largest over least spacing from which slices are thick
 STD_FLOOR = 1e-8
+OUTSIDE = -1  # label of what is 0 about an image
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class PlacedImage:
     Parameters
     ----------
     data
-        (C, …) in the network's axes and spacing, values scaled.
+        (C, …) in the network's axes and spacing, values scaled; of a cascade, after them the labels found before.
     spacing_mm, own_mm
         Along the network's axes: of ``data``, and of the image.
     shape
@@ -44,14 +50,43 @@ class PlacedImage:
     box: tuple[slice, ...]
 
 
-def placed_image(images: npt.NDArray[np.floating], spacing_mm: Sequence[float], plan: NnunetPlan) -> PlacedImage:
-    """An image (C, I, J, K) of a file's axes, cropped, scaled and resampled as a plan says."""
+def placed_image(
+    images: npt.NDArray[np.floating],
+    spacing_mm: Sequence[float],
+    plan: NnunetPlan,
+    found: Labels | None = None,
+) -> PlacedImage:
+    """An image (C, I, J, K) of a file's axes, cropped, scaled and resampled as a plan says.
+
+    ``found`` are (I, J, K) the labels of the stage before, coded as :attr:`NnunetPlan.previous` has it.
+
+    Raises
+    ------
+    BundleError
+        When a cascade's plan is given no labels, or another plan some.
+    """
+    if (plan.previous is None) != (found is None):
+        raise BundleError(
+            "labels of an earlier stage are for the plan of a cascade, which needs them; "
+            f"{'none' if found is None else 'some'} were given."
+        )
     case = _turned(np.asarray(images, dtype=np.float32), plan)
     own, target = spacings(spacing_mm, plan)
-    box = nonzero_box(case)
-    cropped = case[(slice(None), *box)]
+    inside = np.asarray(ndimage.binary_fill_holes((case != 0).any(axis=0)))
+    box = _box(inside)
+    cropped, inside = case[(slice(None), *box)], inside[box]
     shape = shape_at(cropped.shape[1:], own, target)
-    data = resampled(normalised(cropped, plan.values), shape, own, target, plan, image=True)
+    if plan.previous is None or found is None:
+        data = resampled(normalised(cropped, plan.values, inside), shape, own, target, plan, image=True)
+        return PlacedImage(data, target, own, case.shape[1:], box)
+    before = _turned(found[None], plan)[0][box]
+    labels = np.where(inside | (before > 0), before.astype(np.int16), np.int16(OUTSIDE))
+    data = np.empty((len(case) + plan.previous.channels, *shape), dtype=np.float32)
+    scaled = normalised(cropped, plan.values, labels != OUTSIDE)
+    data[: len(case)] = resampled(scaled, shape, own, target, plan, image=True)
+    del scaled
+    there = resized_labels(labels, shape, plan.previous.order, thick_axis(own, target, plan.separate))
+    data[len(case) :] = there == np.arange(1, plan.previous.channels + 1)[:, None, None, None]
     return PlacedImage(data, target, own, case.shape[1:], box)
 
 
@@ -76,21 +111,19 @@ def placed_labels(
     return np.asarray(there.argmax(axis=0) == np.arange(count + 1)[:, None, None, None], dtype=np.uint8)
 
 
-def _turned(images: Float, plan: NnunetPlan) -> Float:
+def _turned(images: npt.NDArray[Number], plan: NnunetPlan) -> npt.NDArray[Number]:
     """(C, I, J, K) of a file's axes in the network's; nnU-Net reads files with the slowest axis first."""
     return images.transpose(0, 3, 2, 1).transpose(0, *(axis + 1 for axis in plan.transpose))
 
 
-def nonzero_box(case: Float) -> tuple[slice, ...]:
-    """The box of voxels that aren't 0 in all channels, cavities filled; everything when all are 0."""
-    inside = ndimage.binary_fill_holes((case != 0).any(axis=0))
+def _box(inside: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The box of what is inside; everything when nothing is."""
     found = ndimage.find_objects(np.asarray(inside, dtype=np.uint8))
-    return found[0] if found else tuple(slice(0, n) for n in case.shape[1:])
+    return found[0] if found else tuple(slice(0, n) for n in inside.shape)
 
 
-def normalised(case: Float, values: Sequence[ChannelValues]) -> Float:
-    """(C, …) each channel as its scheme says."""
-    inside = np.asarray(ndimage.binary_fill_holes((case != 0).any(axis=0)))
+def normalised(case: Float, values: Sequence[ChannelValues], inside: npt.NDArray[np.bool_]) -> Float:
+    """(C, …) each channel as its scheme says; ``inside`` are the voxels that aren't 0 in all, cavities filled."""
     return np.stack([_normalised(one, rule, inside) for one, rule in zip(case, values, strict=True)])
 
 
@@ -146,11 +179,36 @@ def resized(
     return np.moveaxis(_spread(layers, shape[axis], order_z), 0, axis)
 
 
-def _spread(layers: Real, count: int, order: int) -> Real:
+def resized_labels(labels: Codes, shape: Shape, order: int, axis: int | None) -> Codes:
+    """Labels brought to a shape; across the axis of thick slices, where there is one, each is the nearest slice's."""
+    if axis is None or labels.shape == tuple(shape):
+        return _zoomed_labels(labels, shape, order)
+    flat = tuple(n for place, n in enumerate(shape) if place != axis)
+    layers = np.stack([_zoomed_labels(layer, flat, order) for layer in np.moveaxis(labels, axis, 0)])
+    return np.moveaxis(_spread(layers, shape[axis], 0), 0, axis)
+
+
+def _zoomed_labels(labels: Codes, shape: Shape, order: int) -> Codes:
+    """The label whose own map, zoomed, is largest; of several such the nearest voxel's, else the first."""
+    if labels.shape == tuple(shape):
+        return labels
+    nearest = _zoomed(labels.astype(np.float64), shape, 0).astype(labels.dtype)
+    if order == 0:
+        return nearest
+    winner, best, at_nearest = np.zeros_like(nearest), np.full(shape, -np.inf), np.empty(shape)
+    for code in np.unique(labels):
+        score = _zoomed((labels == code).astype(np.float64), shape, order)
+        winner[score > best] = code
+        np.maximum(best, score, out=best)
+        np.copyto(at_nearest, score, where=nearest == code)
+    return np.where(at_nearest == best, nearest, winner)
+
+
+def _spread(layers: npt.NDArray[Number], count: int, order: int) -> npt.NDArray[Number]:
     """(S, M, N) layers brought to (count, M, N), by rows, whose coordinates are few."""
     if len(layers) == count:
         return layers
-    at = (np.arange(count) + 0.5) * len(layers) / count - 0.5
+    at = len(layers) / count * (np.arange(count) + 0.5) - 0.5  # in this order: rounding decides between two nearest
     index = np.stack(np.meshgrid(at, np.arange(layers.shape[2]), indexing="ij"))
     out = np.empty((count, *layers.shape[1:]), layers.dtype)
     for row in range(layers.shape[1]):

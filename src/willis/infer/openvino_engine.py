@@ -113,7 +113,7 @@ def _convert(bundle: Bundle, member: int, shape: tuple[int, ...], final: Path) -
 
 def _export(bundle: Bundle, member: int, shape: tuple[int, ...], path: Path) -> None:
     sides = ",".join(str(side) for side in shape)
-    command = [sys.executable, "-m", "willis.infer.torch_export", str(bundle.folder), str(member), sides, str(path)]
+    command = [sys.executable, "-m", "willis.infer.torch_export", str(bundle.member_path(member)), sides, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == BAD_INPUT:
         raise BadInputError(done.stderr.strip().splitlines()[-1])

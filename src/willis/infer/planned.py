@@ -8,7 +8,7 @@ dominates is that sum, on the network's grid, and the network's own maps of a ti
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,8 @@ import numpy.typing as npt
 from willis.errors import BundleError
 from willis.infer.engine import open_engine
 from willis.infer.memory import BYTES_FLOAT32, keep_engine_limit
-from willis.infer.nnunet import Labels, predict_labels
-from willis.infer.nnunet_space import Shape, shape_at, spacings, thick_axis
+from willis.infer.nnunet import predict_labels
+from willis.infer.nnunet_space import Labels, Shape, shape_at, spacings, thick_axis
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
 from willis.models.nnunet_plan import NnunetPlan, plan_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from willis.models.store import Bundle
 
 BYTES_FLOAT64 = 8
+BYTES_INT16 = 2
 SPLINE_MARGIN = 12  # voxels that SciPy puts about an image whose spline it takes
 TILE_COPIES = 5  # of a tile's logits: as they come, turned back, summed, averaged, weighted
 
@@ -44,6 +45,8 @@ def predict_planned(
 ) -> Labels:
     """Labels (I, J, K) of an image (C, I, J, K) in the axes of the file, by the mean logits of a bundle's members.
 
+    Of a cascade, those of the earlier stage find first what the others see beside the image.
+
     Parameters
     ----------
     bundle
@@ -60,20 +63,42 @@ def predict_planned(
     BadInputError
         When the limit can't be kept; nothing is computed then.
     BundleError
-        When the bundle has no plan.
+        When the bundle has no plan, or the plan and the stages of a cascade don't fit each other.
     """
-    plan = plan_of(bundle.manifest)
+
+    def opened(stage: Bundle) -> Iterator[Engine]:
+        for member in range(len(stage.manifest.members)):
+            yield open_engine(stage, member, engine=engine, precision=precision, threads=threads)
+
+    stages = [(stage, _plan(stage)) for stage in bundle.stages]
+    told = [*(plan.previous.codes for _, plan in stages if plan.previous), codes]  # of each stage's labels
+    if len(told) != len(stages):
+        raise BundleError(
+            f"{bundle.name} has {len(stages)} stages, and its plans speak of {len(told)}; import the bundle again."
+        )
+    if memory_limit_gb is not None:
+        for stage, plan in stages:
+            maps = planned_bytes(images.shape, spacing_mm, plan, len(stage.manifest.outputs))
+            tile = (1, channels_seen(len(images), plan), *plan.patch)
+            found_before = math.prod(images.shape[1:]) if plan.previous else 0
+            keep_engine_limit(next(opened(stage)), tile, memory_limit_gb, bundle.name, beside=maps + found_before)
+    found: Labels | None = None
+    for (stage, plan), said in zip(stages, told, strict=True):
+        found = predict_labels(opened(stage), images, spacing_mm, plan, said, found=found)
+    assert found is not None
+    return found
+
+
+def _plan(stage: Bundle) -> NnunetPlan:
+    plan = plan_of(stage.manifest)
     if plan is None:
-        raise BundleError(f"{bundle.name} has no plan to be run by; willis models import nnunet makes such bundles.")
+        raise BundleError(f"{stage.name} has no plan to be run by; willis models import nnunet makes such bundles.")
+    return plan
 
-    def opened(member: int) -> Engine:
-        return open_engine(bundle, member, engine=engine, precision=precision, threads=threads)
 
-    first = [opened(0)]
-    maps = planned_bytes(images.shape, spacing_mm, plan, len(bundle.manifest.outputs))
-    keep_engine_limit(first[0], (1, len(images), *plan.patch), memory_limit_gb, bundle.name, beside=maps)
-    engines = (first.pop() if first else opened(member) for member in range(len(bundle.manifest.members)))
-    return predict_labels(engines, images, spacing_mm, plan, codes)
+def channels_seen(images: int, plan: NnunetPlan) -> int:
+    """Channels that a plan's network sees where so many images are given: of a cascade, labels too."""
+    return images + (plan.previous.channels if plan.previous else 0)
 
 
 def planned_bytes(shape: tuple[int, ...], spacing_mm: Sequence[float], plan: NnunetPlan, outputs: int) -> int:
@@ -92,17 +117,22 @@ def planned_bytes(shape: tuple[int, ...], spacing_mm: Sequence[float], plan: Nnu
     sides = tuple(shape[1:][2 - axis] for axis in plan.transpose)
     inner = shape_at(sides, own, target)
     axis = thick_axis(own, target, plan.separate)
-    here, channels = math.prod(sides), shape[0]
+    here, channels = math.prod(sides), channels_seen(shape[0], plan)
     padded = math.prod(max(n, side) for n, side in zip(inner, plan.patch, strict=True))
     image = channels * padded * BYTES_FLOAT32
-    values = channels * here * BYTES_FLOAT32
+    values = shape[0] * here * BYTES_FLOAT32
     placing = values + here * BYTES_FLOAT64 + _making(sides, inner, axis, plan.image_order, BYTES_FLOAT64) + image
+    if plan.previous:
+        labels = here * (BYTES_INT16 + 1)  # beside where the image is
+        placing += labels + shape[0] * math.prod(inner) * BYTES_FLOAT32
+        shown = math.prod(inner) * (BYTES_INT16 + plan.previous.channels)
+        placing = max(placing, image + labels + max(_making_labels(sides, inner, axis, plan.previous.order), shown))
     tile = TILE_COPIES * outputs * math.prod(plan.patch) * BYTES_FLOAT32
     tiling = (1 + (padded > math.prod(inner))) * image + (outputs + 2) * padded * BYTES_FLOAT32 + tile
     decided = here * (2 * BYTES_FLOAT32 + 2)  # the largest so far and another, labels, a comparison
     made = _making(inner, sides, axis, plan.result_order, BYTES_FLOAT32)
     labelling = image + outputs * padded * BYTES_FLOAT32 + made + decided
-    return max(values + image if sides == inner else placing, tiling, labelling)
+    return max(values + image if sides == inner and not plan.previous else placing, tiling, labelling)
 
 
 def _making(old: Shape, new: Shape, axis: int | None, order: int, size: int) -> int:
@@ -113,3 +143,12 @@ def _making(old: Shape, new: Shape, axis: int | None, order: int, size: int) -> 
         return size * (math.prod(new) + math.prod(new) // new[axis] * old[axis])
     spline = math.prod(n + 2 * SPLINE_MARGIN for n in old) if order > 1 else 0
     return size * math.prod(new) + 2 * spline * BYTES_FLOAT64
+
+
+def _making_labels(old: Shape, new: Shape, axis: int | None, order: int) -> int:
+    """Bytes of arrays while labels are brought to a shape, the result's too."""
+    if old == new or axis is not None:
+        return BYTES_INT16 * (math.prod(new) + 2 * math.prod(new) // new[axis or 0] * old[axis or 0])
+    scores = 3 * math.prod(new) * BYTES_FLOAT64  # a label's own, the best, the nearest voxel's
+    spline = 2 * math.prod(n + 2 * SPLINE_MARGIN for n in old) * BYTES_FLOAT64 if order > 1 else 0
+    return math.prod(old) * (BYTES_FLOAT64 + 1) + scores + 2 * math.prod(new) * (BYTES_INT16 + 1) + spline

@@ -10,7 +10,7 @@ import openvino as ov
 import torch
 from torch import nn
 
-from willis.errors import WillisError
+from willis.errors import BundleError, WillisError
 from willis.infer.lowered import lower
 from willis.infer.moments import by_moments
 from willis.infer.torch_engine import member_network
@@ -45,19 +45,28 @@ def main(arguments: Sequence[str]) -> int:
     Parameters
     ----------
     arguments
-        Folder of the bundle, index of the member, shape as ``1,2,160,214,176``, path of the ``.xml``.
+        Path of the member's file in its bundle's folder, shape as ``1,2,160,214,176``, path of the ``.xml``.
 
     Returns
     -------
     0; or 2 after a sentence on standard error, when the network can't take that shape.
     """
-    folder, member, sides, path = arguments
+    file, sides, path = arguments
     try:
-        export(read_bundle(Path(folder)), int(member), tuple(int(side) for side in sides.split(",")), Path(path))
+        bundle, member = _holder(Path(file))
+        export(bundle, member, tuple(int(side) for side in sides.split(",")), Path(path))
     except WillisError as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     return 0
+
+
+def _holder(file: Path) -> tuple[Bundle, int]:
+    """The stage of a bundle that a member's file belongs to, and the member's index in it."""
+    for stage in read_bundle(file.parent).stages:
+        if file.name in stage.manifest.members:
+            return stage, stage.manifest.members.index(file.name)
+    raise BundleError(f"{file} is no member of the bundle in its folder.")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,16 @@ class Bundle:
         """SHA-256 over the manifest, which itself holds the sum of every file: one word that identifies the bundle."""
         return hashlib.sha256(self.manifest.to_json().encode()).hexdigest()
 
+    @property
+    def stages(self) -> tuple[Bundle, ...]:
+        """Itself, after the earlier stage of a cascade as a bundle of its own, whose files lie in the same folder."""
+        earlier = self.manifest.previous
+        if earlier is None:
+            return (self,)
+        network = earlier.network.model_dump()
+        alone = self.manifest.changed(network=network, members=earlier.members, previous=None, precision=())
+        return Bundle(alone, self.folder), self
+
     def member_path(self, index: int) -> Path:
         """Path of one member's file, its SHA-256 not checked."""
         members = self.manifest.members
@@ -101,7 +111,8 @@ def read_bundle(folder: Path) -> Bundle:
     except UnicodeDecodeError:
         raise BundleError(f"{path} is not text in UTF-8.") from None
     manifest = parse_manifest(text, where=str(path))
-    if not manifest.members or not manifest.files:
+    members = [manifest.members, *([manifest.previous.members] if manifest.previous else [])]
+    if not all(members) or not manifest.files:
         raise BundleError(f"{path} names no members or no SHA-256 sums; the bundle is incomplete.")
     return Bundle(manifest, folder)
 

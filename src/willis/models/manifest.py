@@ -50,6 +50,16 @@ class Network(_Part):
     config: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class EarlierStage(_Part):
+    """What is run before the network of a cascade and finds the same labels: its network, and the files of its members.
+
+    The labels that it finds are further channels of the network's image, after those that `Manifest.channels` names.
+    """
+
+    network: Network
+    members: tuple[FileName, ...] = ()
+
+
 class Window(_Part):
     """How much of the volume the network sees at once: all of it, or windows of `shape` voxels.
 
@@ -194,8 +204,9 @@ class Training(_Part):
 class Manifest(_Part):
     """All that is known of a bundle, as it stands in its `bundle.json`.
 
-    `axes` is the orientation (such as "LAS") to which a scan's own voxels are turned for a network that reads them; it
-    is written only where it is said, so that the identity of other bundles stays.
+    `axes` is the orientation (such as "LAS") to which a scan's own voxels are turned for a network that reads them.
+    `previous` is the stage before, of a cascade. Both are written only where they are said, so that the identity of
+    other bundles stays.
     """
 
     schema_version: Annotated[int, Field(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -206,6 +217,7 @@ class Manifest(_Part):
     description: str = ""
     network: Network
     members: tuple[FileName, ...] = ()
+    previous: EarlierStage | None = None
     files: dict[FileName, Sha256] = Field(default_factory=dict)
     channels: Annotated[tuple[Name, ...], Field(min_length=1)]
     missing_channels: Literal["error", "zero"] = "error"
@@ -255,12 +267,14 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _members_are_of_the_network_s_kind(self) -> Self:
-        suffix = ".onnx" if self.network.name == ONNX_NETWORK else ".safetensors"
-        for member in self.members:
-            if not member.endswith(suffix):
-                raise ValueError(f"member {member!r} of a {self.network.name} network does not end in {suffix}")
+        stages = (self,) if self.previous is None else (self.previous, self)
+        for stage in stages:
+            suffix = ".onnx" if stage.network.name == ONNX_NETWORK else ".safetensors"
+            for member in stage.members:
+                if not member.endswith(suffix):
+                    raise ValueError(f"member {member!r} of a {stage.network.name} network does not end in {suffix}")
         if self.files:
-            unsummed = sorted(set(self.members) - set(self.files))
+            unsummed = sorted({member for stage in stages for member in stage.members} - set(self.files))
             if unsummed:
                 raise ValueError(f"no SHA-256 is given for {', '.join(unsummed)}")
         return self
@@ -273,13 +287,16 @@ class Manifest(_Part):
     def to_json(self) -> str:
         """Give the text of `bundle.json`: fields in the order of the schema, keys of mappings sorted."""
         values = self.model_dump(mode="json")
-        if self.axes is None:
-            del values["axes"]
+        for said in ("axes", "previous"):
+            if values[said] is None:
+                del values[said]
         for view in values["planes"]:
             if view["stack"] == 1:
                 del view["stack"]
         values["files"] = dict(sorted(values["files"].items()))
-        values["network"]["config"] = dict(sorted(values["network"]["config"].items()))
+        for stage in (values, values.get("previous")):
+            if stage is not None:
+                stage["network"]["config"] = dict(sorted(stage["network"]["config"].items()))
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
         return _short_lists_on_one_line(text) + "\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from willis.models.manifest import Manifest
 from willis.settings import Settings
@@ -36,6 +36,31 @@ class ChannelValues(Settings):
     std: float = 1.0
 
 
+class PreviousLabels(Settings):
+    """How the network of a cascade is shown the labels that the stage before it found.
+
+    Parameters
+    ----------
+    codes
+        Of each label or region that the stage before finds, in the order of its outputs: the channel, from 1, that
+        shows it.
+    channels
+        How many there are, each 1 where its label lies and else 0, after those of the image.
+    order
+        Of the splines that labels are resampled with; across thick slices the nearest one's are taken.
+    """
+
+    codes: tuple[int, ...] = Field(min_length=1)
+    channels: int = Field(ge=1)
+    order: int = 1
+
+    @model_validator(mode="after")
+    def _channels_are_there(self) -> PreviousLabels:
+        if not all(1 <= code <= self.channels for code in self.codes):
+            raise ValueError(f"codes lie between 1 and the {self.channels} channels")
+        return self
+
+
 class NnunetPlan(Settings):
     """One configuration of nnU-Net's plans.
 
@@ -60,6 +85,8 @@ class NnunetPlan(Settings):
     regions
         Whether outputs are of regions that may overlap, none of them the background: a voxel is given the last of those
         whose logit is above 0. Else it is given the output of the largest logit, the first of which is the background.
+    previous
+        Of a cascade: what the network sees of the stage before.
     """
 
     flat: bool
@@ -74,6 +101,7 @@ class NnunetPlan(Settings):
     result_order_z: int = 0
     separate: bool | None = None
     regions: bool = False
+    previous: PreviousLabels | None = None
 
 
 def plan_of(manifest: Manifest) -> NnunetPlan | None:

@@ -25,6 +25,7 @@ def write_bundle(
     members: Iterable[Weights | bytes],
     half: bool = True,
     *,
+    previous: Iterable[Weights] = (),
     card: str | None = None,
     replace: bool = False,
 ) -> Bundle:
@@ -39,6 +40,8 @@ def write_bundle(
         one at a time, so that a generator keeps memory at one member.
     half
         Store matrices and kernels as float16; vectors and integers always keep their type (see `weights.pack_weights`).
+    previous
+        Weights of each member of the manifest's earlier stage.
     card
         Text of the model card, written as README.md.
     replace
@@ -49,23 +52,35 @@ def write_bundle(
     BundleError
         When the folder exists, there is no member, or a weight is not finite or too large for float16.
     """
+    with _draft_of(Path(folder).absolute(), replace) as draft:
+        files: dict[str, Any] = {"members": _write_members(draft, "member", members, manifest, half)}
+        if manifest.previous is not None:
+            names = _write_members(draft, "previous", previous, manifest, half)
+            files["previous"] = {"network": manifest.previous.network.model_dump(), "members": names}
+        if card is not None:
+            (draft / CARD_FILE).write_text(card, encoding="utf-8")
+        complete = _seal(draft, manifest.changed(**files, files={}))
+    return Bundle(complete, Path(folder).absolute())
+
+
+def _write_members(
+    draft: Path, prefix: str, members: Iterable[Weights | bytes], manifest: Manifest, half: bool
+) -> tuple[str, ...]:
+    """Write the members of one stage one at a time and give the names of their files."""
     from willis.models.weights import pack_weights  # numpy and safetensors, which listing bundles doesn't need
 
     suffix = "onnx" if manifest.network.name == ONNX_NETWORK else "safetensors"
-    with _draft_of(Path(folder).absolute(), replace) as draft:
-        names = []
-        for index, member in enumerate(members):
-            if isinstance(member, bytes) != (suffix == "onnx"):
-                wanted = "the bytes of an ONNX graph" if suffix == "onnx" else "weights by name"
-                raise BundleError(f"Member {index} of {manifest.name} must be {wanted}.")
-            names.append(f"member_{index}.{suffix}")
-            (draft / names[-1]).write_bytes(member if isinstance(member, bytes) else pack_weights(member, half=half))
-        if not names:
-            raise BundleError(f"A bundle needs at least one member; none was given for {manifest.name}.")
-        if card is not None:
-            (draft / CARD_FILE).write_text(card, encoding="utf-8")
-        complete = _seal(draft, manifest.changed(members=tuple(names), files={}))
-    return Bundle(complete, Path(folder).absolute())
+    names = []
+    for index, member in enumerate(members):
+        if isinstance(member, bytes) != (suffix == "onnx"):
+            wanted = "the bytes of an ONNX graph" if suffix == "onnx" else "weights by name"
+            raise BundleError(f"Member {index} of {manifest.name} must be {wanted}.")
+        names.append(f"{prefix}_{index}.{suffix}")
+        (draft / names[-1]).write_bytes(member if isinstance(member, bytes) else pack_weights(member, half=half))
+    if not names:
+        kind = "member" if prefix == "member" else "member of its earlier stage"
+        raise BundleError(f"A bundle needs at least one {kind}; none was given for {manifest.name}.")
+    return tuple(names)
 
 
 def amend_bundle(folder: str | os.PathLike[str], *, card: str | None = None, **changes: Any) -> Bundle:

@@ -1,6 +1,6 @@
 """Make the golden files of nnU-Net's own predictor: tiny models with random weights, an image, logits and labels.
 
-Plain U-Nets and residual encoders (``ResEnc``) in 3D and 2D, and regions in 3D.
+Plain U-Nets and residual encoders (``ResEnc``) in 3D and 2D, regions in 3D, and cascades of labels and of regions.
 
 Run in an environment of its own with nnunetv2 (made with 2.8.1), from this folder:
 
@@ -20,6 +20,7 @@ for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from nnunetv2.inference import predict_from_raw_data as prediction  # noqa: E402
+from nnunetv2.inference.data_iterators import PreprocessAdapterFromNpy  # noqa: E402
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -91,6 +92,8 @@ def model_folder(
     """
     told = told or {"labels": LABELS}
     about = about or configuration(dims)
+    codes = {code for value in told["labels"].values() for code in np.atleast_1d(value)} - {0}
+    shown = len(codes) if "previous_stage" in about else 0
     plans = {
         "dataset_name": "Dataset001_made",
         "plans_name": planner,
@@ -112,7 +115,7 @@ def model_folder(
     size = about["architecture"]
     torch.manual_seed(dims)
     network = get_network_from_plans(
-        size["network_class_name"], size["arch_kwargs"], size["_kw_requires_import"], 1,
+        size["network_class_name"], size["arch_kwargs"], size["_kw_requires_import"], 1 + shown,
         len(told["labels"]) - ("regions_class_order" in told), deep_supervision=True,
     )  # fmt: skip
     for value in network.parameters():
@@ -120,8 +123,9 @@ def model_folder(
     scaled = (np.clip(image, CT["percentile_00_5"], CT["percentile_99_5"]) - CT["mean"]) / CT["std"]
     corner = scaled[: tile[0], : tile[1], : tile[2]] if dims == 3 else scaled[5, : tile[1], : tile[2]]
     network.decoder.deep_supervision = False
+    seen = torch.from_numpy(np.stack([corner, *np.zeros((shown, *corner.shape))])).float()
     with torch.no_grad():
-        logits = network(torch.from_numpy(corner)[None, None].float())[0].flatten(1)
+        logits = network(seen[None])[0].flatten(1)
         network.decoder.seg_layers[-1].bias -= logits.median(dim=1).values
     checkpoint = {
         "network_weights": network.state_dict(),
@@ -156,10 +160,63 @@ def opened(folder: Path, mirror: bool) -> prediction.nnUNetPredictor:
     return predictor
 
 
-def predict(folder: Path, image: np.ndarray, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities by nnU-Net's own predictor, slowest axis first."""
+def predict(
+    folder: Path, image: np.ndarray, mirror: bool, before: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities by nnU-Net's own predictor, slowest axis first; of a cascade with the labels before."""
     predictor = opened(folder, mirror)
-    return predictor.predict_single_npy_array(image[None], {"spacing": list(SPACING_MM[::-1])}, None, None, True)
+    return predictor.predict_single_npy_array(image[None], {"spacing": list(SPACING_MM[::-1])}, before, None, True)
+
+
+def network_input(folder: Path, image: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """What nnU-Net shows the network of a cascade (C, ...), in the network's axes and spacing."""
+    it = opened(folder, mirror=False)
+    made = PreprocessAdapterFromNpy(
+        [image[None]], [before], [{"spacing": list(SPACING_MM[::-1])}], [None], it.plans_manager, it.dataset_json,
+        it.configuration_manager, num_threads_in_multithreaded=1,
+    )  # fmt: skip
+    return next(made)["data"].numpy()
+
+
+def stage(previous: bool, separate: bool | None, scheme: str) -> dict:
+    """One stage of a cascade: a network of two stages, the first in a coarser spacing."""
+    about = configuration(3)
+    about["architecture"]["arch_kwargs"] |= {
+        "n_stages": 2,
+        "features_per_stage": [4, 6],
+        "kernel_sizes": [[3, 3, 3]] * 2,
+        "strides": [[1, 1, 1], [2, 2, 2]],
+        "n_conv_per_stage": [1, 1],
+        "n_conv_per_stage_decoder": [1],
+    }
+    for kind in ("data", "seg", "probabilities"):
+        about[f"resampling_fn_{kind}_kwargs"]["force_separate_z"] = separate
+    masked = scheme == "ZScoreNormalization"
+    stages = {"previous_stage": "3d_lowres"} if previous else {"next_stage": "3d_cascade_fullres"}
+    spacing = [3.0, 1.0, 1.1] if previous else [3.2, 1.7, 1.9]
+    return {**about, "spacing": spacing, "normalization_schemes": [scheme], "use_mask_for_norm": [masked], **stages}
+
+
+def make_cascades(image: np.ndarray) -> None:
+    """Predict an image whose corner is 0 by two cascades, each stage by nnU-Net's own predictor."""
+    image = image * (np.indices(image.shape).sum(axis=0) > 24)
+    made = {"image": image.transpose(2, 1, 0)}
+    for planner, told, *how in (
+        ("nnUNetCascade", {"labels": LABELS}, None, "CTNormalization"),
+        ("nnUNetCascadeRegions", REGIONS, False, "ZScoreNormalization"),
+    ):
+        first, second = (
+            model_folder(name, 3, image, stage(previous, *how), tile=(8, 24, 28), planner=planner, told=told)
+            for name, previous in (("3d_lowres", False), ("3d_cascade_fullres", True))
+        )
+        with exact_sums():
+            before, _ = predict(first, image, mirror=True)
+            labels, _ = predict(second, image, True, before[None].astype(np.float32))
+        assert len(np.unique(before)) == len(np.unique(labels)) == len(told["labels"])
+        made[f"{planner}_before"] = before.astype(np.uint8).transpose(2, 1, 0)
+        made[f"{planner}_input"] = network_input(second, image, before[None].astype(np.float32))
+        made[f"{planner}_labels"] = labels.astype(np.uint8).transpose(2, 1, 0)
+    np.savez_compressed(HERE / "nnunet_cascades.npz", **made)
 
 
 def network_logits(folder: Path, tile: np.ndarray) -> np.ndarray:
@@ -202,6 +259,7 @@ def main() -> None:
     for name, tile in (("3d_fullres", made["tile"]), ("2d", made["tile"][0])):
         made[f"resenc_{name}_logits"] = network_logits(others[f"resenc_{name}"], np.ascontiguousarray(tile))
     np.savez_compressed(HERE / "nnunet_others.npz", **made)
+    make_cascades(image)
 
 
 if __name__ == "__main__":

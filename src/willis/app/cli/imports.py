@@ -91,11 +91,12 @@ def nnunet(
     folds: str | None = None,
     checkpoint: str = "checkpoint_final.pth",
     axes: str | None = None,
+    previous: Path | None = None,
     replace: Replace = False,
 ) -> None:
     """Import a trained model folder of nnU-Net v2: plans.json, dataset.json, fold_*/checkpoint_final.pth.
 
-    Nothing in the files is executed.
+    Nothing in the files is executed. Of a cascade both stages become one model.
 
     Parameters
     ----------
@@ -108,19 +109,21 @@ def nnunet(
     licence
         Of the weights.
     folds
-        As 0,1,2; all that are there, when left out.
+        As 0,1,2; all that are there, when left out. They hold for both stages of a cascade.
     checkpoint
         Name of the weights' file in each fold.
     axes
         Orientation of the files that it was trained on, such as LPS. Left out, it is what its dataset.json says, as
         willis export writes it, else LAS, that of axial slices from dcm2niix.
+    previous
+        Folder of the stage before that of a cascade (TRAINER__PLANS__3d_lowres); it is looked for beside FOLDER.
     """
     from willis.models.importers.nnunet import import_nnunet
 
     chosen = [fold.strip() for fold in folds.split(",")] if folds else None
     bundle = import_nnunet(
         folder, output, name=name, task=task, licence=licence, folds=chosen, checkpoint=checkpoint, axes=axes,
-        replace=replace,
+        previous=previous, replace=replace,
     )  # fmt: skip
     print_imported(bundle)
 

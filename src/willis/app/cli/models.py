@@ -343,7 +343,8 @@ def _as_plain(shelf: Shelf) -> dict[str, object]:
 
 
 def _row(shelf: Shelf, manifest: Manifest) -> tuple[str, ...]:
-    size = sum((shelf.folder / name).stat().st_size for name in manifest.members if (shelf.folder / name).is_file())
+    held = (*manifest.members, *(manifest.previous.members if manifest.previous else ()))
+    size = sum((shelf.folder / name).stat().st_size for name in held if (shelf.folder / name).is_file())
     return (
         shelf.folder.name,
         manifest.task,
