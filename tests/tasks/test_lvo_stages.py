@@ -53,6 +53,21 @@ def test_a_model_of_regions_gives_each_voxel_the_last_that_holds_it(ct, tmp_path
     assert np.mean(found.data == wanted) > 0.9995
 
 
+def test_a_cascade_finds_vessels_however_the_scan_lies(ct, tmp_path):
+    with np.load(GOLDEN / "nnunet_cascades.npz") as held:
+        image, judge = held["image"], held["nnUNetCascade_labels"]
+    bundle = import_nnunet(
+        GOLDEN / "nnUNetTrainer__nnUNetCascade__3d_cascade_fullres", tmp_path / "b", name="made", axes="RAS"
+    )
+    scan = ct.with_data(image)
+    assert check_vessel_bundle(bundle) == ()
+    settings = RunSettings(engine="torch", threads=1)
+    found = find_vessels(scan, bundle, settings)
+    assert np.mean(found.data == judge) > 0.9995
+    turned = find_vessels(reorient(scan, "PIL"), bundle, settings)
+    np.testing.assert_array_equal(reorient(turned, "RAS").data, found.data)
+
+
 def test_limits_that_a_model_or_a_mcresnet_cannot_keep_are_refused_before_it_runs(
     ct, prepared_head, tmp_path, monkeypatch
 ):
