@@ -34,6 +34,30 @@ def test_dice_per_batch_is_monai_s() -> None:
     assert torch.isclose(ours, theirs, atol=1e-6)
 
 
+def test_labels_that_the_batch_lacks_are_left_out_of_the_overlap() -> None:
+    logits, target, mask = pair()
+    target[:, 1] = 0
+    logits.requires_grad_()
+    term = {"name": "dice", "per_batch": True, "present": True}
+    ours = loss_of(term)(logits, target, mask)[0]
+    ours.backward()
+    assert logits.grad is not None and not logits.grad[:, 1].any() and logits.grad[:, 0].any()
+    theirs = DiceLoss(sigmoid=True, batch=True, smooth_nr=2e-5, smooth_dr=2e-5)(logits[:, :1], target[:, :1])
+    assert torch.isclose(2 * ours, theirs, atol=1e-6)  # the mean of two labels, one of which costs nothing
+    target[2, 1, 0, 0, 0] = 1
+    everywhere = loss_of({"name": "dice", "per_batch": True})(logits, target, mask)[0]
+    assert torch.equal(loss_of(term)(logits, target, mask)[0], everywhere)
+    target[2, 1, 0, 0, 0] = 0
+    held_elsewhere = Loss(LossSettings.parse({"terms": [term]}, "test"), reduce=lambda sums: sums + 1)
+    assert held_elsewhere(logits, target, mask)[0] > ours
+
+
+def test_present_needs_sums_over_the_batch() -> None:
+    for wrong in ({"present": True}, {"present": True, "per_batch": True, "pooled": True}):
+        with pytest.raises(BadInputError, match="present is for overlap with per_batch"):
+            loss_of({"name": "dice", **wrong})
+
+
 def test_softmax_dice_is_monai_s() -> None:
     logits, _, mask = pair(labels=3)
     target = functional.one_hot(logits.flip(0).argmax(1), 3).movedim(-1, 1).float()

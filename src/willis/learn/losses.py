@@ -186,6 +186,8 @@ class Loss:
     def _term(self, term: LossTerm, logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         if term.name in OVERLAP:
             by_label = self._overlap(term, logits, target, weight)
+            if term.present:
+                by_label = by_label * self._held(target, weight)
             return by_label.mean() if term.pooled else self._over_labels(by_label.mean(0))
         gamma = term.gamma if term.name == "focal" else 0.0
         if self.settings.activation == "softmax":
@@ -234,6 +236,11 @@ class Loss:
             reduce=self.reduce,
             pooled=pooled,
         )
+
+    def _held(self, target: Tensor, weight: Tensor | None) -> Tensor:
+        """(1, L) 1 for each label that has a true voxel in the batch, of all processes; else 0."""
+        voxels = (target if weight is None else target * weight).sum((0, 2, 3, 4))[None]
+        return ((self.reduce(voxels) if self.reduce is not None else voxels) > 0).to(target.dtype)
 
     def _label_weights(self, logits: Tensor) -> Tensor:
         return logits.new_tensor(self.settings.labels) if self.settings.labels else logits.new_ones(logits.shape[1])

@@ -155,6 +155,9 @@ class LossTerm(Settings):
         Overlap over the whole batch instead of each sample.
     pooled
         One overlap of all labels, each weighed by ``labels`` within the sums, instead of the mean of the labels' own.
+    present
+        With ``per_batch``: overlap of those labels alone that have a true voxel in the batch. Of others each
+        probability above 0 costs nearly as much as a wrong mask, so that seldom ones are never found.
     """
 
     name: Literal[
@@ -169,6 +172,13 @@ class LossTerm(Settings):
     smoothing: float = Field(0.0, ge=0, lt=0.5)
     per_batch: bool = False
     pooled: bool = False
+    present: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> LossTerm:
+        if self.present and (self.pooled or not self.per_batch):
+            raise ValueError("present is for overlap with per_batch and without pooled")
+        return self
 
 
 class LossSettings(Settings):
