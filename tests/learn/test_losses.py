@@ -45,11 +45,14 @@ def test_labels_that_the_batch_lacks_are_left_out_of_the_overlap() -> None:
     theirs = DiceLoss(sigmoid=True, batch=True, smooth_nr=2e-5, smooth_dr=2e-5)(logits[:, :1], target[:, :1])
     assert torch.isclose(2 * ours, theirs, atol=1e-6)  # the mean of two labels, one of which costs nothing
     target[2, 1, 0, 0, 0] = 1
-    everywhere = loss_of({"name": "dice", "per_batch": True})(logits, target, mask)[0]
-    assert torch.equal(loss_of(term)(logits, target, mask)[0], everywhere)
+    plain = loss_of({"name": "dice", "per_batch": True})(logits, target, mask)[0]
+    assert torch.equal(loss_of(term)(logits, target, mask)[0], plain)
     target[2, 1, 0, 0, 0] = 0
-    held_elsewhere = Loss(LossSettings.parse({"terms": [term]}, "test"), reduce=lambda sums: sums + 1)
-    assert held_elsewhere(logits, target, mask)[0] > ours
+    everywhere, held_elsewhere = (
+        Loss(LossSettings.parse({"terms": [{**term, "present": present}]}, "test"), reduce=lambda sums: sums + 1)
+        for present in (False, True)
+    )
+    assert torch.equal(held_elsewhere(logits, target, mask)[0], everywhere(logits, target, mask)[0])
 
 
 def test_present_needs_sums_over_the_batch() -> None:

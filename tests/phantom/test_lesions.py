@@ -7,7 +7,8 @@ from willis.phantom.anatomy import DISTANCE_STEP_MM, Anatomy
 from willis.phantom.ellipsoids import paint_ellipsoid
 from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
 from willis.phantom.lesions import NO_LESION_SHARE, add_foci, draw_lesions, draw_load_ml, vascular_field
-from willis.phantom.scene import LesionScene, allowed_tissue
+from willis.phantom.lookalikes import CAP_MM, CAP_SHARE, CAP_STRENGTH, normal_caps
+from willis.phantom.scene import LesionScene, allowed_tissue, horn_tips
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,18 @@ def test_no_load_no_lesion_but_lookalikes(scene: LesionScene) -> None:
     assert all(not f.wmh.any() for f in found)
     assert any(f.fluid.any() for f in found)
     assert any(f.dirty.max() > 0.1 for f in found)
+
+
+def test_healthy_frontal_horns_may_have_pale_caps(scene: LesionScene) -> None:
+    drawn = [normal_caps(np.random.default_rng(seed), scene) for seed in range(60)]
+    seen = [caps for caps in drawn if caps.any()]
+    assert len(seen) / len(drawn) == pytest.approx(CAP_SHARE, abs=0.2)
+    back, front = horn_tips(scene.codes)
+    assert back < front
+    for caps in seen:
+        assert 0 < caps.max() <= CAP_STRENGTH[1]
+        assert caps[:, front].max() > 10 * caps[:, back].max()
+        assert caps[scene.ventricle_mm > 3 * CAP_MM[1]].max() < 0.01 * caps.max()
 
 
 def test_lesions_stay_in_tissue(scene: LesionScene) -> None:

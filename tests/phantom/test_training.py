@@ -8,6 +8,7 @@ from willis.errors import BadInputError
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.brain_training import CONTRASTS, SPACING_MM, draw_palette
 from willis.phantom.contrast import random_pair
+from willis.phantom.edges import EdgeFilter
 from willis.phantom.labels import BRAIN, RIGHT_REGION, Region, Tissue, lookup
 from willis.phantom.outline import FLUID_MM, outlined, wrong_outline
 from willis.phantom.training import BrainCase, WmhCase, training_case
@@ -48,6 +49,22 @@ def test_another_seed_is_another_patient(toy_anatomy: Anatomy, brain_cases: list
     again, other = (training_case("brain", seed, 0, [toy_anatomy]) for seed in (5, 6))
     assert np.array_equal(again.image, brain_cases[0].image)
     assert not np.array_equal(other.image, brain_cases[0].image)
+
+
+def test_scanners_sharpen_flairs_and_no_t1(
+    toy_anatomy: Anatomy, wmh_cases: list[WmhCase], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, sharp = (_with_filter(toy_anatomy, edges, monkeypatch) for edges in (None, EdgeFilter(1.2, 1.0)))
+    assert np.array_equal(plain.t1, sharp.t1)
+    assert np.array_equal(plain.wmh, sharp.wmh)
+    assert np.abs(np.diff(sharp.flair, axis=0)).mean() > 1.2 * np.abs(np.diff(plain.flair, axis=0)).mean()
+    assert (plain.parameters["edges"], sharp.parameters["edges"]) == (None, {"amount": 1.2, "reach_mm": 1.0})
+    assert {case.parameters["edges"] is None for case in wmh_cases} == {True, False}
+
+
+def _with_filter(anatomy: Anatomy, edges: EdgeFilter | None, monkeypatch: pytest.MonkeyPatch) -> WmhCase:
+    monkeypatch.setattr("willis.phantom.training.draw_edge_filter", lambda rng: edges)
+    return training_case("wmh", 5, 0, [anatomy])
 
 
 def test_lesions_are_bright_on_flair(toy_anatomy: Anatomy) -> None:

@@ -13,7 +13,7 @@ from willis.phantom.deform import Field, smooth_noise, upsample
 from willis.phantom.ellipsoids import paint_ellipsoid, random_axes, random_voxels
 from willis.phantom.labels import SIDE_MASK, Tissue, lookup
 from willis.phantom.lookalikes import add_fluid, draw_dirty
-from willis.phantom.scene import LesionScene, allowed_tissue
+from willis.phantom.scene import LesionScene, allowed_tissue, horn_tips
 
 NO_LESION_SHARE = 0.08  # of patients
 LOAD_ML = (0.5, 80.0)  # log-uniform
@@ -120,10 +120,7 @@ def _near_temporal_horn(scene: LesionScene) -> Field:
 
 def _caps(rng: np.random.Generator, scene: LesionScene) -> Field:
     """A score that favours the tips of the frontal and the occipital horns."""
-    horns = (scene.codes & SIDE_MASK) == Tissue.LATERAL_VENTRICLE
-    counts = horns.sum(axis=(0, 2))
-    rows = np.flatnonzero(counts > 3)
-    front, back = (rows[-1], rows[0]) if len(rows) else (0, 0)
+    back, front = horn_tips(scene.codes)
     y = np.arange(scene.codes.shape[1])
     strength = rng.uniform(0, 3.0, 2)
     profile = strength[0] * np.exp(-(((y - front) / 12.0) ** 2)) + strength[1] * np.exp(-(((y - back) / 14.0) ** 2))

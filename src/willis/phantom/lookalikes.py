@@ -7,7 +7,7 @@ import numpy as np
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.ellipsoids import paint_ellipsoid, random_axes, random_voxels
 from willis.phantom.labels import SIDE_MASK, Tissue, lookup
-from willis.phantom.scene import LesionScene, allowed_tissue
+from willis.phantom.scene import LesionScene, allowed_tissue, horn_tips
 
 CAP_SHARE = 0.6  # of people
 CAP_STRENGTH = (0.1, 0.45)
@@ -28,18 +28,18 @@ def draw_dirty(rng: np.random.Generator, scene: LesionScene, load_ml: float) -> 
         dirty += float(rng.uniform(0.05, 0.35)) * np.exp(-((scene.ventricle_mm / (0.7 + width)) ** 4))
     if rng.random() < 0.5:
         dirty += float(rng.uniform(0.02, 0.1)) * smooth_noise(rng, scene.codes.shape, 10)
-    dirty += _normal_caps(rng.spawn(1)[0], scene)
+    dirty += normal_caps(rng.spawn(1)[0], scene)
     dirty *= white
     return dirty
 
 
-def _normal_caps(rng: np.random.Generator, scene: LesionScene) -> Field:
+def normal_caps(rng: np.random.Generator, scene: LesionScene) -> Field:
     """The pale caps of the frontal horns that healthy people have, as a share of a lesion's contrast."""
     strength, reach_mm = float(rng.uniform(*CAP_STRENGTH)), float(rng.uniform(*CAP_MM))
-    rows = np.flatnonzero(((scene.codes & SIDE_MASK) == Tissue.LATERAL_VENTRICLE).sum(axis=(0, 2)) > 3)
-    if rng.random() >= CAP_SHARE or not len(rows):
+    if rng.random() >= CAP_SHARE:
         return np.zeros(scene.codes.shape, dtype=np.float32)
-    along = np.exp(-(((np.arange(scene.codes.shape[1]) - rows[-1]) / CAP_DEPTH) ** 2)).astype(np.float32)
+    _, front = horn_tips(scene.codes)
+    along = np.exp(-(((np.arange(scene.codes.shape[1]) - front) / CAP_DEPTH) ** 2)).astype(np.float32)
     return np.asarray(strength * along[None, :, None] * np.exp(-((scene.ventricle_mm / reach_mm) ** 2)))
 
 

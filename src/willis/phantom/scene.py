@@ -10,11 +10,12 @@ from scipy import ndimage
 
 from willis.phantom.deform import Field
 from willis.phantom.head import Head
-from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
+from willis.phantom.labels import BRAIN, RIGHT_SIDE, SIDE_MASK, Tissue, lookup
 
 Codes = npt.NDArray[np.uint8]
 
 FAR_MM = 25.5  # distances end here
+LEAST_HORN_VOXELS = 3  # of a coronal slice, up to which it holds no horn
 
 
 @dataclass
@@ -46,6 +47,13 @@ def allowed_tissue(codes: Codes) -> Field:
     ):  # fmt: skip
         table[[tissue, tissue | RIGHT_SIDE]] = share
     return np.asarray(table[codes])
+
+
+def horn_tips(codes: Codes) -> tuple[int, int]:
+    """Rows along the second axis of RAS where lateral ventricles begin behind and end in front; 0, 0 without any."""
+    horns = (codes & SIDE_MASK) == Tissue.LATERAL_VENTRICLE
+    rows = np.flatnonzero(horns.sum(axis=(0, 2)) > LEAST_HORN_VOXELS)
+    return (int(rows[0]), int(rows[-1])) if len(rows) else (0, 0)
 
 
 def measured_scene(head: Head) -> LesionScene:

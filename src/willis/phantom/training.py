@@ -122,6 +122,7 @@ def wmh_case(rng: np.random.Generator, anatomies: Sequence[Anatomy], large_share
             "anatomy": head.anatomy,
             "t1": palettes[0].sequence,
             "thick": thick,
+            "edges": acquisitions[1].edges.record() if acquisitions[1].edges else None,
             **head.pose.record(),
             **lesions.parameters,
         },

@@ -60,7 +60,7 @@ def _grey_notes(cortical: Mapping[str, float]) -> list[str]:
     if flair is not None and t1 is not None and t1 >= flair:
         return [
             f"T1 and FLAIR look exchanged: the cortex is {t1:.2f} times as bright as white matter in the T1 and "
-            f"{flair:.2f} times in the FLAIR, where it is brighter. Check that the images weren't mixed up."
+            f"{flair:.2f} times in the FLAIR, where it should be the brighter. Check that the images weren't mixed up."
         ]
     if flair is not None and flair < LEAST_OF_FLAIR:
         return [
