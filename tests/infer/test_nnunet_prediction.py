@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from willis.errors import BundleError
 from willis.infer import nnunet_space
@@ -203,8 +204,10 @@ def test_axes_of_a_transposed_plan_come_back(golden):
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_maps_of_classes_keep_their_precision_and_images_get_more(separate, monkeypatch):
-    seen, zoom = set(), nnunet_space.ndimage.zoom
-    monkeypatch.setattr(nnunet_space.ndimage, "zoom", lambda one, *a, **k: seen.add(one.dtype) or zoom(one, *a, **k))
+    seen, along = set(), nnunet_space._along
+    monkeypatch.setattr(
+        nnunet_space, "_along", lambda w, one, axis: seen.update((w.dtype, one.dtype)) or along(w, one, axis)
+    )
     maps = np.random.default_rng(0).normal(0, 3, (3, 6, 20, 22)).astype(np.float32)
     answers = []
     for image, kind in ((True, np.float64), (False, np.float32)):
@@ -218,6 +221,16 @@ def test_maps_of_classes_keep_their_precision_and_images_get_more(separate, monk
         assert seen == {np.dtype(kind)}
         assert answers[-1].dtype == np.float32
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+@pytest.mark.parametrize(("old", "new"), [((7, 20, 9), (11, 9, 9)), ((1, 5, 3), (4, 5, 1)), ((12, 8), (5, 30))])
+def test_zooming_axis_by_axis_is_scipy_s_zoom(old, new, order):
+    image = np.random.default_rng(1).normal(0, 40, old)
+    factors = [n / m for n, m in zip(new, old, strict=True)]
+    theirs = ndimage.zoom(image, factors, order=order, mode="nearest", grid_mode=True)
+    ours = nnunet_space._zoomed(image, new, order)
+    np.testing.assert_allclose(ours, np.clip(theirs, image.min(), image.max()), atol=1e-11)
 
 
 @pytest.mark.parametrize(

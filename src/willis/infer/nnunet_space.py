@@ -189,15 +189,18 @@ def resized_labels(labels: Codes, shape: Shape, order: int, axis: int | None) ->
 
 
 def _zoomed_labels(labels: Codes, shape: Shape, order: int) -> Codes:
-    """The label whose own map, zoomed, is largest; of several such the nearest voxel's, else the first."""
+    """The label whose own map, zoomed, is largest; of several such the nearest voxel's, else the first.
+
+    Rounding decides between equals, so that scipy's own zoom is taken.
+    """
     if labels.shape == tuple(shape):
         return labels
-    nearest = _zoomed(labels.astype(np.float64), shape, 0).astype(labels.dtype)
+    nearest = _interpolated(labels.astype(np.float64), shape, 0).astype(labels.dtype)
     if order == 0:
         return nearest
     winner, best, at_nearest = np.zeros_like(nearest), np.full(shape, -np.inf), np.empty(shape)
     for code in np.unique(labels):
-        score = _zoomed((labels == code).astype(np.float64), shape, order)
+        score = _interpolated((labels == code).astype(np.float64), shape, order)
         winner[score > best] = code
         np.maximum(best, score, out=best)
         np.copyto(at_nearest, score, where=nearest == code)
@@ -218,9 +221,31 @@ def _spread(layers: npt.NDArray[Number], count: int, order: int) -> npt.NDArray[
 
 
 def _zoomed(image: Real, shape: Shape, order: int) -> Real:
-    """Spline zoom about voxel edges, kept within the image's own range."""
-    if image.shape == tuple(shape):
-        return image
+    """Spline zoom about voxel edges, kept within the image's own range; one axis after the other, shrinking ones first.
+
+    A spline over a grid is the product of splines along its axes. The weights of an axis are what scipy, by which
+    nnU-Net zooms, makes of each unit impulse: the same within rounding, in a tenth of the time.
+    """
+    out = image
+    for axis in sorted(range(image.ndim), key=lambda axis: shape[axis] / image.shape[axis]):
+        old, new = image.shape[axis], shape[axis]
+        if old != new:
+            weights = _interpolated(np.eye(old), (new, old), order).astype(image.dtype)
+            out = _along(weights, out, axis)
+    return out if out is image else np.asarray(np.clip(out, image.min(), image.max(), out=out))
+
+
+def _along(weights: Real, image: Real, axis: int) -> Real:
+    """(new, old) weights applied to one axis, as products of matrices in which nothing is turned."""
+    before, after = image.shape[:axis], image.shape[axis + 1 :]
+    if not after:
+        return np.asarray(image @ weights.T)
+    moved = np.matmul(weights, image.reshape(*before, image.shape[axis], -1))
+    return np.asarray(moved.reshape(*before, len(weights), *after))
+
+
+def _interpolated(image: Real, shape: Shape, order: int) -> Real:
     factors = [new / old for new, old in zip(shape, image.shape, strict=True)]
-    out = ndimage.zoom(image, factors, order=order, mode="nearest", grid_mode=True)  # type: ignore[call-overload]
-    return np.asarray(np.clip(out, image.min(), image.max(), out=out))
+    return np.asarray(
+        ndimage.zoom(image, factors, order=order, mode="nearest", grid_mode=True)  # type: ignore[call-overload]
+    )
