@@ -3,8 +3,9 @@
     .venv/bin/python scripts/calibrate_wmh.py runs/wmh/bundle --anatomies ../shared/data/head_labels
 
 Fits slope and intercept of the logits (Platt 1999) on voxels drawn evenly from the brains, half of the cases with
-their T1 and half without; then takes the threshold with the highest mean Dice over the cases that have lesions.
-Both, and where they come from, are written into the bundle's manifest.
+their T1 and half without; then takes the threshold with the highest mean Dice over the cases that have lesions, of
+masks as a run makes them, by the bundle's cluster rules. Both, and where they come from, are written into the
+bundle's manifest.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from willis.infer.ensemble import predict
 from willis.learn.case import Case
@@ -21,13 +23,15 @@ from willis.measure.calibration import brier_score, fit_calibration, reliability
 from willis.measure.overlap import dice
 from willis.models.manifest import Calibration, Threshold
 from willis.models.store import amend_bundle, open_bundle
+from willis.tasks.clusters import find_lesions, rules_of
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.wmh.dataset import PhantomSource
+from willis.volume.grid import Grid
 
 SEED = 500_009
 VOXELS_PER_CASE = 200_000
 LEAST_LOGIT = 9.0  # half-precision probabilities are clipped at its sigmoid
-THRESHOLDS = np.round(np.arange(0.05, 0.91, 0.05), 2)
+THRESHOLDS = np.round(np.arange(0.2, 0.71, 0.05), 2)
 HELD_OUT = ("training_seg_18", "training_seg_19", "training_seg_20")
 
 
@@ -68,7 +72,8 @@ def main() -> None:
         truth = case.target[0]
         logits += [member.ravel()[drawn] for member in members]
         labels += [truth.ravel()[drawn]] * len(members)
-        whole.append(([m[case.mask] for m in members], truth[case.mask]))
+        box = ndimage.find_objects(case.mask.astype(np.uint8))[0]
+        whole.append(([member[0][box] for member in found.members], case.mask[box], truth[box]))
         print(f"case {index}: {truth.sum() / 1000:.1f} ml, Dice at 0.5 {dice(found.probability[0] >= 0.5, truth):.3f}")
     fitted = fit_calibration(np.concatenate(logits), np.concatenate(labels))
     before = reliability(1 / (1 + np.exp(-np.concatenate(logits))), np.concatenate(labels))
@@ -78,12 +83,14 @@ def main() -> None:
         f"ECE {before.expected_error:.5f} before, {reliability(after, np.concatenate(labels)).expected_error:.5f} after"
     )
     print(f"Brier score after {brier_score(after, np.concatenate(labels)):.5f}")
+    rules = [rules_of(bundle.manifest, {"threshold": float(t), "min_size": None}) for t in THRESHOLDS]
     scores = []
-    for members, truth in whole:
+    for members, brain, truth in whole:
         if truth.any():
-            mean = np.mean([fitted.probability(member) for member in members], axis=0)
-            shape = (1, 1, -1)
-            scores.append([dice((mean >= t).reshape(shape), truth.reshape(shape)) for t in THRESHOLDS])
+            alone = [fitted.probability(logit(member)).astype(np.float32) for member in members]
+            mean, grid = np.mean(alone, axis=0), Grid(brain.shape, np.eye(4))
+            masks = (find_lesions(mean, brain, grid, each, alone)[0] > 0 for each in rules)
+            scores.append([dice(mask, truth) for mask in masks])
     by_threshold = np.mean(scores, axis=0)
     for threshold, score in zip(THRESHOLDS, by_threshold, strict=True):
         print(f"threshold {threshold:.2f}: mean Dice {score:.4f}")

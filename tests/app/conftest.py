@@ -1,6 +1,7 @@
 """A made-up scan whose findings are known, and bundles that find them by brightness alone."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,12 @@ def brightness_weights(inputs: int, seen: int, border: float) -> dict[str, npt.N
     found["head.weight"] = np.full((1, 1, 1, 1, 1), steep, np.float32)
     found["head.bias"] = np.array([-steep * _swish(_swish(border))], np.float32)
     return found
+
+
+@pytest.fixture
+def brightness() -> Callable[[int, int, float], dict[str, npt.NDArray[np.float32]]]:
+    """Makes weights of a network that goes by brightness, see :func:`brightness_weights`."""
+    return brightness_weights
 
 
 def _manifest(task: str, channels: tuple[str, ...], scheme: Intensity, spacing_mm: float) -> Manifest:

@@ -5,7 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,15 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from willis.app.cli import main
-from willis.models.store import BUNDLES_VARIABLE
+from willis.models.manifest import Threshold
+from willis.models.store import BUNDLES_VARIABLE, open_bundle, write_bundle
 
 Captured = pytest.CaptureFixture[str]
+Brightness = Callable[[int, int, float], dict[str, npt.NDArray[np.float32]]]
 
 
 def run_wmh(scan: Any, out: Path, *more: str) -> int:
@@ -116,6 +119,23 @@ def test_second_run_imports_no_torch(scan: Any, bundles: Path, results: Results,
     assert done.stdout.splitlines()[-1] == "False 0", done.stderr
     first, again = (measurements(path)["wmh_volume"]["value"] for path in (results.out, tmp_path / "again"))
     assert first == again
+
+
+def test_a_lesion_that_one_member_alone_finds_is_dropped_where_all_must_agree(
+    scan: Any, bundles: Path, brightness: Brightness, tmp_path: Path
+) -> None:
+    seeing, blind = brightness(2, 1, 1.5), brightness(2, 1, 20.0)
+    for agreed in (0, 3):
+        manifest = open_bundle("wmh", "wmh").manifest
+        rules = manifest.clusters.model_copy(update={"agreed_voxels": agreed})
+        changed = manifest.model_copy(update={"clusters": rules, "threshold": Threshold(value=0.4, origin="made up")})
+        bundle = write_bundle(tmp_path / f"bundle{agreed}", changed, [seeing, blind])
+        out = tmp_path / f"out{agreed}"
+        assert run_wmh(scan, out, "--register", "never", "--bundle", str(bundle.folder)) == 0
+        found = [np.count_nonzero(nib.load(path).dataobj) for path in sorted(out.glob("*label-wmh_mask.nii.gz"))]
+        assert len(found) == 2
+        assert all(found) if agreed == 0 else not any(found)
+        assert ("in any member alone" in (out / "report.html").read_text()) == (agreed > 0)
 
 
 def test_failure_while_writing_leaves_nothing(

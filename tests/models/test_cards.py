@@ -34,6 +34,12 @@ def test_all_that_a_user_must_know_stands_in_the_card():
     assert "replaced by zeros" in card
 
 
+def test_that_members_must_agree_stands_in_the_card():
+    clusters = VALUES["clusters"] | {"agreed_voxels": 10}
+    card = render_card(make_manifest(VALUES | {"clusters": clusters}, "a test"))
+    assert "outside the brain, in which each member alone finds 10 or more: the same phantoms" in card
+
+
 def test_measured_figures_and_training_are_shown_when_there_are_any():
     plain = render_card(make_manifest(VALUES, "a test"))
     assert "## Measured" not in plain

@@ -52,6 +52,19 @@ def test_a_cluster_mostly_outside_the_brain_is_dropped():
     assert find_lesions(probability, brain, GRID, ClusterRules(0.5, 3.0, 26, 0.5))[1] == 1
 
 
+def test_each_member_must_find_part_of_a_cluster_by_itself():
+    first, second = blob((5, 5, 5), (4, 4, 2)), blob((5, 5, 5), (1, 2, 1)) + blob((20, 20, 10), (4, 4, 2))
+    mean = blob((5, 5, 5), (4, 4, 2), 0.6) + blob((20, 20, 10), (4, 4, 2), 0.6)
+    agreed = ClusterRules(0.5, 3.0, 26, 0.25, agreed_mm3=6.0)
+    labels, count = find_lesions(mean, BRAIN, GRID, agreed, [first, second])
+    assert count == 1
+    assert np.array_equal(labels > 0, blob((5, 5, 5), (4, 4, 2)) > 0)  # whole, though one member finds 6 mm³ of it
+    assert find_lesions(mean, BRAIN, GRID, agreed)[1] == 2
+    assert find_lesions(mean, BRAIN, GRID, RULES, [first, second])[1] == 2
+    stricter = ClusterRules(0.5, 3.0, 26, 0.25, agreed_mm3=6.1)
+    assert find_lesions(mean, BRAIN, GRID, stricter, [first, second])[1] == 0
+
+
 def test_no_lesion_is_a_finding_with_zeros():
     assert find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)[1] == 0
     measurements = measure([], 1200.0, Spread((0.0, 0.2), "by member"), dict.fromkeys(REGIONS, 0.0))

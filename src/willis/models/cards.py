@@ -83,9 +83,10 @@ def _thresholds(manifest: Manifest) -> Iterable[str]:
     yield f"Probability from {manifest.threshold.value:g}: {manifest.threshold.origin}."
     clusters = manifest.clusters
     origin = f": {clusters.origin}" if clusters.origin else ""
+    agreed = f", in which each member alone finds {clusters.agreed_voxels} or more" if clusters.agreed_voxels else ""
     yield (
         f"Clusters ({clusters.connectivity} neighbours) from {clusters.min_voxels} voxels, at most "
-        f"{clusters.max_outside_brain:.0%} of them outside the brain{origin}."
+        f"{clusters.max_outside_brain:.0%} of them outside the brain{agreed}{origin}."
     )
     for name, rule in manifest.rules.items():
         yield f"{name} {rule.value:.4g}{f' ± {rule.spread:.2g}' if rule.spread else ''}: {rule.origin}."

@@ -129,11 +129,15 @@ class Rule(_Part):
 
 
 class Clusters(_Part):
-    """Which connected groups of voxels stay in the mask, and where these limits were chosen."""
+    """Which connected groups of voxels stay in the mask, and where these limits were chosen.
+
+    Of several members each must find `agreed_voxels` of a group by itself; 0 asks no member.
+    """
 
     connectivity: Literal[6, 18, 26] = 26
     min_voxels: Count = 1
     max_outside_brain: Fraction = 1.0
+    agreed_voxels: Annotated[int, Field(ge=0)] = 0
     origin: str = ""
 
 

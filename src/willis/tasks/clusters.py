@@ -36,27 +36,36 @@ class ClusterRules:
         6, 18 or 26 neighbours.
     max_outside_brain
         Largest share of a cluster that may lie outside the brain.
+    agreed_mm3
+        Least volume of a cluster that each of several members finds by itself; 0 asks no member.
     """
 
     threshold: float
     min_mm3: float
     connectivity: int
     max_outside_brain: float
+    agreed_mm3: float = 0.0
 
 
 def rules_of(manifest: Manifest, options: Mapping[str, OptionValue]) -> ClusterRules:
     """The rules of a bundle, with ``threshold`` and ``min_size`` (mm³) of the options where these are given."""
     threshold, least = options["threshold"], options["min_size"]
+    clusters, voxel_mm3 = manifest.clusters, float(np.prod(manifest.spacing_mm))
     return ClusterRules(
         threshold=manifest.threshold.value if threshold is None else float(threshold),  # type: ignore[arg-type]
-        min_mm3=manifest.clusters.min_voxels * float(np.prod(manifest.spacing_mm)) if least is None else float(least),  # type: ignore[arg-type]
-        connectivity=manifest.clusters.connectivity,
-        max_outside_brain=manifest.clusters.max_outside_brain,
+        min_mm3=clusters.min_voxels * voxel_mm3 if least is None else float(least),  # type: ignore[arg-type]
+        connectivity=clusters.connectivity,
+        max_outside_brain=clusters.max_outside_brain,
+        agreed_mm3=clusters.agreed_voxels * voxel_mm3,
     )
 
 
 def find_lesions(
-    probability: npt.NDArray[np.floating], brain: npt.NDArray[np.bool_], grid: Grid, rules: ClusterRules
+    probability: npt.NDArray[np.floating],
+    brain: npt.NDArray[np.bool_],
+    grid: Grid,
+    rules: ClusterRules,
+    members: Sequence[npt.NDArray[np.floating]] = (),
 ) -> tuple[npt.NDArray[np.int32], int]:
     """Number the lesions by falling size.
 
@@ -68,6 +77,8 @@ def find_lesions(
         The image's own.
     rules
         Threshold and cluster rules.
+    members
+        (I, J, K) probabilities of each member, for the rule that each must agree.
 
     Returns
     -------
@@ -77,9 +88,13 @@ def find_lesions(
     labels, count = label_components(probability >= rules.threshold, rules.connectivity)
     if count == 0:
         return labels, 0
+    voxel_mm3 = grid.voxel_ml * MM3_PER_ML
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
-    outside = np.bincount(labels.ravel(), weights=(~brain).ravel(), minlength=count + 1)
-    keep = (sizes * grid.voxel_ml * MM3_PER_ML >= rules.min_mm3) & (outside <= rules.max_outside_brain * sizes)
+    outside = np.bincount(labels[~brain], minlength=count + 1)
+    keep = (sizes * voxel_mm3 >= rules.min_mm3) & (outside <= rules.max_outside_brain * sizes)
+    for member in members if rules.agreed_mm3 else ():
+        found = np.bincount(labels[member >= rules.threshold], minlength=count + 1)
+        keep &= found * voxel_mm3 >= rules.agreed_mm3
     keep[0] = False
     renumbered = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return renumbered[labels], int(keep.sum())

@@ -163,15 +163,23 @@ def _on_flair(
     mask = _mask_on(prepared.brain, grid, way)
     inside = mask.data > 0
     probability = probability_to_grid(prediction.probability[0], prepared.grid, grid, world_transform=way)
-    labels, count = find_lesions(probability.data, inside, grid, rules)
-    member_ml = []
-    for member in prediction.members if len(prediction.members) > 1 else ():
-        alone = probability_to_grid(member[0].astype(np.float32), prepared.grid, grid, world_transform=way)
-        kept, _ = find_lesions(alone.data, inside, grid, rules)
-        member_ml.append(float(np.count_nonzero(kept)) * grid.voxel_ml)
+    members = _members_on(prediction, prepared, grid, way)
+    labels, count = find_lesions(probability.data, inside, grid, rules, members)
+    member_ml = [np.count_nonzero(find_lesions(m, inside, grid, rules)[0]) * grid.voxel_ml for m in members]
     maps = _region_maps(brain, grid, way)
     region_of_voxel = None if maps is None else region_of_voxels(maps, grid.spacing_mm)
     return _OnFlair(probability, mask, maps, region_of_voxel, labels, count, tuple(member_ml))
+
+
+def _members_on(
+    prediction: Prediction, prepared: Prepared, grid: Grid, way: FloatArray | None
+) -> list[npt.NDArray[np.floating]]:
+    """Probabilities (I, J, K) of each of several members on a grid; of a single one none."""
+    several = prediction.members if len(prediction.members) > 1 else ()
+    return [
+        probability_to_grid(member[0].astype(np.float32), prepared.grid, grid, world_transform=way).data
+        for member in several
+    ]
 
 
 def _looks(study: Study, prepared: Prepared, bundle: Bundle, brain: Brain | None) -> list[str]:
@@ -207,7 +215,8 @@ def _outputs(
         way = prepared.to_prepared.get("t1")
         there = probability_to_grid(prediction.probability[0], prepared.grid, t1, world_transform=way)
         brain = _mask_on(prepared.brain, t1, way)
-        labels, _ = find_lesions(there.data, brain.data > 0, t1, rules)
+        members = _members_on(prediction, prepared, t1, way)
+        labels, _ = find_lesions(there.data, brain.data > 0, t1, rules, members)
         masks += [Mask("wmh", "t1", mask_of(labels, t1, "wmh")), Mask("brain", "t1", brain)]
     return masks, probabilities
 
@@ -236,6 +245,11 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         if by_region
         else ""
     )
+    agreed = (
+        f", or less than {rules.agreed_mm3:g} mm³ in any member alone"
+        if rules.agreed_mm3 and len(bundle.manifest.members) > 1
+        else ""
+    )
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
     return (
         f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
@@ -243,6 +257,6 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         f"99th percentile in the brain. The bundle {bundle.manifest.name} ({bundle.manifest.title}; "
         f"{len(bundle.manifest.members)} member(s), mean of probabilities) was run; voxels with a probability of at "
         f"least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, and "
-        f"clusters below {rules.min_mm3:g} mm³ or more than {100 * rules.max_outside_brain:g} % outside the brain were "
-        f"dropped.{regions}"
+        f"clusters below {rules.min_mm3:g} mm³, more than {100 * rules.max_outside_brain:g} % outside the brain"
+        f"{agreed} were dropped.{regions}"
     )
