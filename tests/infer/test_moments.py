@@ -9,6 +9,16 @@ ov = pytest.importorskip("openvino")
 
 CONFIG = {"filters": [3, 4, 6], "down_units": [2, 2], "up_units": [2, 1, 2], "norm": "instance"}
 
+PLAIN = {
+    "inputs": 1, "outputs": 2, "features": [4, 6], "kernels": [[3] * 3] * 2, "strides": [[1] * 3, [2] * 3],
+    "convs": [1, 2], "decoder_convs": [2],
+}  # fmt: skip
+NETWORKS = [
+    ("raxnet", CONFIG, (2, 1, 32, 48, 1)),
+    ("unet3d", {"inputs": 1, "outputs": 1, "filters": [4, 6], "final": [], "norm": "instance"}, (1, 1, 16, 12, 8)),
+    ("plainunet", PLAIN, (1, 1, 16, 12, 8)),
+]
+
 
 def scaled(norm: InstanceNorm) -> InstanceNorm:
     with torch.no_grad():
@@ -27,6 +37,18 @@ def test_it_is_the_same_normalisation(shape, offset):
         torch.testing.assert_close(MomentNorm(norm)(x), norm(x), atol=2e-4 if offset else 1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_it_is_torch_s_own_normalisation(affine):
+    torch.manual_seed(4)
+    norm = torch.nn.InstanceNorm3d(3, eps=1e-4, affine=affine)
+    x = 5 * torch.randn(2, 3, 4, 6, 5) + 2
+    with torch.no_grad():
+        if affine:
+            scaled(norm)
+        torch.testing.assert_close(MomentNorm(norm)(x), norm(x), atol=1e-5, rtol=1e-4)
+    assert isinstance(by_moments(torch.nn.Sequential(norm))[0], MomentNorm)
+
+
 def test_the_network_that_was_given_keeps_its_own():
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.Sequential(InstanceNorm(2)))
     changed = by_moments(network)
@@ -35,10 +57,11 @@ def test_the_network_that_was_given_keeps_its_own():
     assert isinstance(by_moments(InstanceNorm(2)), MomentNorm)
 
 
-def test_openvino_finds_the_normalisations_of_a_network_over_slices_and_gives_its_answers():
+@pytest.mark.parametrize(("name", "config", "shape"), NETWORKS)
+def test_openvino_finds_the_normalisations_of_a_network_and_gives_its_answers(name, config, shape):
     torch.manual_seed(2)
-    network = build_network("raxnet", CONFIG).eval()
-    x = torch.rand(2, 1, 32, 48, 1)
+    network = build_network(name, config).eval()
+    x = torch.rand(shape)
     with torch.no_grad():
         for name, value in network.named_parameters():
             if "norm" in name:

@@ -168,7 +168,7 @@ def resized(
 ) -> Real:
     """One map of :func:`resampled`: an image in float64, logits, which are many, in float32."""
     order, order_z = (plan.image_order, plan.image_order_z) if image else (plan.result_order, plan.result_order_z)
-    exact: Real = one.astype(np.float64 if image else np.float32, copy=False)
+    exact: Real = one.astype(np.float64 if image else np.float32, order="C", copy=False)
     axis = thick_axis(old_mm, new_mm, plan.separate)
     if axis is None or one.shape == tuple(shape):
         return _zoomed(exact, shape, order)
@@ -204,6 +204,7 @@ def _zoomed_labels(labels: Codes, shape: Shape, order: int) -> Codes:
         winner[score > best] = code
         np.maximum(best, score, out=best)
         np.copyto(at_nearest, score, where=nearest == code)
+        del score  # its memory is given back before the next one is made
     return np.where(at_nearest == best, nearest, winner)
 
 
@@ -227,12 +228,17 @@ def _zoomed(image: Real, shape: Shape, order: int) -> Real:
     nnU-Net zooms, makes of each unit impulse: the same within rounding, in a tenth of the time.
     """
     out = image
-    for axis in sorted(range(image.ndim), key=lambda axis: shape[axis] / image.shape[axis]):
+    for axis in zooming_order(image.shape, shape):
         old, new = image.shape[axis], shape[axis]
-        if old != new:
-            weights = _interpolated(np.eye(old), (new, old), order).astype(image.dtype)
-            out = _along(weights, out, axis)
+        weights = _interpolated(np.eye(old), (new, old), order).astype(image.dtype)
+        out = _along(weights, out, axis)
     return out if out is image else np.asarray(np.clip(out, image.min(), image.max(), out=out))
+
+
+def zooming_order(old: Shape, new: Shape) -> list[int]:
+    """The axes whose sides change, the one that shrinks most first."""
+    changed = [axis for axis in range(len(old)) if old[axis] != new[axis]]
+    return sorted(changed, key=lambda axis: new[axis] / old[axis])
 
 
 def _along(weights: Real, image: Real, axis: int) -> Real:

@@ -18,7 +18,7 @@ from willis.errors import BundleError
 from willis.infer.engine import open_engine
 from willis.infer.memory import BYTES_FLOAT32, keep_engine_limit
 from willis.infer.nnunet import predict_labels
-from willis.infer.nnunet_space import Labels, Shape, shape_at, spacings, thick_axis
+from willis.infer.nnunet_space import Labels, Shape, shape_at, spacings, thick_axis, zooming_order
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
 from willis.models.nnunet_plan import NnunetPlan, plan_of
@@ -121,28 +121,33 @@ def planned_bytes(shape: tuple[int, ...], spacing_mm: Sequence[float], plan: Nnu
     padded = math.prod(max(n, side) for n, side in zip(inner, plan.patch, strict=True))
     image = channels * padded * BYTES_FLOAT32
     values = shape[0] * here * BYTES_FLOAT32
-    placing = values + here * BYTES_FLOAT64 + _making(sides, inner, axis, plan.image_order, BYTES_FLOAT64) + image
+    inside = here  # where the image is, a byte a voxel
+    placing = values + inside + here * BYTES_FLOAT64 + _making(sides, inner, axis, BYTES_FLOAT64) + image
     if plan.previous:
-        labels = here * (BYTES_INT16 + 1)  # beside where the image is
-        placing += labels + shape[0] * math.prod(inner) * BYTES_FLOAT32
+        labels = here * BYTES_INT16 + inside
+        placing += here * BYTES_INT16 + shape[0] * math.prod(inner) * BYTES_FLOAT32
         shown = math.prod(inner) * (BYTES_INT16 + plan.previous.channels)
         placing = max(placing, image + labels + max(_making_labels(sides, inner, axis, plan.previous.order), shown))
     tile = TILE_COPIES * outputs * math.prod(plan.patch) * BYTES_FLOAT32
     tiling = (1 + (padded > math.prod(inner))) * image + (outputs + 2) * padded * BYTES_FLOAT32 + tile
     decided = here * (2 * BYTES_FLOAT32 + 2)  # the largest so far and another, labels, a comparison
-    made = _making(inner, sides, axis, plan.result_order, BYTES_FLOAT32)
+    made = _making(inner, sides, axis, BYTES_FLOAT32)
     labelling = image + outputs * padded * BYTES_FLOAT32 + made + decided
     return max(values + image if sides == inner and not plan.previous else placing, tiling, labelling)
 
 
-def _making(old: Shape, new: Shape, axis: int | None, order: int, size: int) -> int:
+def _making(old: Shape, new: Shape, axis: int | None, size: int) -> int:
     """Bytes of arrays while one map is brought to a shape, the result's too."""
     if old == new:
         return 0
     if axis is not None:
         return size * (math.prod(new) + math.prod(new) // new[axis] * old[axis])
-    spline = math.prod(n + 2 * SPLINE_MARGIN for n in old) if order > 1 else 0
-    return size * math.prod(new) + 2 * spline * BYTES_FLOAT64
+    sides, before, most = list(old), 0, 0
+    for along in zooming_order(old, new):
+        sides[along] = new[along]
+        after = math.prod(sides)
+        before, most = after, max(most, before + after)
+    return size * most
 
 
 def _making_labels(old: Shape, new: Shape, axis: int | None, order: int) -> int:

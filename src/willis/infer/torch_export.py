@@ -12,19 +12,18 @@ from torch import nn
 
 from willis.errors import BundleError, WillisError
 from willis.infer.lowered import lower
+from willis.infer.lowered_plainunet import LoweredPlainUNet
 from willis.infer.moments import by_moments
 from willis.infer.torch_engine import member_network
 from willis.models.bundle import Bundle, read_bundle
-from willis.nets.blocks.planar import SliceNetwork
+from willis.nets.plainunet import PlainUNet
 
 BAD_INPUT = 2  # exit code
 
 
 def convert(network: nn.Module, shape: tuple[int, ...]) -> ov.Model:
     """The network as an OpenVINO model for images of one shape (N, C, I, J, K); nothing is computed."""
-    lowered = lower(network)
-    if isinstance(lowered, SliceNetwork):
-        lowered = by_moments(lowered)
+    lowered = by_moments(LoweredPlainUNet(network).eval() if isinstance(network, PlainUNet) else lower(network))
     with torch.no_grad():
         program = torch.export.export(lowered, (torch.zeros(shape),))
     model = ov.convert_model(program)
