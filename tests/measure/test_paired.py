@@ -50,3 +50,8 @@ def test_differences_that_only_rounding_tells_apart_are_ties() -> None:
 def test_a_difference_that_is_rounding_alone_is_none() -> None:
     (test,) = paired_tests({"a": [0.1 + 0.2] * 6, "b": [0.3] * 6})
     assert math.isnan(test.p)
+
+
+def test_a_miss_that_is_infinitely_far_is_not_left_out() -> None:
+    with pytest.raises(BadInputError, match="b has an infinite score"):
+        paired_tests({"a": [2.0, 3.0, 9.0], "b": [1.0, 2.0, math.inf]})

@@ -53,7 +53,7 @@ def paired_tests(scores: Mapping[str, Sequence[float]]) -> list[PairedTest]:
     Raises
     ------
     BadInputError
-        When the methods have different numbers of cases.
+        When the methods have different numbers of cases, or a score is infinite.
 
     References
     ----------
@@ -62,6 +62,11 @@ def paired_tests(scores: Mapping[str, Sequence[float]]) -> list[PairedTest]:
     if len({len(values) for values in scores.values()}) > 1:
         counts = ", ".join(f"{name} {len(values)}" for name, values in scores.items())
         raise BadInputError(f"paired tests need the same cases of every method; found {counts}.")
+    if endless := [name for name, values in scores.items() if np.isinf(np.asarray(values, dtype=float)).any()]:
+        raise BadInputError(
+            f"{endless[0]} has an infinite score; left out, it would better the method's mean. Give the worst value "
+            "that there is."
+        )
     found = []
     for one, other in combinations(scores, 2):
         a, b = np.asarray(scores[one], dtype=float), np.asarray(scores[other], dtype=float)
