@@ -121,7 +121,27 @@ def test_a_split_in_training_and_test_leaves_out_the_part_that_is_named(recipes:
 def test_different_splits_are_refused(recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _with_split(recipes[:1], tmp_path / "split.json", {"train": ("s0", "s1"), "test": ("s2", "s3")}, "split", "test")
     assert call(["compare", *recipes, "--data", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
-    assert "different splits or parts" in capsys.readouterr().err
+    assert "dice and focal leave out different cases: data.split is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("[folds]\nseed = 1", "[folds]\nseed = 2", "folds.seed is 1 and 2"),
+        ("[folds]\ncount = 3", "[folds]\nvalidation_share = 0.5", "folds.validation_share is 0.0 and 0.5"),
+        ('[data]\nfolder = "a"', '[data]\nfolder = "b"', "data.folder is 'a' and 'b'"),
+        ("[data.phantom]\nvalidation_seed = 5", "", "data.phantom.validation_seed is 5 and 1000003"),
+    ],
+)
+def test_recipes_that_leave_out_different_cases_are_refused(
+    recipes: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], one: str, other: str, said: str
+) -> None:
+    for recipe, more in zip(recipes, (one, other), strict=True):
+        Path(recipe).write_text(f"{Path(recipe).read_text()}{more}\n")
+    folder = ["--data", str(tmp_path)] if "folds" in said else []
+    assert call(["compare", *recipes, *folder, "--folds", "2", "-o", str(tmp_path / "out")]) == 2
+    assert f"dice and focal leave out different cases: {said}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_network_of_other_channels_is_refused_before_any_is_trained(

@@ -84,6 +84,58 @@ def test_a_shift_is_scipy_s() -> None:
     assert all(0 < abs(s) <= n / 4 for s, n in zip(drawn, (16, 40, 8), strict=True))
 
 
+SPACINGS = [(1.0, 1.0, 1.0), (0.9, 0.9, 6.0), (2.0, 0.8, 0.8)]
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+def test_rotations_are_of_the_head_whatever_its_voxels(spacing: tuple[float, float, float]) -> None:
+    asked, edges = settings(affine=1.0, rotation_deg=8.0, scale=(1.0, 1.0)), np.diag(spacing)
+    for seed in range(10):
+        drawn = make_params(asked, 1, (64, 64, 16), np.random.default_rng(seed), spacing)
+        in_mm = edges @ np.array(drawn.affine) @ np.linalg.inv(edges)
+        assert np.allclose(in_mm @ in_mm.T, np.eye(3)) and np.linalg.det(in_mm) == pytest.approx(1)
+        assert 0 < np.degrees(np.arccos((np.trace(in_mm) - 1) / 2)) < 3 * 8
+
+
+def test_a_ball_of_flat_voxels_stays_a_ball() -> None:
+    spacing, shape = np.array((1.0, 1.0, 4.0)), (61, 61, 17)
+    away = np.stack(np.meshgrid(*[np.arange(n) - n // 2 for n in shape], indexing="ij"), -1) * spacing
+    image = torch.from_numpy(np.exp(-((away**2).sum(-1) / 200)).astype(np.float32))[None]
+    asked = settings(affine=1.0, rotation_deg=30.0, scale=(1.0, 1.0))
+    drawn = make_params(asked, 1, shape, np.random.default_rng(0), (1.0, 1.0, 4.0))
+    wide = source_shape(drawn, shape)
+    padded = torch.zeros(1, *wide)
+    lead = [(w - n) // 2 for w, n in zip(wide, shape, strict=True)]
+    padded[0, lead[0] : lead[0] + 61, lead[1] : lead[1] + 61, lead[2] : lead[2] + 17] = image[0]
+    turned, _ = apply(drawn, padded, torch.zeros(1, *wide, dtype=torch.uint8), shape)
+    assert float((turned - image).abs().max()) < 0.06
+
+
+def test_an_affine_within_slices_leaves_every_slice_where_it_is() -> None:
+    asked = settings(affine=1.0, rotation_deg=8.0, shear=0.14, translate=0.04, affine_axes=[0, 1])
+    drawn = make_params(asked, 1, (64, 64, 7), np.random.default_rng(2), (1.0, 1.0, 6.0))
+    matrix = np.array(drawn.affine)
+    assert np.array_equal(matrix[2], [0, 0, 1]) and np.array_equal(matrix[:, 2], [0, 0, 1])
+    assert drawn.shift[2] == 0 and all(drawn.shift[:2]) and matrix[0, 1] != 0
+    assert source_shape(drawn, (64, 64, 7))[2] <= 7 + 2
+
+
+def test_what_was_drawn_comes_back_from_its_record() -> None:
+    for drawn in (
+        Params(dropped=0),
+        Params(dropped=1),
+        Params(noise_std=(0.0, 0.0)),
+        Params(),
+        Params(contrast=(1.0,)),
+    ):
+        assert Params(**drawn.to_json()) == drawn
+
+
+def test_blur_keeps_a_patch_of_one_value() -> None:
+    even, labels = torch.full((1, 9, 8, 7), 0.6), torch.zeros(1, 9, 8, 7, dtype=torch.uint8)
+    assert torch.allclose(apply(Params(blur_voxels=(1.0,)), even, labels, (9, 8, 7))[0], even)
+
+
 def test_source_shape_reaches_every_corner() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
@@ -119,7 +171,7 @@ def test_intensity_changes_by_their_definitions() -> None:
     biased, _ = apply(Params(bias=((0.3,) * 64, (0.0,) * 64)), image, labels, shape)
     assert torch.allclose(biased[0], image[0] * math.exp(0.3)) and torch.allclose(biased[1], image[1])
     blurred, _ = apply(Params(blur_voxels=(1.0, 0.0)), image, labels, shape, keep_zero=False)
-    theirs = ndimage.gaussian_filter(image[0].numpy(), 1.0, mode="constant", truncate=3.0)
+    theirs = ndimage.gaussian_filter(image[0].numpy(), 1.0, mode="nearest", truncate=3.0)
     assert np.abs(blurred[0].numpy() - theirs).max() < 1e-5 and torch.equal(blurred[1], image[1])
     noisy, _ = apply(Params(noise_std=(0.05, 0.0), noise_seed=1), image, labels, shape)
     assert float((noisy - image)[0].std()) == pytest.approx(0.05, rel=0.05) and torch.equal(noisy[1], image[1])

@@ -79,6 +79,16 @@ def test_a_mask_is_a_label_too_and_two_files_of_one_label_are_refused(folder):
         find_images(folder, "ncct", "brain")
 
 
+def test_two_images_of_a_patient_are_refused_unless_one_is_named(folder):
+    anat = folder / "sub-02" / "anat"
+    (anat / "sub-02_ncct.nii.gz").rename(anat / "sub-02_acq-a_ncct.nii.gz")
+    (anat / "sub-02_acq-b_ncct.nii.gz").write_bytes((anat / "sub-02_acq-a_ncct.nii.gz").read_bytes())
+    with pytest.raises(BadInputError, match=r"sub-02 has the images sub-02_acq-a_ncct\.nii\.gz and sub-02_acq-b_ncct"):
+        find_images(folder, "ncct", "vessels")
+    (found,) = find_images(folder, "acq-b_ncct", "vessels")
+    assert found.image.name == "sub-02_acq-b_ncct.nii.gz"
+
+
 def test_an_image_that_is_no_ct_is_not_called_one(folder, tmp_path):
     """nnU-Net scales a channel called CT by the values of all cases, and any other image by itself."""
     for path in folder.rglob("*_ncct.nii.gz"):

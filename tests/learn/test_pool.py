@@ -22,6 +22,16 @@ def test_a_stored_case_comes_back(tmp_path: Path, sources: ModuleType) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["case"]
 
 
+def test_values_that_the_stored_numbers_cannot_hold_are_refused(tmp_path: Path, sources: ModuleType) -> None:
+    case = sources.numbered(3)
+    case.image[1, 0, 0, 0] = -70_000
+    with pytest.raises(BadInputError, match=r"case 3: the image holds 70000, .* with values up to 65504"):
+        write_case(case, tmp_path / "small")
+    assert not list(tmp_path.iterdir())
+    write_case(case, tmp_path / "large", np.float32)
+    assert open_case(tmp_path / "large").image.min() == -70_000
+
+
 def test_the_window_moves_with_the_step_alone(tmp_path: Path, sources: ModuleType) -> None:
     pool = CasePool(sources.Endless(), tmp_path, window=3, first=2, per_step=0.5, workers=0)
     assert [list(pool.indices(step)) for step in (0, 1, 2, 4, 6)] == [[0, 1], [0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4]]

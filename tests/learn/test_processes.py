@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from willis.learn.checkpoint import load_state, without_prefix
+from willis.learn.distributed import World, join_world
 from willis.learn.recipe import Recipe
 from willis.learn.runlog import read_log
 from willis.learn.trainer import train
@@ -39,6 +41,18 @@ def over_slices(asked: Recipe) -> Recipe:
     values["sampling"]["patch"] = [12, 12, 1]
     values["loss"]["terms"] = [{"name": "dice", "per_batch": True}, {"name": "bce"}, {"name": "focal"}]
     return Recipe.parse({**values, "task": "chronic"}, "test")
+
+
+def test_processes_wait_longer_than_a_validation_by_one_of_them_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, timedelta] = {}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda **settings: given.update(settings))
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with join_world() as world:
+        assert world == World(1, 2)
+    assert given["timeout"] >= timedelta(hours=12)
 
 
 @pytest.mark.slow

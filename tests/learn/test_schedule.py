@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from willis.learn.recipe import ScheduleSettings
@@ -35,7 +36,20 @@ def test_cycles_restart_and_snapshots_fall_at_their_ends() -> None:
     assert [step for step, factor in enumerate(factors) if factor == 1] == [0, 25, 50, 75]
     settings = ScheduleSettings.parse({"name": "cyclic", "cycles": 4}, "test")
     assert [step for step in range(100) if ends_cycle(settings, step, 100)] == [24, 49, 74, 99]
-    assert [step for step in range(10) if ends_cycle(settings, step, 10)] == [2, 5, 8, 9]
+    assert [step for step in range(10) if ends_cycle(settings, step, 10)] == [1, 4, 6, 9]
+
+
+@pytest.mark.parametrize(("steps", "cycles"), [(100, 5), (9, 5), (11, 5), (100, 7), (3, 5), (1, 1), (16, 6)])
+def test_every_cycle_is_as_long_as_another_and_ends_low(steps: int, cycles: int) -> None:
+    settings = ScheduleSettings.parse({"name": "cyclic", "cycles": cycles}, "test")
+    ends = [step for step in range(steps) if ends_cycle(settings, step, steps)]
+    lengths = np.diff([-1, *ends])
+    assert ends[-1] == steps - 1 and len(ends) == min(steps, cycles)
+    assert np.ptp(lengths) <= 1
+    rates = [rate_factor(settings, step, steps) for step in range(steps)]
+    for end, length in zip(ends, lengths, strict=True):
+        half_cosine = (1 + np.cos(np.pi * np.arange(length) / length)) / 2
+        assert rates[end - length + 1 : end + 1] == pytest.approx(half_cosine.tolist())
 
 
 def test_other_schedules_have_no_snapshots() -> None:

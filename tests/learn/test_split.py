@@ -100,6 +100,10 @@ def test_sessions_of_one_patient_stay_together() -> None:
 def test_what_can_t_be_split_is_refused(cohort: list[SizedSubject]) -> None:
     with pytest.raises(BadInputError, match="4 patients can't be shared out into 5 parts"):
         split_subjects(cohort[:4], FOLDS, 0)
+    few = [SizedSubject(str(n), str(n), size) for n, size in enumerate((100, 6000, 40_000, 70_000, 150_000))]
+    with pytest.raises(BadInputError, match=r"5 patients leave the part test empty: its share is 0\.1"):
+        split_subjects(few, {"train": 0.9, "test": 0.1}, 0)
+    assert [len(part.subjects) for part in split_subjects(few, {"train": 0.8, "test": 0.2}, 0)] == [4, 1]
     with pytest.raises(BadInputError, match="sub-000 is listed twice"):
         split_subjects([*cohort, cohort[0]], FOLDS, 0)
     empty = [SizedSubject(f"s{n}", f"s{n}", 0, {key: {} for key in PLANES}) for n in range(6)]
@@ -159,6 +163,19 @@ def test_batches_deal_out_every_slice_and_keep_the_bins() -> None:
         distribution_batches(lesion, [], "axial")
     with pytest.raises(BadInputError, match="no two halves"):
         distribution_batches(lesion, normal, "axial", batch=31)
+
+
+@pytest.mark.parametrize(("lesions", "normals"), [(10, 100), (100, 10), (7, 8), (33, 5)])
+def test_no_slice_is_left_out_and_none_is_preferred_where_there_are_more_of_a_kind(lesions: int, normals: int) -> None:
+    lesion = [SliceOf("s", n, 50 * n + 1) for n in range(lesions)]
+    normal = [SliceOf("s", 1000 + n) for n in range(normals)]
+    made = distribution_batches(lesion, normal, "axial", batch=8)
+    served = np.unique([item.index for batch in made for item in batch], return_counts=True)
+    assert served[0].tolist() == [item.index for item in (*lesion, *normal)]
+    assert np.ptp(served[1][:lesions]) == 0 and np.ptp(served[1][lesions:]) <= 1
+    assert all(len(batch) <= 8 for batch in made)
+    free = [sum(not item.voxels for item in batch) for batch in made]
+    assert np.ptp(free) <= 1
 
 
 def test_a_table_that_misses_columns_is_refused(tmp_path: Path) -> None:

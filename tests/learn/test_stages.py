@@ -119,6 +119,12 @@ def test_patience_ends_a_stage_and_only_the_last_one_ends_the_run(tmp_path, sour
     assert (result.state.reason, result.state.stage_start, result.state.step) == ("patience", 2, 4)
 
 
+def test_a_checkpoint_of_a_stage_that_the_recipe_lacks_is_refused(tmp_path, sources: ModuleType) -> None:
+    train(recipe(STAGES), sources.Balls(), validation, tmp_path)
+    with pytest.raises(BadInputError, match="is of stage 2, and the recipe has 1"):
+        train(recipe([]), sources.Balls(), validation, tmp_path, resume=True)
+
+
 def test_steps_are_shared_out_and_settings_are_the_recipes_where_a_stage_has_none() -> None:
     asked = recipe([{"share": 1}, {"share": 1, "patience": 0, "rate": 0.5}, {"share": 2}], steps=10, patience=7)
     assert steps_of_stages(asked) == [2, 3, 5] and sum(steps_of_stages(asked)) == 10

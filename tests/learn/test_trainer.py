@@ -109,6 +109,34 @@ def test_a_run_is_not_overwritten(tmp_path: Path, sources: ModuleType) -> None:
         train(recipe(steps=1), sources.Balls(), out=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("training", {"seed": 5}, "begun with training.seed 0, and the recipe has 5"),
+        ("data", {"large_share": 0.5}, r"begun with data \{\}, and the recipe has"),
+        ("data", {"folder": "cohort-b"}, r"begun with data \{\}, and the recipe has"),
+        ("folds", {"index": 1}, "begun with folds null, and the recipe has"),
+        ("network", {"config": {"inputs": 1, "filters": [6, 8], "final": [4]}}, "is of another network"),
+    ],
+)
+def test_what_a_run_was_begun_with_stays(
+    tmp_path: Path, sources: ModuleType, section: str, values: dict[str, Any], said: str
+) -> None:
+    train(recipe(steps=1), sources.Balls(), out=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(BadInputError, match=said):
+        train(recipe(steps=2).changed(section, **values), sources.Balls(), out=tmp_path, resume=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_folder_of_patients_may_move(tmp_path: Path, sources: ModuleType) -> None:
+    here, there = (recipe(steps=1).changed("data", folder=f"{place}/cohort") for place in ("/here", "/there"))
+    train(here, sources.Balls(), out=tmp_path)
+    assert train(there, sources.Balls(), out=tmp_path, resume=True).state.step == 1
+    with pytest.raises(BadInputError, match="cohort-b"):
+        train(here.changed("data", folder="/here/cohort-b"), sources.Balls(), out=tmp_path, resume=True)
+
+
 def figures(*values: float) -> tuple[list[int], Any]:
     """A validation that gives these figures one after the other, and the list of when it was asked."""
     left, seen = list(values), []
@@ -135,6 +163,34 @@ def test_early_stopping_is_honoured_and_the_best_weights_are_the_bundle_s(tmp_pa
 def stop_after(step: int) -> Any:
     calls = iter(range(1, 1000))
     return lambda: next(calls) >= step
+
+
+def test_a_run_out_of_patience_is_over_however_often_it_is_resumed(tmp_path: Path, sources: ModuleType) -> None:
+    asked = recipe(steps=20, validate_every=2, patience=2)
+
+    def validate(_network: torch.nn.Module) -> dict[str, float]:
+        return {"dice": 0.5}
+
+    ended = train(asked, sources.Balls(), validate, tmp_path)
+    assert (ended.state.reason, ended.state.step) == ("patience", 6)
+    again = train(asked, sources.Balls(), validate, tmp_path, resume=True)
+    assert (again.state.reason, again.state.step) == ("patience", 6)
+    assert same(ended.members[0], again.members[0])
+    patient = asked.changed("training", patience=3)
+    assert train(patient, sources.Balls(), validate, tmp_path, resume=True).state.step == 8
+
+
+def test_a_figure_that_is_undefined_is_no_best_one(tmp_path: Path, sources: ModuleType) -> None:
+    asked = recipe(validate_every=2).changed("schedule", name="plateau", patience=3)
+    nan = float("nan")
+    _, validate = figures(nan, 0.2, 0.9, nan)
+    state = train(asked, sources.Balls(), validate, tmp_path / "some").state
+    assert (state.best, state.best_step, state.stale) == (0.9, 6, 1)
+    assert (state.plateau_best, state.plateau_stale) == (0.9, 1)
+    _, validate = figures(nan, nan, nan, nan)
+    state = train(asked, sources.Balls(), validate, tmp_path / "none").state
+    assert (state.best, state.stale) == (None, 4)
+    assert not (tmp_path / "none" / "best.safetensors").exists()
 
 
 def test_less_can_be_better_and_an_unknown_figure_is_refused(tmp_path: Path, sources: ModuleType) -> None:

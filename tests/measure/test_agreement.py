@@ -74,6 +74,39 @@ def test_perfect_agreement_is_one_whatever_the_rounding() -> None:
             assert (found.value, found.interval) == (1, (1, 1))
 
 
+def test_large_cohorts_and_raters_that_all_but_agree_have_an_icc() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        many = rng.uniform(0.001, 60, size=(5000, 1))
+        found = icc_agreement(np.repeat(many, 2, axis=1))
+        assert (found.value, found.interval) == (1, (1, 1))
+    few = rng.uniform(1, 60, size=(20, 1))
+    for closeness in (1e-9, 1e-11):
+        found = icc_agreement(few * (1 + closeness * rng.normal(size=(20, 2))))
+        assert (found.value, found.interval) == (pytest.approx(1), pytest.approx((1, 1)))
+
+
+def mcgraw_and_wong(table: np.ndarray) -> tuple[float, float]:
+    """The interval of ICC(A,1) as their table 7 has it."""
+    n, k = table.shape
+    grand, rows, columns = table.mean(), table.mean(1, keepdims=True), table.mean(0, keepdims=True)
+    msr, msc = k * ((rows - grand) ** 2).sum() / (n - 1), n * ((columns - grand) ** 2).sum() / (k - 1)
+    mse = ((table - rows - columns + grand) ** 2).sum() / ((n - 1) * (k - 1))
+    icc = (msr - mse) / (msr + (k - 1) * mse + k * (msc - mse) / n)
+    a, b = k * icc / (n * (1 - icc)), 1 + k * icc * (n - 1) / (n * (1 - icc))
+    v = (a * msc + b * mse) ** 2 / ((a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1)))
+    low, high = stats.f.ppf(0.975, n - 1, v), stats.f.ppf(0.975, v, n - 1)
+    between = k * msc + (k * n - k - n) * mse
+    return n * (msr - low * mse) / (low * between + n * msr), n * (high * msr - mse) / (between + n * high * msr)
+
+
+@pytest.mark.parametrize(("subjects", "raters", "bias"), [(6, 2, 0.0), (17, 3, 1.0), (40, 2, 8.0), (9, 5, 0.2)])
+def test_the_interval_of_agreement_is_the_published_formula(subjects: int, raters: int, bias: float) -> None:
+    rng = np.random.default_rng(subjects)
+    table = rng.normal(10, 3, (subjects, 1)) + rng.normal(0, 2, (subjects, raters)) + bias * np.arange(raters)
+    assert icc_agreement(table).interval == pytest.approx(mcgraw_and_wong(table), rel=1e-9)
+
+
 def test_icc_finds_the_correlation_that_ratings_were_made_with() -> None:
     rng = np.random.default_rng(2)
     subjects, errors = rng.normal(0, 3, size=(4000, 1)), rng.normal(0, 1, size=(4000, 2))
@@ -111,6 +144,15 @@ def test_a_mean_is_a_mean_however_it_is_asked_for() -> None:
     values = np.random.default_rng(7).lognormal(size=30)
     one, other = (bootstrap_interval(values, np.random.default_rng(8), statistic) for statistic in (None, np.mean))
     assert one == pytest.approx(other)
+
+
+@pytest.mark.parametrize("values", [(0.4, 0.73, 0.63), (0.43, 0.59, 0.52, 0.93), (0.48, 0.4, 0.71, 0.74, 0.68)])
+def test_rounding_does_not_move_an_end(values: tuple[float, ...]) -> None:
+    hundredths = np.round(np.array(values) * 100)
+    exact = bootstrap_interval(hundredths, np.random.default_rng(1))
+    for moved in (0.0, 8.0):
+        found = bootstrap_interval(np.array(values) + moved, np.random.default_rng(1))
+        assert found == pytest.approx(tuple(end / 100 + moved for end in exact), rel=1e-9)
 
 
 def test_a_statistic_of_two_columns() -> None:

@@ -56,6 +56,25 @@ def test_under_shear_volumes_are_true() -> None:
     assert evaluate_case(empty_like(full), full)["volume_difference_ml"] == pytest.approx(-0.064)
 
 
+def test_under_shear_distances_are_those_between_the_points() -> None:
+    tilted = np.eye(4)
+    tilted[:3, :3] = [[0.9, 0, 0], [0, 0.9, 2.5 * np.tan(np.radians(25))], [0, 0, 2.5]]
+    grid = Grid((12, 40, 20), tilted)
+    rng = np.random.default_rng(4)
+    for _ in range(5):
+        marks = rng.integers((12, 40, 20), size=(2, 3))
+        masks = np.zeros((2, *grid.shape), dtype=bool)
+        for mask, mark in zip(masks, marks, strict=True):
+            mask[tuple(mark)] = True
+        found = evaluate_case(Volume(masks[0], grid), Volume(masks[1], grid))
+        apart = np.linalg.norm(np.subtract(*grid.to_mm(marks)))
+        assert found["hd95_mm"] == pytest.approx(apart) and found["assd_mm"] == pytest.approx(apart)
+    corners = grid.to_mm(np.array(list(np.ndindex(2, 2, 2))) * grid.shape - 0.5)
+    longest = max(np.linalg.norm(a - b) for a in corners for b in corners)
+    empty = Volume(np.zeros(grid.shape, dtype=bool), grid)
+    assert evaluate_case(empty, Volume(masks[1], grid))["hd95_mm"] == pytest.approx(longest)
+
+
 @pytest.mark.parametrize("change", ["shift", "spacing", "shape", "mirror"])
 def test_other_grids_are_refused(change: str) -> None:
     grid = Grid((6, 6, 6), np.eye(4))

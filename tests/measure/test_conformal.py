@@ -41,8 +41,15 @@ def test_an_end_is_never_below_nothing():
         (np.ones(20), np.ones(21), r"the shapes \(20,\) and \(21,\)"),
         (np.ones(20), -np.ones(20), "negative or not finite"),
         (np.full(20, np.nan), np.ones(20), "negative or not finite"),
+        ([], [], "0 cases are too few"),
     ],
 )
 def test_what_can_t_be_fitted_is_said(found, true, what):
     with pytest.raises(BadInputError, match=what):
         fit_ratio_interval(found, true)
+
+
+@pytest.mark.parametrize(("coverage", "offset"), [(1.0, 1.0), (1.5, 1.0), (0.0, 1.0), (0.9, 0.0), (0.9, -1.0)])
+def test_coverage_and_offset_have_a_range(coverage, offset):
+    with pytest.raises(BadInputError, match="the one lies between 0 and 1, the other is above 0"):
+        fit_ratio_interval(np.ones(30), np.ones(30), coverage, offset)

@@ -44,3 +44,15 @@ def test_wilsons_interval():
 def test_what_does_not_belong_together_is_refused():
     with pytest.raises(BadInputError, match="as many"):
         auc([0.1, 0.2], [1])
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 0], [1.0, float("nan"), 0.0], ["1", "0", "0"], [1, -1, 0]])
+def test_labels_that_are_neither_0_nor_1_are_refused(labels):
+    for measure in (
+        auc,
+        lambda s, y: sensitivity(s, y, 0.5),
+        lambda s, y: specificity(s, y, 0.5),
+        lambda _, y: share(y),
+    ):
+        with pytest.raises(BadInputError, match="labels must be 0 or 1"):
+            measure([0.9, 0.4, 0.1], labels)

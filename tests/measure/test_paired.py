@@ -37,3 +37,21 @@ def test_what_is_undefined_is_left_out() -> None:
     assert math.isnan(test.p)
     with pytest.raises(BadInputError, match="a 2, b 1"):
         paired_tests({"a": [1, 2], "b": [1]})
+
+
+def test_differences_that_only_rounding_tells_apart_are_ties() -> None:
+    a = np.array([0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.2, 0.9, 0.35, 0.45])
+    hundredths = np.array([10, 10, -10, 10, 20, 10, -10, 20, 10, 10])
+    (test,) = paired_tests({"a": a, "b": a - hundredths / 100})
+    assert np.unique(a - (a - hundredths / 100)).size > 3
+    assert test.p == pytest.approx(stats.wilcoxon(hundredths).pvalue)
+
+
+def test_a_difference_that_is_rounding_alone_is_none() -> None:
+    (test,) = paired_tests({"a": [0.1 + 0.2] * 6, "b": [0.3] * 6})
+    assert math.isnan(test.p)
+
+
+def test_a_miss_that_is_infinitely_far_is_not_left_out() -> None:
+    with pytest.raises(BadInputError, match="b has an infinite score"):
+        paired_tests({"a": [2.0, 3.0, 9.0], "b": [1.0, 2.0, math.inf]})

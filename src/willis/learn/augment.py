@@ -15,6 +15,7 @@ from torch.nn import functional
 from willis.learn.recipe import AugmentationSettings
 
 Shape3 = tuple[int, int, int]
+Spacing = tuple[float, float, float]
 BIAS_KNOTS = 4  # control points of a bias field along each axis
 
 
@@ -56,14 +57,33 @@ class Params:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without those that change nothing."""
-        plain = {name: value for name, value in asdict(self).items() if value not in (None, (), 0)}
+        usual = Params()
+        plain = {name: value for name, value in asdict(self).items() if value != getattr(usual, name)}
         if not self.contrast:
-            plain.pop("contrast_about")
+            plain.pop("contrast_about", None)
         return plain
 
 
-def make_params(settings: AugmentationSettings, channels: int, patch: Shape3, rng: np.random.Generator) -> Params:
-    """Draw the parameters for one patch of ``channels`` channels and that shape."""
+def make_params(
+    settings: AugmentationSettings,
+    channels: int,
+    patch: Shape3,
+    rng: np.random.Generator,
+    spacing_mm: Spacing = (1.0, 1.0, 1.0),
+) -> Params:
+    """Draw the parameters for one patch.
+
+    Parameters
+    ----------
+    settings
+        What may happen, how often and how much.
+    channels, patch
+        Of the patch, and its voxels along I, J, K.
+    rng
+        The only source of chance.
+    spacing_mm
+        Edges of a voxel: rotation and shear are of the head, not of its voxels.
+    """
 
     def happens(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -72,7 +92,7 @@ def make_params(settings: AugmentationSettings, channels: int, patch: Shape3, rn
         return tuple(float(v) for v in rng.uniform(low, high, channels))
 
     flips = tuple(axis for axis in settings.flip_axes if happens(settings.flip))
-    affine = _draw_affine(settings, rng) if happens(settings.affine) else None
+    affine = _draw_affine(settings, rng, spacing_mm) if happens(settings.affine) else None
     bias: tuple[tuple[float, ...], ...] = ()
     if happens(settings.bias):
         knots = rng.uniform(-settings.bias_log, settings.bias_log, (channels, BIAS_KNOTS**3))
@@ -100,7 +120,7 @@ def make_params(settings: AugmentationSettings, channels: int, patch: Shape3, rn
     if settings.offset and happens(settings.offset):
         drawn = replace(drawn, offset=each(*settings.offset_range))
     if settings.translate and affine is not None:
-        parts = rng.uniform(-settings.translate, settings.translate, 3) * np.array(patch)
+        parts = rng.uniform(-settings.translate, settings.translate, 3) * np.array(patch) * _moving(settings)
         drawn = replace(drawn, shift=tuple(float(v) for v in parts))
     return drawn
 
@@ -179,26 +199,37 @@ def _blurred(image: Tensor, sigma: float) -> Tensor:
     x = torch.arange(-radius, radius + 1, dtype=torch.float32)
     kernel = torch.exp(-(x**2) / (2 * sigma**2))
     kernel /= kernel.sum()
-    out = image[None, None]
+    out = functional.pad(image[None, None], (radius,) * 6, mode="replicate")
     for axis in range(3):
-        shape, pad = [1, 1, 1, 1, 1], [0, 0, 0]
-        shape[2 + axis], pad[axis] = 2 * radius + 1, radius
-        out = functional.conv3d(out, kernel.view(shape), padding=pad)
+        shape = [1, 1, 1, 1, 1]
+        shape[2 + axis] = 2 * radius + 1
+        out = functional.conv3d(out, kernel.view(shape))
     return out[0, 0]
 
 
-def _draw_affine(settings: AugmentationSettings, rng: np.random.Generator) -> tuple[tuple[float, ...], ...]:
+def _draw_affine(
+    settings: AugmentationSettings, rng: np.random.Generator, spacing_mm: Spacing
+) -> tuple[tuple[float, ...], ...]:
+    moving = _moving(settings)
     matrix: npt.NDArray[np.float64] = np.eye(3)
     for axis, degrees in enumerate(rng.uniform(-settings.rotation_deg, settings.rotation_deg, 3)):
-        c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-        turn = np.eye(3)
         a, b = [i for i in range(3) if i != axis]
+        angle = math.radians(degrees) if moving[a] and moving[b] else 0.0
+        c, s = math.cos(angle), math.sin(angle)
+        turn = np.eye(3)
         turn[a, a], turn[a, b], turn[b, a], turn[b, b] = c, -s, s, c
         matrix = matrix @ turn
     shear = np.eye(3)
-    shear[np.triu_indices(3, 1)] = rng.uniform(-settings.shear, settings.shear, 3)
-    matrix = matrix @ shear @ np.diag(1 / rng.uniform(*settings.scale, 3))
-    return tuple(tuple(float(v) for v in row) for row in matrix)
+    rows, columns = np.triu_indices(3, 1)
+    shear[rows, columns] = rng.uniform(-settings.shear, settings.shear, 3) * (moving[rows] & moving[columns])
+    matrix = matrix @ shear @ np.diag(1 / np.where(moving, rng.uniform(*settings.scale, 3), 1.0))
+    edges = np.array(spacing_mm) / spacing_mm[0]
+    return tuple(tuple(float(v) for v in row) for row in matrix * edges / edges[:, None])
+
+
+def _moving(settings: AugmentationSettings) -> npt.NDArray[np.bool_]:
+    """(3,) whether an affine may move voxels along each axis."""
+    return np.isin(range(3), settings.affine_axes)
 
 
 def _resample(

@@ -66,7 +66,7 @@ def _sample(
     inner = place(centre, patch, _spatial(case.mask.shape))
     reach = case.stack // 2
     deep: Shape3 = (patch[0], patch[1], patch[2] + 2 * reach)  # alike on both sides: a mirrored slice keeps its place
-    params = make_params(recipe.augmentation, case.image.shape[0], deep, rng)
+    params = make_params(recipe.augmentation, case.image.shape[0], deep, rng, case.spacing_mm)
     shape = source_shape(params, deep)
     first = (inner[0], inner[1], inner[2] - reach)
     start = tuple(a - (s - p) // 2 for a, s, p in zip(first, shape, deep, strict=True))

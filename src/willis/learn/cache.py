@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from willis.errors import BadInputError
 from willis.learn.case import Case
 
 LARGEST_FOREGROUND_LIST = 100_000  # voxels kept for each label to centre patches on; a regular subset of more
@@ -45,7 +46,19 @@ class StoredCase:
 
 
 def write_case(case: Case, folder: Path, dtype: type[np.floating] = np.float16) -> None:
-    """Store a case in a new folder, which appears under its name only when complete; its image as numbers of a type."""
+    """Store a case in a new folder, which appears under its name only when complete; its image as numbers of a type.
+
+    Raises
+    ------
+    BadInputError
+        When the image holds values that the type can't.
+    """
+    largest, most = float(np.abs(case.image).max(initial=0.0)), float(np.finfo(dtype).max)
+    if largest > most:
+        raise BadInputError(
+            f"case {case.subject}: the image holds {largest:g}, and cases are stored with values up to {most:g}. "
+            "Scale it to about 0 to 1."
+        )
     hidden = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir(parents=True)

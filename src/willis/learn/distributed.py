@@ -7,12 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
 from willis.nets.blocks.norm import BatchNorm
+
+LONGEST_WAIT = timedelta(days=1)  # for a process that validates whole scans alone; torchrun ends those whose peer died
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def join_world() -> Iterator[World]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    distributed.init_process_group()
+    distributed.init_process_group(timeout=LONGEST_WAIT)
     try:
         yield World(distributed.get_rank(), size)
     finally:

@@ -40,13 +40,18 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
     Raises
     ------
     BadInputError
-        When there is none, or one has no labels or more than one file of them.
+        When there is none, a patient has several, or one has no labels or more than one file of them.
     """
-    found = []
+    found: list[LabelledImage] = []
     for path in sorted(folder.glob(f"sub-*/**/sub-*_{image}.nii.gz")):
         if "derivatives" in path.relative_to(folder).parts:
             continue
         subject = path.name.split("_")[0]
+        if found and found[-1].subject == subject:
+            raise BadInputError(
+                f"{subject} has the images {found[-1].image.name} and {path.name}; one is needed. Name it by more of "
+                f"its end than {image}, such as acq-2_{image}."
+            )
         named = f"{subject}_*label-{label}"
         labels = sorted(p for end in ENDS for p in (folder / "derivatives").rglob(f"{named}_{end}.nii.gz"))
         if len(labels) != 1:

@@ -81,7 +81,9 @@ class AugmentationSettings(Settings):
         Axes that may be mirrored (0, 1, 2), each with probability ``flip``.
     affine, rotation_deg, scale, shear, translate
         Probability; largest rotation about each axis; range of the factor of each axis; largest shear; largest shift as
-        a part of the patch.
+        a part of the patch. Angles are those of the head in mm.
+    affine_axes
+        Axes along which the affine may move a voxel; 0 and 1: within slices along K alone.
     gamma, gamma_range
         x → m·(x/m)^g with m the patch's largest value; of values below 0 too, between the least and the largest.
     contrast, contrast_range, contrast_about
@@ -111,6 +113,7 @@ class AugmentationSettings(Settings):
     scale: Range = (0.9, 1.1)
     shear: float = Field(0.0, ge=0, le=0.5)
     translate: float = Field(0.0, ge=0, le=0.5)
+    affine_axes: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
     gamma: float = Field(0.0, ge=0, le=1)
     gamma_range: Range = (0.7, 1.4)
     contrast: float = Field(0.0, ge=0, le=1)

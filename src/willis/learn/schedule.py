@@ -10,7 +10,8 @@ from willis.learn.recipe import ScheduleSettings
 def rate_factor(settings: ScheduleSettings, step: int, steps: int) -> float:
     """Factor of the highest learning rate for step 0 … steps − 1, in (0, 1].
 
-    ``cyclic`` follows eq. 2 of [1]_: a half cosine in each of ``cycles`` equal parts of the run.
+    ``cyclic`` follows eq. 2 of [1]_, a half cosine in each of ``cycles`` parts of the run, which differ by one step at
+    most; there the last part is what the others, rounded up, leave.
 
     References
     ----------
@@ -26,8 +27,8 @@ def rate_factor(settings: ScheduleSettings, step: int, steps: int) -> float:
     elif settings.name == "exponential":
         shape = math.pow(settings.factor, (step - settings.warmup) / settings.every)
     elif settings.name == "cyclic":
-        length = math.ceil(steps / settings.cycles)
-        shape = (1 + math.cos(math.pi * (step % length) / length)) / 2
+        begin, end = _cycle(settings, step, steps)
+        shape = (1 + math.cos(math.pi * (step - begin) / (end - begin))) / 2
     else:
         shape = 1.0
     return settings.floor + (1 - settings.floor) * shape
@@ -37,5 +38,11 @@ def ends_cycle(settings: ScheduleSettings, step: int, steps: int) -> bool:
     """Whether a snapshot is due after this step."""
     if settings.name != "cyclic":
         return False
-    length = math.ceil(steps / settings.cycles)
-    return (step + 1) % length == 0 or step + 1 == steps
+    return step + 1 == _cycle(settings, step, steps)[1]
+
+
+def _cycle(settings: ScheduleSettings, step: int, steps: int) -> tuple[int, int]:
+    """First step of the cycle that a step lies in, and the one after its last."""
+    count = min(settings.cycles, steps)
+    number = ((step + 1) * count - 1) // steps
+    return number * steps // count, (number + 1) * steps // count

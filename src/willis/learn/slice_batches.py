@@ -32,7 +32,7 @@ def distribution_batches(
 
     Slices with lesion are ordered by bin, shuffled within each, and dealt out one by one, so that the number of each
     bin's slices in two batches differs by one at most. Lesion-free slices are dealt out likewise; where they are
-    fewer, some serve twice, where they are more, batches hold more of them.
+    fewer, some serve again, none two times more than another; where they are more, batches hold more of them.
 
     Parameters
     ----------
@@ -57,13 +57,14 @@ def distribution_batches(
         raise BadInputError(f"there is no slice {lacking} lesion in this part; batches hold as many of each kind.")
     rng = np.random.default_rng(seed)
     half = batch // 2
-    count = -(-len(lesion) // half)
+    count = -(-max(len(lesion), len(normal)) // half)
     bins = bin_of([item.voxels for item in lesion], SLICE_EDGES[plane])
     shuffled = rng.permutation(len(lesion))
     order = shuffled[np.argsort(bins[shuffled], kind="stable")]
     batches = [[lesion[i] for i in order[start::count]] for start in range(count)]
     free = [normal[i] for i in rng.permutation(len(normal))]
-    free += [normal[i] for i in rng.integers(0, len(normal), max(0, len(lesion) - len(normal)))]
+    while len(free) < len(lesion):
+        free += [normal[i] for i in rng.permutation(len(normal))[: len(lesion) - len(free)]]
     for start, made in enumerate(batches):
-        made += free[start : len(lesion) : count]
+        made += free[start::count]
     return batches

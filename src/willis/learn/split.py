@@ -75,7 +75,8 @@ def split_subjects(
     Raises
     ------
     BadInputError
-        When a session is listed twice, there are fewer patients than parts, or none has a lesion and all are of a kind.
+        When a session is listed twice, there are fewer patients than parts or so few that a part's share of them rounds
+        to none, or none has a lesion and all are of a kind.
     """
     _check(subjects, shares)
     groups = sorted({subject.group for subject in subjects})
@@ -85,6 +86,11 @@ def split_subjects(
     strata = np.unique(kinds, return_inverse=True)[1] * (len(edges) + 1) + bin_of(sizes, edges)
     rng = np.random.default_rng(seed)
     part_of = _dealt(strata, list(shares.values()), rng)
+    if empty := [name for n, name in enumerate(shares) if not (part_of == n).any()]:
+        raise BadInputError(
+            f"{len(groups)} patients leave the part {empty[0]} empty: its share is {shares[empty[0]]:g}. Give it a "
+            "larger one, or more patients."
+        )
     part_of = _improved(part_of, strata, _features([members[g] for g in groups]), list(shares.values()), rng)
     return [
         Part(name, share, tuple(s.name for g, p in zip(groups, part_of, strict=True) if p == n for s in members[g]))

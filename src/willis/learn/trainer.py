@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +22,7 @@ from willis.learn.learner import Learner
 from willis.learn.plateau import follow_plateau
 from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
+from willis.learn.runfolder import BEST_FILE, LAST_FILE, may_go_on, restore, write_recipe
 from willis.learn.runlog import RunLog
 from willis.learn.runstate import RunState, TrainingResult
 from willis.learn.schedule import ends_cycle
@@ -29,9 +30,6 @@ from willis.learn.schedule import ends_cycle
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Progress = Callable[[int, int, Mapping[str, Any]], None]  # step (1 for the first), steps, figures
 
-RECIPE_FILE = "recipe.json"
-LAST_FILE = "last.safetensors"
-BEST_FILE = "best.safetensors"
 CURVES_INTERVAL_S = 60.0  # least time between two drawings of the curves while a run goes on
 
 
@@ -71,7 +69,8 @@ def train(
     Raises
     ------
     BadInputError
-        When the folder already holds a run and ``resume`` isn't set, or the settings don't fit together.
+        When the folder already holds a run and ``resume`` isn't set, the run to go on with has other cases, another
+        network or other stages, or the settings don't fit together; nothing is written then.
     """
     folder = Path(out)
     with join_world() as world:
@@ -79,9 +78,12 @@ def train(
         if recipe.training.threads:
             torch.set_num_threads(recipe.training.threads)
         learner = Learner(recipe, world, start)
-        resumed = _open_folder(folder, recipe, resume, world)
+        state = restore(learner, folder / LAST_FILE) if may_go_on(folder, recipe, resume=resume) else None
+        world.barrier()  # all have looked before the leading one writes
+        if world.leads:
+            write_recipe(folder, recipe)
         with _pool(recipe, cases, folder, world) as pool:
-            run = _Run(recipe, folder, learner, pool, resumed, validate, progress, stop)
+            run = _Run(recipe, folder, learner, pool, state, validate, progress, stop)
             run.go()
         return TrainingResult(folder, run.state, run.members(), world.leads)
 
@@ -95,7 +97,7 @@ class _Run:
         folder: Path,
         learner: Learner,
         pool: CasePool,
-        resumed: bool,
+        resumed: RunState | None,
         validate: Validate | None,
         progress: Progress | None,
         stop: Callable[[], bool] | None,
@@ -103,15 +105,8 @@ class _Run:
         self.recipe, self.folder, self.learner, self.pool = recipe, folder, learner, pool
         self.world = learner.world
         self.validate, self.progress, self.stop = validate, progress, stop
-        self.state = RunState()
-        if resumed:
-            tensors, values = load_state(folder / LAST_FILE)
-            self.state = RunState(**values)
-            self.state.reason = ""
-            learner.enter(self.state.stage, self.state.stage_start)
-            learner.restore(tensors)
-            learner.plateau_factor = self.state.plateau_factor
-        self.log = RunLog(folder, upto=self.state.step if resumed else None) if self.world.leads else None
+        self.state = resumed or RunState()
+        self.log = RunLog(folder, upto=None if resumed is None else resumed.step) if self.world.leads else None
         self.began = time.monotonic()
         self.drew = self.began
         self.waited_s = 0.0  # time in which the loop stood still for want of cases
@@ -119,6 +114,7 @@ class _Run:
     def go(self) -> None:
         """Run until a reason to end."""
         with ThreadPoolExecutor(1) as ahead:
+            self.state.reason = self._ended()
             coming = self._order(ahead)
             while not self.state.reason and (self._left or self._enter_next()):
                 start = time.perf_counter()
@@ -216,7 +212,7 @@ class _Run:
             self._judge(figures)
 
     def _judge(self, figures: Mapping[str, float]) -> None:
-        """Keep the best weights, count stale validations, lower the rate on a plateau."""
+        """Keep the best weights, count stale validations, lower the rate on a plateau; NaN is no progress."""
         training, schedule, state = self.recipe.training, self.recipe.schedule, self.state
         value = _measured(figures, "training.monitor", training.monitor)
         if schedule.name == "plateau":
@@ -225,16 +221,20 @@ class _Run:
             follow_plateau(schedule, state, watched, less_is_better=mode == "min")
             self.learner.plateau_factor = state.plateau_factor
         sign = 1 if training.monitor_mode == "max" else -1
-        if state.best is None or sign * value > sign * state.best:
+        if not math.isnan(value) and (state.best is None or sign * value > sign * state.best):
             state.best, state.best_step, state.stale = value, state.step, 0
             if self.world.leads:
                 save_state(self.folder / BEST_FILE, self.learner.weights(), {"step": state.step, "value": value})
             return
         state.stale += 1
 
+    def _ended(self) -> str:
+        """Why no step may follow, by the run's state alone: so a run that had ended isn't resumed by a step."""
+        return "patience" if self._stale and self._next is None else ""
+
     def _reason(self) -> str:
-        if self._stale and self._next is None:
-            return "patience"
+        if ended := self._ended():
+            return ended
         limit = self.recipe.training.time_limit_minutes * 60
         if self.world.any(bool(limit) and time.monotonic() - self.began > limit):
             return "time limit"
@@ -283,20 +283,6 @@ def _check(recipe: Recipe, world: World) -> None:
         raise BadInputError(
             f"training.batch is {training.batch} and must be a multiple of processes × accumulate, here {parts}."
         )
-
-
-def _open_folder(folder: Path, recipe: Recipe, resume: bool, world: World) -> bool:
-    """Make or check the run folder; True when there is a checkpoint to go on from."""
-    exists = (folder / RECIPE_FILE).exists()
-    world.barrier()
-    if exists and not resume:
-        raise BadInputError(f"{folder} already holds a run. Pass --resume to go on with it, or another folder.")
-    if not world.leads:
-        return exists and (folder / LAST_FILE).exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(recipe.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / RECIPE_FILE).write_text(text + "\n", encoding="utf-8")
-    return exists and (folder / LAST_FILE).exists()
 
 
 def _pool(recipe: Recipe, cases: CaseSource, folder: Path, world: World) -> CasePool:

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 NORMAL_95 = float(stats.norm.ppf(0.975))  # limits of agreement hold 95 % of the differences of a normal population
 
+ROUNDING = 1e-12  # of the largest: two sums of the same numbers in another order lie closer
+
 
 @dataclass(frozen=True)
 class BlandAltman:
@@ -118,8 +120,8 @@ def icc_agreement(ratings: npt.ArrayLike, level: float = 0.95) -> Icc:
     value = (msr - mse) / below
     if mse == 0 and msc == 0:
         return Icc(value, (value, value))
-    a = k * value / (n * (1 - value))
-    b = 1 + k * value * (n - 1) / (n * (1 - value))
+    # a and b of table 7 in one common factor, since 1 − value, by which they divide, may round to 0
+    a, b = msr - mse, msc + (n - 1) * msr
     freedom = (a * msc + b * mse) ** 2 / ((a * msc) ** 2 / (k - 1) + (b * mse) ** 2 / ((n - 1) * (k - 1)))
     f_low, f_high = _f(level, n - 1, freedom), _f(level, freedom, n - 1)
     between = k * msc + (k * n - k - n) * mse
@@ -166,7 +168,7 @@ def bootstrap_interval(
     Returns
     -------
     Low and high end. Both are the statistic itself when no resample differs from it, and NaN with fewer than two
-    cases.
+    cases. Resamples that differ from the statistic by rounding alone are ties.
 
     Raises
     ------
@@ -189,6 +191,7 @@ def bootstrap_interval(
     else:
         found, drawn = float(statistic(rows)), np.array([statistic(rows[pick]) for pick in picks])
         left_out = np.array([statistic(np.delete(rows, i, axis=0)) for i in range(n)])
+    drawn = np.where(np.abs(drawn - found) <= ROUNDING * np.abs(drawn).max(), found, drawn)
     if np.ptp(drawn) == 0:
         return found, found
     low, high = np.quantile(drawn, _bca_levels(found, drawn, left_out, level))
@@ -227,7 +230,7 @@ def _mean_squares(ratings: npt.ArrayLike) -> tuple[int, int, float, float, float
     n, k = table.shape
     rows, columns, grand = table.mean(axis=1), table.mean(axis=0), table.mean()
     rest = table - rows[:, None] - columns[None, :] + grand
-    rounding = (4 * np.finfo(float).eps * np.abs(table).max()) ** 2  # a square below it is that of a rounding error
+    rounding = (table.size * np.finfo(float).eps * np.abs(table).max()) ** 2  # the most that summing errs by
 
     def squares(deviations: Floats) -> float:
         return float((deviations**2 * (deviations**2 > rounding)).sum())

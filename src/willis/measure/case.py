@@ -38,7 +38,7 @@ def evaluate_case(prediction: Volume, reference: Volume) -> dict[str, float]:
         When one isn't binary.
     """
     prediction = onto_axes_of(reference.grid, prediction)
-    pair = MaskPair(prediction.data, reference.data, reference.grid.spacing_mm, reference.grid.voxel_ml)
+    pair = MaskPair(prediction.data, reference.data, reference.grid.spacing_mm, reference.grid.affine[:3, :3])
     lesions = pair.once(lesionwise.match_lesions)
     volumes = (pair.predicted * pair.voxel_ml, pair.referenced * pair.voxel_ml)
     sizes = dict(zip(SIZES, (*volumes, float(lesions.predicted), float(lesions.referenced)), strict=True))

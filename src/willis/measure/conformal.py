@@ -51,7 +51,8 @@ def fit_ratio_interval(
     Raises
     ------
     BadInputError
-        When lengths differ, a volume is negative or not finite, or there are too few cases for the coverage.
+        When lengths differ, a volume is negative or not finite, coverage or offset lie outside their range, or there
+        are too few cases for the coverage.
 
     References
     ----------
@@ -62,8 +63,12 @@ def fit_ratio_interval(
         raise BadInputError(
             f"found and true volumes have the shapes {found.shape} and {true.shape}; both must be (N,)."
         )
-    if not (np.isfinite(found).all() and np.isfinite(true).all()) or min(found.min(), true.min()) < 0:
+    if not ((found >= 0) & (true >= 0) & np.isfinite(found) & np.isfinite(true)).all():
         raise BadInputError("a volume is negative or not finite; volumes are ml, at least 0.")
+    if not (0 < coverage < 1 and 0 < offset_ml < math.inf):
+        raise BadInputError(
+            f"coverage is {coverage:g} and offset_ml {offset_ml:g}; the one lies between 0 and 1, the other is above 0."
+        )
     low, high = _ranks(len(found), coverage)
     ratios = np.sort((true + offset_ml) / (found + offset_ml))
     return RatioInterval(float(ratios[low - 1]), float(ratios[high - 1]), offset_ml)

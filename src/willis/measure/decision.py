@@ -46,8 +46,13 @@ def share(flags: npt.ArrayLike, level: float = 0.95) -> Share:
     ----------
     flags
         (n,) of 0 and 1.
+
+    Raises
+    ------
+    BadInputError
+        When one is anything else.
     """
-    kept = np.asarray(flags, dtype=bool).ravel()
+    kept = _flags(flags)
     n, hits = kept.size, int(kept.sum())
     if n == 0:
         return Share(0, 0, (math.nan, math.nan))
@@ -102,7 +107,14 @@ def auc_interval(
 
 
 def _pair(score: npt.ArrayLike, positive: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    s, y = np.asarray(score, dtype=np.float64).ravel(), np.asarray(positive, dtype=bool).ravel()
+    s, y = np.asarray(score, dtype=np.float64).ravel(), _flags(positive)
     if s.shape != y.shape or not np.isfinite(s).all():
         raise BadInputError(f"scores and labels must be finite and as many as each other; found {s.size} and {y.size}.")
     return s, y
+
+
+def _flags(values: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    found = np.asarray(values).ravel()
+    if found.size and not np.isin(found, (0, 1)).all():
+        raise BadInputError("labels must be 0 or 1, or booleans; found others.")
+    return found.astype(bool)

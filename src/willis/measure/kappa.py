@@ -23,7 +23,7 @@ def cohen_kappa(one: npt.ArrayLike, two: npt.ArrayLike) -> float:
     Raises
     ------
     BadInputError
-        When they are not as many.
+        When they are not as many, or a class isn't a whole number.
 
     References
     ----------
@@ -34,9 +34,11 @@ def cohen_kappa(one: npt.ArrayLike, two: npt.ArrayLike) -> float:
     >>> cohen_kappa([0, 0, 1, 1], [0, 0, 1, 0])
     0.5
     """
-    a, b = np.asarray(one).astype(np.int64).ravel(), np.asarray(two).astype(np.int64).ravel()
+    a, b = np.asarray(one, dtype=np.float64).ravel(), np.asarray(two, dtype=np.float64).ravel()
     if a.size != b.size:
         raise BadInputError(f"the raters judged {a.size} and {b.size} cases; they must be the same ones.")
+    if not (np.array_equal(a, np.rint(a)) and np.array_equal(b, np.rint(b))):
+        raise BadInputError("classes are whole numbers; found a fraction or NaN. Turn scores into classes first.")
     if not a.size:
         return math.nan
     agreed = float(np.mean(a == b))

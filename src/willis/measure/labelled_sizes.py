@@ -72,10 +72,21 @@ class CaseSizes:
 
 
 def labelled_mm3(*paths: Path, above: float = 0.0) -> int:
-    """Volume in whole mm³ of the voxels above a value in any of some masks, which lie on one grid."""
-    masks = [read_nifti(path, allow_empty=True, order="file") for path in paths]
-    inside = np.logical_or.reduce([mask.data > above for mask in masks])
-    return round(int(np.count_nonzero(inside)) * masks[0].grid.voxel_ml * 1000)
+    """Volume in whole mm³ of the voxels above a value in any of some masks.
+
+    Raises
+    ------
+    BadInputError
+        When one can't be read.
+    GeometryError
+        When they lie on different grids.
+    """
+    first, *others = (read_nifti(path, allow_empty=True, order="file") for path in paths)
+    for path, mask in zip(paths[1:], others, strict=True):
+        if not mask.grid.same_as(first.grid):
+            raise GeometryError(f"{path.name} and {paths[0].name} lie on different grids. Resample one onto the other.")
+    inside = np.logical_or.reduce([mask.data > above for mask in (first, *others)])
+    return round(int(np.count_nonzero(inside)) * first.grid.voxel_ml * 1000)
 
 
 def describe_cases(

@@ -14,6 +14,7 @@ from willis.units import MM3_PER_ML
 
 Mask = npt.NDArray[np.bool_]
 Shared = TypeVar("Shared")
+Points = npt.NDArray[np.float64]
 Spacing = tuple[float, float, float]
 
 
@@ -26,8 +27,9 @@ class MaskPair:
         (I, J, K), boolean or 0 and 1.
     spacing_mm
         Edges of a voxel.
-    voxel_ml
-        Volume of a voxel; None takes the product of the edges, which is right unless the grid is sheared.
+    steps_mm
+        (3, 3), what one voxel along I, J and K moves by in mm, one a column, as in an affine; None takes the edges at
+        right angles. Distances and volumes are true under shear by it.
 
     Raises
     ------
@@ -40,7 +42,7 @@ class MaskPair:
         prediction: npt.ArrayLike,
         reference: npt.ArrayLike,
         spacing_mm: Spacing = (1.0, 1.0, 1.0),
-        voxel_ml: float | None = None,
+        steps_mm: npt.ArrayLike | None = None,
     ) -> None:
         self.prediction = as_mask(prediction, "the prediction")
         self.reference = as_mask(reference, "the reference")
@@ -51,7 +53,8 @@ class MaskPair:
             raise BadInputError(f"spacing_mm must be three lengths above 0; found {spacing_mm}.")
         self._computed: dict[Callable[[MaskPair], Any], Any] = {}
         self.spacing_mm = spacing_mm
-        self.voxel_ml = float(np.prod(spacing_mm)) / MM3_PER_ML if voxel_ml is None else voxel_ml
+        self.steps_mm = np.diag(spacing_mm) if steps_mm is None else np.asarray(steps_mm, dtype=np.float64)
+        self.voxel_ml = float(abs(np.linalg.det(self.steps_mm))) / MM3_PER_ML
 
     def once(self, compute: Callable[[MaskPair], Shared]) -> Shared:
         """What several metrics share of this pair, computed by the first that asks."""
@@ -77,8 +80,13 @@ class MaskPair:
 
     @cached_property
     def diagonal_mm(self) -> float:
-        """Diagonal of the field of view, from outer corner to outer corner: longer than any distance in it."""
-        return float(np.linalg.norm(np.multiply(self.prediction.shape, self.spacing_mm)))
+        """Longest diagonal of the field of view, from outer corner to outer corner: longer than any distance in it."""
+        corners = [(i, j, k) for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)]
+        return float(np.linalg.norm(np.multiply(corners, self.prediction.shape) @ self.steps_mm.T, axis=1).max())
+
+    def points_mm(self, mask: Mask) -> Points:
+        """(N, 3) centres of the voxels of a mask (I, J, K) in mm, from the centre of its first voxel."""
+        return np.asarray(np.argwhere(mask) @ self.steps_mm.T, dtype=np.float64)
 
     @cached_property
     def box(self) -> tuple[slice, slice, slice]:

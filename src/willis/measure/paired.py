@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from willis.errors import BadInputError
+
+Floats = npt.NDArray[np.float64]
+DECIMALS = 12  # of a difference over the largest score: rounding changes the sixteenth
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class PairedTest:
 def paired_tests(scores: Mapping[str, Sequence[float]]) -> list[PairedTest]:
     """Every pair of methods, tested on the cases in which both have a value.
 
+    Differences that are equal but for rounding are ties, and those that are rounding alone are none.
+
     Parameters
     ----------
     scores
@@ -47,7 +53,7 @@ def paired_tests(scores: Mapping[str, Sequence[float]]) -> list[PairedTest]:
     Raises
     ------
     BadInputError
-        When the methods have different numbers of cases.
+        When the methods have different numbers of cases, or a score is infinite.
 
     References
     ----------
@@ -56,17 +62,28 @@ def paired_tests(scores: Mapping[str, Sequence[float]]) -> list[PairedTest]:
     if len({len(values) for values in scores.values()}) > 1:
         counts = ", ".join(f"{name} {len(values)}" for name, values in scores.items())
         raise BadInputError(f"paired tests need the same cases of every method; found {counts}.")
+    if endless := [name for name, values in scores.items() if np.isinf(np.asarray(values, dtype=float)).any()]:
+        raise BadInputError(
+            f"{endless[0]} has an infinite score; left out, it would better the method's mean. Give the worst value "
+            "that there is."
+        )
     found = []
     for one, other in combinations(scores, 2):
         a, b = np.asarray(scores[one], dtype=float), np.asarray(scores[other], dtype=float)
         difference = (a - b)[np.isfinite(a) & np.isfinite(b)]
         p = float("nan")
-        if difference.size and difference.any():
-            p = float(stats.wilcoxon(difference).pvalue)
+        if (ranked := _without_rounding(difference, a, b)).any():
+            p = float(stats.wilcoxon(ranked).pvalue)
         mean = float(difference.mean()) if difference.size else float("nan")
         found.append((one, other, mean, p, int(difference.size)))
     adjusted = holm([p for *_, p, _ in found])
     return [PairedTest(o, t, d, p, q, n) for (o, t, d, p, n), q in zip(found, adjusted, strict=True)]
+
+
+def _without_rounding(difference: Floats, *scores: Floats) -> Floats:
+    """Differences in units of the largest score, to as many decimals as the subtraction leaves."""
+    largest = max((float(np.abs(s[np.isfinite(s)]).max(initial=0.0)) for s in scores), default=0.0)
+    return np.asarray(np.round(difference / largest, DECIMALS) if largest else difference)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

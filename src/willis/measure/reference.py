@@ -31,7 +31,7 @@ GROUPS: tuple[tuple[str, str, tuple[Metric, ...]], ...] = (
         "Surface",
         "A surface voxel is a voxel of the mask with at least one of its six face neighbours outside the mask or "
         "outside the image, as in MONAI. Distances run between centres of surface voxels, with the spacing of each "
-        "axis.",
+        "axis, under shear with the affine's columns.",
         surface.METRICS,
     ),
     (

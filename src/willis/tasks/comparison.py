@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from willis.errors import BadInputError
 from willis.learn.case import Case
+from willis.learn.recipe import FoldSettings
 from willis.learn.split_file import read_split
 from willis.models.manifest import Window
+from willis.tasks.phantoms import PhantomSettings
 from willis.tasks.training import cases_and_validation, task_data
 from willis.tasks.validation import case_dice
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from willis.learn.recipe import Recipe
 
 Score = dict[str, object]
+WHICH_PHANTOMS = ("anatomies", "only", "held_out", "validation_seed", "validation_count")
 
 
 def parts_left_out(recipe: Recipe, folds: int) -> dict[str, Recipe]:
@@ -39,6 +42,37 @@ def parts_left_out(recipe: Recipe, folds: int) -> dict[str, Recipe]:
         names = [part.name for part in split.parts] if split.kind == "folds" else [str(recipe.data.get("part", ""))]
         return {name: recipe.changed("data", part=name) for name in names}
     return {f"fold_{index + 1}": recipe.changed("folds", count=folds, index=index) for index in range(folds)}
+
+
+def check_same_cases(recipes: Mapping[str, Recipe]) -> None:
+    """Refuse recipes that leave different cases out, whose scores can't be paired; before any is trained.
+
+    Raises
+    ------
+    BadInputError
+        Naming the setting in which two of them differ.
+    """
+    (first, wanted), *others = ((name, _left_out(recipe)) for name, recipe in recipes.items())
+    for other, found in others:
+        for setting in dict.fromkeys([*wanted, *found]):
+            if (mine := wanted.get(setting)) != (its := found.get(setting)):
+                raise BadInputError(
+                    f"{first} and {other} leave out different cases: {setting} is {mine!r} and {its!r}. Give both the "
+                    "same, or --data and --split for all."
+                )
+
+
+def _left_out(recipe: Recipe) -> dict[str, object]:
+    """The settings, by name, that decide which cases a recipe leaves out."""
+    data = recipe.data
+    if not data.get("folder"):
+        usual = PhantomSettings(**{k: v for k, v in data.get("phantom", {}).items() if k in WHICH_PHANTOMS})
+        return {f"data.phantom.{name}": getattr(usual, name) for name in WHICH_PHANTOMS}
+    chosen: dict[str, object] = {f"data.{name}": data.get(name, "") for name in ("folder", "split", "part")}
+    if data.get("split"):
+        return chosen
+    folds = recipe.folds or FoldSettings()  # type: ignore[call-arg]
+    return {**chosen, "folds.seed": folds.seed, "folds.validation_share": folds.validation_share}
 
 
 def train_and_judge(

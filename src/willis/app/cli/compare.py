@@ -79,6 +79,7 @@ def _read(
 ) -> dict[str, Recipe]:
     from willis.app.cli.train import with_flags
     from willis.learn.recipe import read_recipe
+    from willis.tasks.comparison import check_same_cases
 
     if len(paths) < 2 or len({path.stem for path in paths}) < len(paths):
         raise BadInputError("two or more recipes with names of their own are compared.")
@@ -87,8 +88,7 @@ def _read(
         found[path.stem] = with_flags(read_recipe(path), data, split=split, part=part, steps=steps)
     if len({recipe.task for recipe in found.values()}) > 1:
         raise BadInputError("the recipes are of different tasks; those of one task are compared.")
-    if len({(recipe.data.get("split"), recipe.data.get("part")) for recipe in found.values()}) > 1:
-        raise BadInputError("the recipes name different splits or parts; give all of them the same, or none.")
+    check_same_cases(found)
     return found
 
 
