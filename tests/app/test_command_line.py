@@ -35,6 +35,12 @@ def test_help_names_every_verb(capsys: Captured) -> None:
     assert all(verb in shown for verb in main.VERBS)
 
 
+def test_python_runs_the_package_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "willis", "run", "wmh"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--output" in one_line(done.stderr)
+
+
 def test_no_arguments_shows_help(capsys: Captured) -> None:
     assert main.call([]) == 0
     assert "Usage: willis COMMAND" in capsys.readouterr().out
