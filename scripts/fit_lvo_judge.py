@@ -40,6 +40,7 @@ from willis.nets.registry import build_network
 from willis.phantom.lvo_training import vessel_case
 from willis.tasks.lvo.half_cases import PhantomSource, fit_error
 from willis.tasks.lvo.halves import corners_mm, network_input, scaled_part
+from willis.tasks.lvo.look import OTHER_SIDE
 from willis.tasks.lvo.spec import OUTPUTS, SEGMENTS, SHUT
 from willis.tasks.lvo.validated import best_threshold
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
@@ -167,11 +168,24 @@ def held_out(x: Floats, y: Floats, persons: npt.NDArray[np.int64], ridge: float)
     return logits
 
 
+def other_side(logits: Floats, shut: Floats) -> float:
+    """What share of the other side's logit tells best, taken from a side's own, whether that is shut; both (P, 2)."""
+
+    def loss(w: Floats) -> float:
+        z = w[0] * (logits - w[1] * logits[:, ::-1]) + w[2]
+        return float(np.mean(np.logaddexp(0, z) - shut * z))
+
+    return float(minimize(loss, np.array([1.0, 0.0, 0.0])).x[1])
+
+
 def calibration(logits: Floats, shut: Floats, persons: Floats) -> dict[str, Any]:
-    """Calibration and threshold of the likelier side's logit, fields of a manifest."""
+    """The share of the other side, calibration and threshold of the likelier side's logit, fields of a manifest."""
     people = np.unique(persons)
-    highest = np.array([logits[persons == p].max() for p in people])
-    occluded = np.array([shut[persons == p].max() for p in people])
+    both, occluded = (np.array([values[persons == p] for p in people]) for values in (logits, shut))
+    share = other_side(both, occluded)
+    highest = (both - share * both[:, ::-1]).max(axis=1)
+    occluded = occluded.max(axis=1)
+    print(f"share of the other side's logit taken away: {share:.3f}")
     fitted = fit_calibration(highest, occluded)
     said = fitted.probability(highest)
     threshold = best_threshold(said, occluded > 0)
@@ -180,6 +194,7 @@ def calibration(logits: Floats, shut: Floats, persons: Floats) -> dict[str, Any]
     print(f"  specificity {specificity(said, occluded, threshold)}")
     origin = f"{len(people)} phantoms, {int(occluded.sum())} of them occluded, each left out of the fit in turn"
     return {
+        "rules": {OTHER_SIDE: {"value": share, "origin": f"likeliest answers for the sides of {origin}"}},
         "calibration": {"slope": fitted.slope, "intercept": fitted.intercept, "origin": origin},
         "threshold": {"value": threshold, "origin": f"largest sum of sensitivity and specificity on {origin}"},
     }

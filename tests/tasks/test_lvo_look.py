@@ -82,10 +82,24 @@ def test_the_likelier_side_stands_for_the_head_and_is_calibrated(ct, tmp_path):
     tuned = made_bundle(tmp_path / "b", calibration=calibration)
     seen = look.look(ct, np.eye(4), tuned, settings)
     said = look.judge(seen, tuned.manifest)
-    logits = look.side_logits(seen)
+    logits = look.side_logits(seen.looks, tuned.manifest)
     assert logits[said.side] == max(logits.values())
     assert said.probability == pytest.approx(1 / (1 + np.exp(-(2 * max(logits.values()) - 0.5))))
     assert len(said.looks) == len(look.VIEWS_MM)
+
+
+def test_what_lifts_both_sides_is_taken_away_where_the_bundle_says_so(tmp_path):
+    said = {"left": look.SideLogits(2.0, (0.0, 0.0, 0.0)), "right": look.SideLogits(-1.0, (0.0, 0.0, 0.0))}
+    both = {side: look.SideLogits(2.0, (0.0, 0.0, 0.0)) for side in look.SIDES}
+    plain = made_bundle(tmp_path / "plain").manifest
+    rules = {look.OTHER_SIDE: {"value": 0.5, "origin": "made"}}
+    fair = made_bundle(tmp_path / "fair", rules=rules).manifest
+    assert look.side_logits([said], plain) == {"left": 2.0, "right": -1.0}
+    assert look.side_logits([said], fair) == {"left": 2.5, "right": -2.0}
+    assert look.side_logits([said, both], fair) == {"left": 1.75, "right": -0.5}
+    seen = look.Seen(np.zeros((5, *SHAPE), np.float32), (both,), np.eye(4))
+    assert look.judge(seen, fair).probability == pytest.approx(1 / (1 + np.exp(-1.0)))
+    assert look.judge(seen, fair).looks == (look.judge(seen, fair).probability,)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from willis.phantom.acquire import AxisSampling, profile_matrix
 from willis.phantom.anatomy import Anatomy
 from willis.phantom.cisterns import drawn_into_fluid
 from willis.phantom.ct import draw_hu, ideal_ct
-from willis.phantom.ct_scan import BLUR_MM, NOISE_HU_AT_5_MM, ct_noise
+from willis.phantom.ct_scan import BLUR_MM, NOISE_HU_AT_5_MM, Kernel, ct_noise
 from willis.phantom.deform import Field, apply_separable, linear_matrix, smooth_noise
 from willis.phantom.head import Pose, draw_pose, flat_index, source_nodes
 from willis.phantom.labels import side_swap
@@ -45,6 +45,7 @@ SLICES_MM = (0.625, 1.0, 1.5, 2.5, 3.0, 5.0, 5.0)
 TILT_DEG = 12.0  # spread of gantry and chin together
 BANDS_HU = 2.5  # most of the spread of what beam hardening leaves; assumed
 BANDS_MM = 18.0
+SHARP_SHARE = 0.1  # of scans come in the kernel for bone alone
 NOISE_FACTOR = (0.6, 1.3)  # of usual noise; strong denoising to low dose
 
 
@@ -109,11 +110,12 @@ def vessel_case(
     ideal, fall = with_ischaemia(ideal, codes, clot, severity)
     vessels = labelled(arteries, (codes.shape[0], codes.shape[1], codes.shape[2]))
     ideal, clot_share, _ = with_blood(rng, ideal, arteries, vessels, hu, clot, mimic)
-    grid, rows = _scanner(rng, codes.shape, start, slice_mm)
+    kernel: Kernel = "sharp" if rng.spawn(1)[0].random() < SHARP_SHARE else "soft"
+    grid, rows = _scanner(rng, codes.shape, start, slice_mm, kernel)
     labels = _labels(vessels, rows)
     masks = [apply_separable(clot_share, rows) >= LABELLED_SHARE, apply_separable(fall, rows) >= FALLEN_HU]
     clots, ischaemia = (Volume(mask.astype(np.uint8), grid) for mask in masks)
-    ct = Volume(_scanned(rng, ideal, rows, grid), grid, role="ncct", unit="HU")
+    ct = Volume(_scanned(rng, ideal, rows, grid, kernel), grid, role="ncct", unit="HU")
     to_mm = np.diag([FINE_MM, FINE_MM, FINE_MM, 1.0]) @ matrix
     return VesselCase(ct, Volume(labels, grid, role="vessels"), clots, ischaemia, clot, to_mm)
 
@@ -175,8 +177,9 @@ def _in_box(coarse: Field, box: Box) -> Field:
 
 
 def _scanner(
-    rng: np.random.Generator, shape: tuple[int, ...], start: npt.NDArray[np.float64], slice_mm: float | None
-) -> tuple[Grid, tuple[Field, Field, Field]]:
+    rng: np.random.Generator, shape: tuple[int, ...], start: npt.NDArray[np.float64], slice_mm: float | None,
+    kernel: Kernel,
+) -> tuple[Grid, tuple[Field, Field, Field]]:  # fmt: skip
     """The scanner's grid over a box, and what each of its pixels and slices sees along each axis."""
     thickness = float(rng.choice(SLICES_MM)) if slice_mm is None else slice_mm
     pixel = float(rng.uniform(*PIXEL_MM))
@@ -185,7 +188,7 @@ def _scanner(
     for axis, (n, step) in enumerate(zip(shape, spacing, strict=True)):
         offset = float(rng.uniform(0, 1)) * step
         count = int(((n - 1) * FINE_MM - offset) / step) + 1
-        blur = 0.3 if axis == 2 else BLUR_MM["soft"]
+        blur = 0.3 if axis == 2 else BLUR_MM[kernel]
         sampling = AxisSampling(step, step, "slice", 0.0, 1.0, blur)
         rows.append(profile_matrix(n, FINE_MM, offset + np.arange(count) * step, sampling))
         counts.append(count)
@@ -195,11 +198,13 @@ def _scanner(
     return Grid((counts[0], counts[1], counts[2]), affine), (rows[0], rows[1], rows[2])
 
 
-def _scanned(rng: np.random.Generator, ideal: Field, rows: tuple[Field, Field, Field], grid: Grid) -> Field:
+def _scanned(
+    rng: np.random.Generator, ideal: Field, rows: tuple[Field, Field, Field], grid: Grid, kernel: Kernel
+) -> Field:
     """HU with noise as textured as a reconstruction's, and the bands that beam hardening leaves."""
     image = apply_separable(ideal, rows)
-    usual = float(rng.uniform(*NOISE_HU_AT_5_MM["soft"])) * float(rng.uniform(*NOISE_FACTOR))
+    usual = float(rng.uniform(*NOISE_HU_AT_5_MM[kernel])) * float(rng.uniform(*NOISE_FACTOR))
     sigma = usual * float(np.sqrt(5.0 / grid.spacing_mm[2]))
-    image = image + np.float32(sigma) * ct_noise(rng, image.shape, grid.spacing_mm, "soft")
+    image = image + np.float32(sigma) * ct_noise(rng, image.shape, grid.spacing_mm, kernel)
     bands = smooth_noise(rng, grid.shape, BANDS_MM / grid.spacing_mm[0])
     return np.asarray(image + np.float32(rng.uniform(0, BANDS_HU)) * bands, dtype=np.float32)

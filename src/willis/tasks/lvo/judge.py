@@ -96,7 +96,7 @@ def uncalibrated_logit(prepared: PreparedHead, bundle: Bundle, settings: RunSett
     """
     if look.reads_halves(bundle.manifest):
         seen = look.look(prepared.ct, prepared.head.fit.matrix, bundle, settings)
-        return max(look.side_logits(seen).values())
+        return max(look.side_logits(seen.looks, bundle.manifest).values())
     return float(np.mean(occlusion.member_logits(prepared, bundle, settings)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ Float = npt.NDArray[np.float32]
 SIDES: tuple[Side, Side] = ("left", "right")
 VIEWS_MM = ((0.0, 0.0), (2.0, 2.0), (-2.0, -2.0))  # forward and up, by which a fit may be off
 FOUND = 0.5  # probability from which a voxel belongs to a vessel or a clot
+OTHER_SIDE = "other_side"  # rule of a manifest: share of the other side's logit that is taken from a side's own
 BORDER_VOXELS = 6  # of a half, where a network sees less and so says less
 
 
@@ -135,23 +137,29 @@ class Judgement:
 
 def judge(seen: Seen, manifest: Manifest) -> Judgement:
     """Join all looks: the likelier side stands for the head."""
-    logits = side_logits(seen)
+    logits = side_logits(seen.looks, manifest)
     side: Side = "left" if logits["left"] > logits["right"] else "right"
     shut = np.mean([one[side].shut for one in seen.looks], axis=0)
     segments = segment_shares(tuple(float(s) for s in shut))
     return Judgement(
         probability=calibrated(max(logits.values()), manifest),
         sides={name: calibrated(logit, manifest) for name, logit in logits.items()},
-        looks=tuple(calibrated(max(one[s].occluded for s in SIDES), manifest) for one in seen.looks),
+        looks=tuple(calibrated(max(side_logits([one], manifest).values()), manifest) for one in seen.looks),
         side=side,
         segment=max(segments, key=lambda name: segments[name]),
         segments=segments,
     )
 
 
-def side_logits(seen: Seen) -> dict[Side, float]:
-    """That each side is occluded: mean of all looks, not calibrated."""
-    return {side: float(np.mean([one[side].occluded for one in seen.looks])) for side in SIDES}
+def side_logits(looks: Sequence[Mapping[Side, SideLogits]], manifest: Manifest) -> dict[Side, float]:
+    """That each side is occluded: mean of the looks, not calibrated.
+
+    Where the bundle has the rule ``other_side``, so much of the other side's logit is taken away: what lifts both sides
+    is the scan, since both are hardly ever occluded.
+    """
+    alone = {side: float(np.mean([one[side].occluded for one in looks])) for side in SIDES}
+    share = manifest.rules[OTHER_SIDE].value if OTHER_SIDE in manifest.rules else 0.0
+    return {side: alone[side] - share * alone[other] for side, other in zip(SIDES, reversed(SIDES), strict=True)}
 
 
 def segment_shares(shut: tuple[float, ...]) -> dict[str, float]:
