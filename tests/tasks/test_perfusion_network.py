@@ -77,7 +77,7 @@ def made_up(axes="LPS"):
         "mip": np.full(SHAPE, 80.0),
     }  # fmt: skip
     maps = {name: Volume((data * tissue).astype(np.float32), grid, name) for name, data in values.items()}
-    return PreparedMaps(maps, "tmax", tissue, tissue, Midline((1.0, 0.0), 0.0), None, "maps"), core, late & ~core
+    return PreparedMaps(maps, "tmax", tissue, tissue, Midline((1.0, 0.0, 0.0), 0.0), None, "maps"), core, late & ~core
 
 
 def read(prepared, bundle, **scalars):

@@ -70,7 +70,7 @@ def made_up(way="maps"):
     _, brain, codes, _ = moved()
     inside = brain.data > 0
     maps = {"tmax": Volume(np.zeros(SHAPE, np.float32), brain.grid, "tmax")}
-    prepared = PreparedMaps(maps, "tmax", inside, inside, Midline((1.0, 0.0), 0.0), None, way)
+    prepared = PreparedMaps(maps, "tmax", inside, inside, Midline((1.0, 0.0, 0.0), 0.0), None, way)
     late = codes == Place("mca", "right").code
     core = late & (np.indices(SHAPE)[2] > 9)
     return prepared, Reading(late, late, core, late & ~core, None, None, None, None, True)
