@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.units import counted
 
 SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
 _SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?_")
@@ -89,5 +90,5 @@ def find_mask(folder: Path, name: str) -> Path:
     paths = sorted((folder / "derivatives").rglob(f"{name}.nii*"))
     if len(paths) == 1:
         return paths[0]
-    found = "is absent" if not paths else f"is there {len(paths)} times"
+    found = "is absent" if not paths else f"is there {counted(len(paths), 'time')}"
     raise BadInputError(f"{name}.nii.gz {found} below {folder / 'derivatives'}; each patient needs one.")

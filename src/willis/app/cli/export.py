@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from willis.units import counted
+
 app = App(name="export", help="Write labelled patients in the layouts that others train from.")
 
 
@@ -51,7 +53,9 @@ def nnunet_dataset(
     write_nnunet_dataset(
         patients, called, output, channel=channel or channel_of(image), axes=axes, folds=folds, seed=seed
     )
-    print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+    print(
+        f"{counted(len(patients), 'patient')}: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}"
+    )
 
 
 @app.command(name="lvo-projections")
@@ -74,7 +78,7 @@ def lvo_projections(
     from willis.tasks.lvo.segment_cases import write_projections
 
     count = write_projections(folder, output, folds=folds, seed=seed)
-    print(f"{count} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+    print(f"{counted(count, 'patient')}: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
 
 
 @app.command(name="lvo-scans")
@@ -114,4 +118,4 @@ def lvo_scans(
     counts = ", ".join(f"{len(names)} for {part}" for part, names in parts.items())
     if left_out:
         print(f"Left out, larger than the published input of 512 × 512 × 200 voxels: {', '.join(left_out)}")
-    print(f"{sum(map(len, parts.values()))} patients ({counts}): {output}")
+    print(f"{counted(sum(map(len, parts.values())), 'patient')} ({counts}): {output}")

@@ -15,6 +15,7 @@ from willis.errors import BadInputError
 from willis.tasks.registry import TASKS, get_spec, get_task, run_task
 from willis.tasks.settings import EngineName, Precision, RunSettings
 from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.findings import Findings, Measurement
@@ -167,7 +168,7 @@ def analyse_folder(
     failed = [row for row in rows if row.get("Problem")]
     for row in failed:
         print(f"{row['Patient']}: {row['Problem']}")
-    print(f"{len(rows) - len(failed)} of {len(rows)} patients: {output}")
+    print(f"{len(rows) - len(failed)} of {counted(len(rows), 'patient')}: {output}")
     return SOME_FAILED if failed else 0
 
 

@@ -24,6 +24,7 @@ from willis.image.input_functions import (
 )
 from willis.image.lost_frames import lost_frames
 from willis.image.series_motion import LARGEST_MM, Motion, find_motion, find_turned, undo_motion
+from willis.units import counted
 from willis.volume.series import Series
 from willis.volume.volume import Volume
 
@@ -100,7 +101,8 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     notes = [*series.notes, *clipped, *left_out, *too_far]
     if motion.moved_frames:
         notes.append(
-            f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames were "
+            f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames "
+            f"{'was' if motion.moved_frames == 1 else 'were'} "
             "shifted back. Turns aren't undone."
         )
     still = undo_motion(series, motion)
@@ -154,7 +156,9 @@ def _checked_times(series: Series) -> npt.NDArray[np.float64]:
         raise BadInputError("the series doesn't say when its frames were taken; give them in s with --times.")
     times = np.asarray(series.times_s, dtype=np.float64)
     if series.frames < LEAST_FRAMES:
-        raise BadInputError(f"the series has {series.frames} frames; perfusion needs at least {LEAST_FRAMES}.")
+        raise BadInputError(
+            f"the series has {counted(series.frames, 'frame')}; perfusion needs at least {LEAST_FRAMES}."
+        )
     if not (np.diff(times) > 0).all():
         raise BadInputError("the times of the series' frames don't rise; give them in s with --times.")
     span = float(times[-1] - times[0])

@@ -22,6 +22,7 @@ from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
 from willis.tasks.perfusion.spec import MAPS
+from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.series import Series
 from willis.volume.volume import Volume
@@ -132,7 +133,9 @@ def _pose_notes(midline: Midline) -> list[str]:
 def _timed(series: Series, options: Mapping[str, Any]) -> Series:
     times = read_times(options["times"])
     if times.size != series.frames:
-        raise BadInputError(f"--times gives {times.size} times; the series has {series.frames} frames.")
+        raise BadInputError(
+            f"--times gives {counted(times.size, 'time')}; the series has {counted(series.frames, 'frame')}."
+        )
     notes = tuple(note for note in series.notes if not note.startswith(HEADER_TIMES))
     return replace(series, times_s=times, notes=notes)
 
