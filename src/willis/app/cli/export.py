@@ -35,6 +35,8 @@ def nnunet_dataset(
         Folder to make; nnU-Net finds it as DatasetNNN_Name.
     image, label
         Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz or *_label-vessels_mask.nii.gz.
+        Of several files of a label that on the image's grid is taken: --image FLAIR --label wmh --names wmh for
+        phantoms of wmh.
     names
         Of labels 1, 2, 3…
     channel
@@ -46,9 +48,10 @@ def nnunet_dataset(
     folds, seed
         Of the splits.
     """
-    from willis.learn.nnunet_dataset import SPLITS, channel_of, find_images, write_nnunet_dataset
+    from willis.io.bids import find_labels
+    from willis.learn.nnunet_dataset import SPLITS, LabelledImage, channel_of, write_nnunet_dataset
 
-    patients = find_images(folder, image, label)
+    patients = [LabelledImage(*files) for files in find_labels(folder, image, label)]
     called = [name.strip() for name in names.split(",")]
     write_nnunet_dataset(
         patients, called, output, channel=channel or channel_of(image), axes=axes, folds=folds, seed=seed
