@@ -253,7 +253,7 @@ def test_the_task_runs_the_network_beside_the_thresholds_and_says_when_it_does_n
     assert "No network was run" in plain.summary and not plain.probabilities
     assert plain.measurements["core_volume"] == found.measurements["core_volume"]
     late = {n: scalar_study()[n] for n in ("mtt", "cbv")}
-    assert "since tiny needs CBF, TMAX" in run_task("perfusion", Study(late), settings=settings).summary
+    assert "since tiny needs CBF, Tmax" in run_task("perfusion", Study(late), settings=settings).summary
     with pytest.raises(BadInputError, match="missing is"):
         run_task("perfusion", Study(late), settings=settings, method="network")
 

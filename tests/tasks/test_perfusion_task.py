@@ -438,7 +438,7 @@ def test_an_impossible_nihss_is_refused(findings, nihss):
 
 def test_an_unknown_nihss_is_said_and_is_not_zero(findings):
     found = run_task("perfusion", scalar_study(findings), nihss="-", age=80.0)
-    assert any("Unknown: NIHSS" in note for note in found.notes)
+    assert "Unknown: NIHSS; criteria that need it are left unknown. Give it by --nihss or --clinical." in found.notes
     rows = {(r["trial"], r["figure"]): r["met"] for r in found.tables["criteria"]}
     assert rows["DEFUSE 3", "NIHSS"] == "unknown" and rows["DEFUSE 3", "age"] == "met"
 

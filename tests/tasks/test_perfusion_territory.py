@@ -80,7 +80,9 @@ def test_the_finding_is_named_by_its_territory():
     prepared, reading = made_up()
     brought = find_territories(prepared, reading)
     ml = prepared.grid.voxel_ml
-    assert told_of_territory(brought, reading, ml).endswith("of it lies in the right MCA territory.")
+    assert told_of_territory(brought, reading, ml).endswith(
+        "% of the hypoperfused tissue lies in the right MCA territory."
+    )
     rows = {(r["territory"], r["side"]): r for r in territory_table(brought, prepared, {"core": reading.core})}
     assert rows["MCA", "right"]["core_share_percent"] > 75 and rows["MCA", "left"]["core_volume_ml"] == 0
     measured = measure_territories(brought, reading, ml)

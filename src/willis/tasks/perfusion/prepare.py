@@ -21,7 +21,7 @@ from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
-from willis.tasks.perfusion.spec import MAPS
+from willis.tasks.perfusion.spec import MAPS, shown_name
 from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.series import Series
@@ -111,7 +111,7 @@ def _from_series(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     midline = find_midplane(series.volume(result.brain.astype(np.uint8)), result.baseline)
     notes = [*result.notes, *_pose_notes(midline)]
     if unused:
-        notes.append(f"The maps {', '.join(n.upper() for n in unused)} were given and not read: the series was.")
+        notes.append(f"The maps {', '.join(shown_name(n) for n in unused)} were given and not read: the series was.")
     return PreparedMaps(
         result.maps, "ctp", result.brain, result.tissue, midline, result.curves, "series", tuple(notes), result.details,
         result.baseline,
