@@ -229,6 +229,7 @@ def test_amounts_carry_units_and_intervals() -> None:
     assert amount(Measurement("v", 12.3456, "ml", (10.9, 13.84))) == "12.35 ml (10.9 to 13.84)"
     assert amount(Measurement("n", 7, "count")) == "7"
     assert amount(Measurement("share", 0.5, "%")) == "0.5 %"
+    assert amount(Measurement("adc", 0.51, "um2/ms")) == "0.51 10⁻³ mm²/s"
     assert amount(Measurement("ratio", None, "1")) == "not defined"
 
 

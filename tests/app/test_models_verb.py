@@ -87,7 +87,7 @@ def test_an_unknown_model_is_bad_input(bundle, capsys):
 def test_import_says_what_was_made(golden_folder, tmp_path, capsys):
     assert call(["models", "import", "shiva", str(golden_folder), "-o", str(tmp_path / "shiva")]) == 0
     out = capsys.readouterr().out
-    assert "1 members, t1 + flair" in out
+    assert "1 member, t1 + flair" in out
     assert "CC-BY-NC-SA" in out
     assert store.open_bundle(tmp_path / "shiva").manifest.channels == ("t1", "flair")
     assert call(["models", "import", "shiva", str(golden_folder), "-o", str(tmp_path / "shiva")]) == 2

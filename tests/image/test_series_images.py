@@ -9,7 +9,9 @@ from willis.image.frame_smoothing import choose_width_mm, smooth_within
 from willis.image.input_functions import area_ratio, count_baseline, find_inputs, fit_gamma_variate
 from willis.image.lost_frames import lost_frames
 from willis.image.midline import find_midline
-from willis.image.series_motion import find_motion, undo_motion
+from willis.image.mirror import find_midplane
+from willis.image.series_motion import find_motion, find_turned, undo_motion
+from willis.phantom.deform import rotation
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed
 from willis.phantom.scanner import scanner_grid
 from willis.volume.series import Series
@@ -124,7 +126,7 @@ def test_a_gamma_variate_is_the_first_pass_alone():
     assert fitted[-1] < 0.2 * whole[-1]
 
 
-@pytest.mark.parametrize("turn", [-12.0, 0.0, 9.0])
+@pytest.mark.parametrize("turn", [-33.0, -12.0, 0.0, 9.0, 28.0])
 def test_the_midline_turns_with_the_head(turn):
     grid = scanner_grid("LPS", (80, 90, 4), (2.0, 2.0, 6.0), (4.0, -3.0, 10.0), (0, 0, np.deg2rad(turn)))
     x, y, _ = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in grid.shape], indexing="ij")
@@ -148,3 +150,42 @@ def test_more_noise_asks_for_more_smoothing():
     noise = np.random.default_rng(0).standard_normal((60, 60, 3, 2))
     widths = [choose_width_mm(level * noise, mask, grid) for level in (0.3, 1.5, 4.0)]
     assert widths[0] == 0.0 and widths[0] < widths[1] < widths[2]
+
+
+def lying_head(turn_deg, tilt_deg, slices=20):
+    """An ellipsoid of brain with a pair of dark ventricles in a skull, and what is right of its own middle plane."""
+    angles = (0.0, np.deg2rad(tilt_deg), np.deg2rad(turn_deg))
+    grid = scanner_grid("LPS", (90, 100, slices), (2.2, 2.2, 6.0), (4.0, -3.0, 10.0), (0, 0, 0))
+    mm = grid.to_mm(np.moveaxis(np.indices(grid.shape), 0, -1)) - grid.centre_mm
+    x, y, z = np.moveaxis(mm @ rotation(angles), -1, 0)
+    r = np.sqrt((x / 66) ** 2 + (y / 82) ** 2 + (z / 70) ** 2)
+    hu = np.where(r < 1.12, 900.0, -1000.0)
+    hu[r < 1.0] = 35.0
+    hu[(np.hypot((np.abs(x) - 14) / 9, y / 30) < 1) & (np.abs(z) < 20)] = 5.0
+    hu = hu + np.random.default_rng(0).normal(0, 3, hu.shape)
+    return Volume(hu.astype(np.float32), grid, unit="HU"), Volume((r < 1.0).astype(np.uint8), grid), x > 0
+
+
+@pytest.mark.parametrize(("turn", "tilt"), [(0, 0), (28, 0), (0, 10), (-4, 20), (12, -18), (3, 27)])
+@pytest.mark.parametrize("ct", [True, False])
+def test_the_midplane_turns_and_tilts_with_the_head(turn, tilt, ct):
+    image, brain, right = lying_head(turn, tilt)
+    plane = find_midplane(brain, image if ct else None)
+    inside = brain.data > 0
+    assert (plane.right_of(brain.grid) == right)[inside].mean() > 0.97
+    assert plane.turn_deg == pytest.approx(turn, abs=4) and abs(plane.tilt_deg) == pytest.approx(abs(tilt), abs=4)
+
+
+def test_few_slices_are_divided_by_a_vertical_plane():
+    image, brain, right = lying_head(10, 0, slices=6)
+    plane = find_midplane(brain, image)
+    assert plane.normal[2] == 0 and (plane.right_of(brain.grid) == right)[brain.data > 0].mean() > 0.97
+
+
+@pytest.mark.parametrize(("deg", "turned"), [(0, False), (10, True), (15, True)])
+def test_a_frame_with_a_turned_head_is_found(deg, turned):
+    image, _, _ = lying_head(0, 0)
+    frames = [image.data] * 5 + [ndimage.shift(image.data, (3, 2, 0), order=1, mode="nearest")]
+    frames[4] = ndimage.rotate(image.data, deg, (0, 1), reshape=False, order=1, mode="nearest")
+    series = Series(np.rint(np.stack(frames, 3)).astype(np.int16), image.grid, np.arange(6.0), "ctp", "HU")
+    assert find_turned(undo_motion(series, find_motion(series))).tolist() == [False] * 4 + [turned, False]

@@ -138,7 +138,7 @@ def test_each_stage_is_checked_against_the_limit_before_either_runs(cascade, mon
 
 def test_stages_that_do_not_fit_are_refused(cascade, tmp_path):
     alone = copy_bundle(cascade, tmp_path / "c", previous=None)
-    with pytest.raises(BundleError, match="has 1 stages, and its plans speak of 2"):
+    with pytest.raises(BundleError, match="has 1 stage, and its plans speak of 2"):
         predict_planned(alone, np.zeros((1, 4, 4, 4), np.float32), (1, 1, 1), (1, 2))
 
 

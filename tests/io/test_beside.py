@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from willis.errors import BadInputError
-from willis.io.beside import SIDECAR, file_beside, read_sidecar, stem_of, with_ending
+from willis.io.beside import SIDECAR, file_beside, read_sidecar, with_ending
+from willis.io.nifti_names import stem_of
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from willis.app.cli.main import call
 from willis.errors import BadInputError
-from willis.io.bids import find_labelled
+from willis.io.bids import find_labelled, find_labels
+from willis.io.nifti import read_nifti, write_nifti
+from willis.volume.grid import Grid
+from willis.volume.volume import Volume
 
 
 def touch(path: Path) -> None:
@@ -53,3 +58,49 @@ def test_a_folder_without_patients_is_refused(tmp_path):
         find(tmp_path)
     with pytest.raises(BadInputError, match="is not a folder"):
         find(tmp_path / "absent")
+
+
+def placed(path: Path, shape: tuple[int, int, int], size_mm: float = 1.0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.arange(np.prod(shape), dtype=np.int16).reshape(shape) % 2
+    return write_nifti(Volume(values, Grid(shape, np.diag([size_mm, size_mm, size_mm, 1.0]))), path)
+
+
+@pytest.fixture
+def in_two_spaces(tmp_path: Path) -> Path:
+    """A patient whose labels lie in two spaces, as those of WMH phantoms do; the T1 lies in neither."""
+    placed(tmp_path / "sub-01/anat/sub-01_FLAIR.nii.gz", (4, 5, 3), 2.0)
+    placed(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", (4, 5, 6))
+    truth = tmp_path / "derivatives/truth/sub-01/anat"
+    placed(truth / "sub-01_space-flair_label-wmh_mask.nii.gz", (4, 5, 3), 2.0)
+    placed(truth / "sub-01_space-anatomy_label-wmh_mask.nii.gz", (7, 7, 7))
+    return tmp_path
+
+
+def test_labels_are_those_on_the_grid_of_the_image(in_two_spaces: Path) -> None:
+    ((subject, image, labels),) = find_labels(in_two_spaces, "FLAIR", "wmh")
+    assert (subject, image.name, labels.name) == (
+        "sub-01", "sub-01_FLAIR.nii.gz", "sub-01_space-flair_label-wmh_mask.nii.gz"
+    )  # fmt: skip
+
+
+def test_where_none_lies_on_the_grid_the_image_to_ask_for_is_named(in_two_spaces: Path) -> None:
+    with pytest.raises(BadInputError, match=r"none lies on the grid of sub-01_T1w.nii.gz. Give --image FLAIR"):
+        find_labels(in_two_spaces, "T1w", "wmh")
+    twin = in_two_spaces / "derivatives/truth/sub-01/anat/sub-01_space-other_label-wmh_mask.nii.gz"
+    placed(twin, (4, 5, 3), 2.0)
+    with pytest.raises(BadInputError, match="2 of them lie on the grid of sub-01_FLAIR"):
+        find_labels(in_two_spaces, "FLAIR", "wmh")
+    with pytest.raises(BadInputError, match="sub-01 has no file of the label 'lesion'"):
+        find_labels(in_two_spaces, "FLAIR", "lesion")
+
+
+def test_patients_in_two_spaces_are_exported(in_two_spaces: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for path in list(in_two_spaces.rglob("sub-01*.nii.gz")):
+        placed_at = Path(str(path).replace("sub-01", "sub-02"))
+        placed_at.parent.mkdir(parents=True, exist_ok=True)
+        placed_at.write_bytes(path.read_bytes())
+    out = tmp_path_factory.mktemp("out") / "Dataset001_WMH"
+    asked = ["export", "nnunet-dataset", str(in_two_spaces), "--image", "FLAIR", "--label", "wmh", "--names", "wmh"]
+    assert call([*asked, "--folds", "2", "-o", str(out)]) == 0
+    assert read_nifti(out / "labelsTr" / "sub-02.nii.gz").grid.shape == (4, 5, 3)

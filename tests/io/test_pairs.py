@@ -114,3 +114,20 @@ def test_nothing_to_pair_is_refused(folders, tmp_path: Path) -> None:
         pair_files(p, tmp_path / "absent")
     with pytest.raises(BadInputError, match=r"holds no file like \*\.mgz"):
         pair_files(p, r, prediction_pattern="*.mgz")
+
+
+@pytest.mark.parametrize("ending", [".nii", ".NII.GZ", ".Nii"])
+def test_endings_are_known_in_any_case(folders, ending: str) -> None:
+    pairs = pair_files(
+        *folders([f"case1_pred{ending}", f"sub-02_mask{ending}"], ["case1_gt.nii.gz", "sub-02_mask.nii"])
+    )
+    assert named(pairs) == {
+        "case1": (f"case1_pred{ending}", "case1_gt.nii.gz"), "sub-02": (f"sub-02_mask{ending}", "sub-02_mask.nii")
+    }  # fmt: skip
+
+
+def test_two_files_that_differ_by_their_ending_alone_are_refused(folders) -> None:
+    pairs = pair_files(*folders(["a/out.nii", "a/out.nii.gz", "b/out.nii"], ["a/out.nii", "b/out.nii"]))
+    told = {pair.case: pair.problem for pair in pairs}
+    assert told["a/out"] == "out.nii and out.nii.gz differ by their ending alone; keep the one that is meant."
+    assert not told["b/out"]

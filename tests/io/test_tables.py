@@ -55,7 +55,7 @@ def test_what_a_spreadsheet_saved(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "is empty"),
-        ("a\tb\n1\n", "line 2 of .* has 1 cells; its first line names 2"),
+        ("a\tb\n1\n", "line 2 of .* has 1 cell; its first line names 2"),
         ("a\ta\n", "names a column twice"),
     ],
 )

@@ -72,7 +72,7 @@ def test_a_file_that_would_run_code_is_not_loaded(tmp_path):
 def test_other_weights_are_refused(ours, tmp_path):
     state = foreign(ours)
     short = {name: value for name, value in state.items() if not name.startswith("layer4.1.conv2")}
-    with pytest.raises(BadInputError, match="lacks 1 weights"):
+    with pytest.raises(BadInputError, match="lacks 1 weight of"):
         renamed({n: v for n, v in short.items() if "num_batches" not in n}, tmp_path / "x.pth")
     with pytest.raises(BadInputError, match="no place"):
         renamed({**ours, "layer5.0.conv1.weight": torch.zeros(2)}, tmp_path / "x.pth")

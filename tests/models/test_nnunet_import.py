@@ -121,7 +121,10 @@ def test_a_cascade_is_one_bundle_of_both_stages(stages, tmp_path, capsys):
     low.rename(tmp_path / "elsewhere")
     told = ["--name", "x", "--previous", str(tmp_path / "elsewhere"), "--folds", "0", "-o", str(tmp_path / "c")]
     assert call(["models", "import", "nnunet", str(high), *told]) == 0
-    assert "1 network of 3d_lowres" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 network of 3d_lowres" in out and "x: a cascade of 1 member, then 1 member, " in out
+    assert call(["models", "import", "nnunet", str(high), "--name", "y", *told[2:4], "-o", str(tmp_path / "d")]) == 0
+    assert "y: a cascade of 2 members, then 1 member, " in capsys.readouterr().out
     assert len(open_bundle(str(tmp_path / "c")).manifest.previous.members) == 1
 
 

@@ -91,3 +91,22 @@ def test_one_patient_alone_who_lacks_an_image_is_refused(tmp_path: Path) -> None
     put(tmp_path, "b1000")
     with pytest.raises(BadInputError, match="neither a b0 nor an ADC map"):
         find_patients(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".nii", ".NII", ".NII.GZ", ".Nii.gz"])
+def test_images_are_found_whatever_the_case_of_their_ending(tmp_path: Path, ending: str) -> None:
+    put(tmp_path / "p", "b0", "b1000")
+    for path in (tmp_path / "p").iterdir():
+        path.rename(path.with_name(path.name.replace(".nii.gz", ending)))
+    patient = find_patients(tmp_path)["p"]
+    assert set(patient.images) == {"b0", "b1000"} and not patient.problem
+
+
+def test_two_files_of_one_name_are_a_problem_of_their_patient(tmp_path: Path) -> None:
+    put(tmp_path / "p", "b0", "b1000", "flair", "other")
+    put(tmp_path / "whole", "b0", "b1000", "other")
+    for name in ("p/flair", "whole/other"):
+        (tmp_path / f"{name}.nii").write_bytes((tmp_path / f"{name}.nii.gz").read_bytes())
+    found = find_patients(tmp_path)
+    assert found["p"].problem == "flair.nii and flair.nii.gz differ by their ending alone; keep the one that is meant."
+    assert not found["p"].images and not found["whole"].problem

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ from willis.io.derivatives import read_derivatives
 from willis.models.manifest import make_manifest
 from willis.models.store import write_bundle
 from willis.study import Study
+from willis.tasks.fvv import cohort
 from willis.tasks.fvv.dataset import manifest_fields
 from willis.tasks.fvv.interpret import decide
 from willis.tasks.fvv.run import analyse
@@ -312,6 +314,53 @@ def test_patients_who_lack_images_have_a_row_and_are_told(
     told = capsys.readouterr().out
     assert "half: b1000.nii.gz has neither" in told and "1 of 3 patients" in told
     assert read_derivatives(tmp_path / "out" / "whole").provenance["options"]["b_value"] == 1100
+
+
+def table_of(out: Path) -> list[dict[str, str]]:
+    with (out / "results.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_table_grows_with_each_patient_and_outlives_a_broken_run(
+    tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("anna", "bert", "carl"):
+        write_pair(tmp_path / "in" / name)
+    out, run_task = tmp_path / "out", cohort.run_task
+    seen = []
+
+    def broken_at(patient: str, task: str, study: Study, **how: object) -> object:
+        seen.append([row["Patient"] for row in table_of(out)] if out.exists() else [])
+        if study.subject == patient:
+            raise KeyboardInterrupt
+        return run_task(task, study, **how)
+
+    monkeypatch.setattr(cohort, "run_task", partial(broken_at, "carl"))
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", out) == 130
+    assert seen == [[], ["anna"], ["anna", "bert"]]
+    first = table_of(out)
+    assert [row["Patient"] for row in first] == ["anna", "bert"] and first[0]["Mismatch"] == "no mismatch"
+
+    monkeypatch.setattr(cohort, "run_task", partial(broken_at, "bert"))
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", out) == 130
+    assert [row["Patient"] for row in table_of(out)] == ["anna", "bert"]
+
+    monkeypatch.setattr(cohort, "run_task", run_task)
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", out) == 0
+    assert [row["Patient"] for row in table_of(out)] == ["anna", "bert", "carl"]
+    assert sorted(path.name for path in out.iterdir()) == ["anna", "bert", "carl", "results.csv"]
+
+
+def test_a_table_of_others_is_kept_and_refused_before_the_work(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pair(tmp_path / "in" / "anna")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results.csv").write_text("Patient,Score\nanna,3\n")
+    assert run(tmp_path / "in", "--bundle", bundle, "-o", tmp_path / "out") == 2
+    assert "isn't the table of an earlier run of fvv" in capsys.readouterr().err
+    assert (tmp_path / "out" / "results.csv").read_text() == "Patient,Score\nanna,3\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.csv"]
 
 
 @pytest.mark.parametrize(

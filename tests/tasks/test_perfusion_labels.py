@@ -38,7 +38,7 @@ def prepared():
     inside = np.zeros(grid.shape, bool)
     inside[4:16, 4:20] = True
     maps = {"cbf": Volume(np.full(grid.shape, 80.0), grid, "cbf"), "tmax": Volume(np.zeros(grid.shape), grid, "tmax")}
-    return PreparedMaps(maps, "ctp", inside, inside, Midline((1.0, 0.0), 0.0), None, "maps")
+    return PreparedMaps(maps, "ctp", inside, inside, Midline((1.0, 0.0, 0.0), 0.0), None, "maps")
 
 
 def test_maps_are_painted_blue_green_red_and_scalars_stand_everywhere():

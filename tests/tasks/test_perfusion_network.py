@@ -77,7 +77,7 @@ def made_up(axes="LPS"):
         "mip": np.full(SHAPE, 80.0),
     }  # fmt: skip
     maps = {name: Volume((data * tissue).astype(np.float32), grid, name) for name, data in values.items()}
-    return PreparedMaps(maps, "tmax", tissue, tissue, Midline((1.0, 0.0), 0.0), None, "maps"), core, late & ~core
+    return PreparedMaps(maps, "tmax", tissue, tissue, Midline((1.0, 0.0, 0.0), 0.0), None, "maps"), core, late & ~core
 
 
 def read(prepared, bundle, **scalars):
@@ -253,7 +253,7 @@ def test_the_task_runs_the_network_beside_the_thresholds_and_says_when_it_does_n
     assert "No network was run" in plain.summary and not plain.probabilities
     assert plain.measurements["core_volume"] == found.measurements["core_volume"]
     late = {n: scalar_study()[n] for n in ("mtt", "cbv")}
-    assert "since tiny needs CBF, TMAX" in run_task("perfusion", Study(late), settings=settings).summary
+    assert "since tiny needs CBF, Tmax" in run_task("perfusion", Study(late), settings=settings).summary
     with pytest.raises(BadInputError, match="missing is"):
         run_task("perfusion", Study(late), settings=settings, method="network")
 

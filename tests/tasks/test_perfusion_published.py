@@ -49,7 +49,7 @@ def pictures_of(files):
 def found():
     grid, brain, core, penumbra = made_up()
     maps = {"tmax": Volume(brain.astype(np.float32), grid, "tmax")}
-    prepared = PreparedMaps(maps, "tmax", brain, brain, Midline((1.0, 0.0), 0.0), None, "colours")
+    prepared = PreparedMaps(maps, "tmax", brain, brain, Midline((1.0, 0.0, 0.0), 0.0), None, "colours")
     return prepared, reading(grid, core, penumbra)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import willis
 from willis.app.cli.main import call
@@ -18,6 +19,7 @@ from willis.io.nifti import write_nifti
 from willis.io.nifti_series import write_series
 from willis.io.pictures import read_pictures
 from willis.measure.overlap import dice
+from willis.phantom.deform import rotation
 from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, tissue_curves
 from willis.study import Study
 from willis.tasks.perfusion import figures
@@ -436,7 +438,7 @@ def test_an_impossible_nihss_is_refused(findings, nihss):
 
 def test_an_unknown_nihss_is_said_and_is_not_zero(findings):
     found = run_task("perfusion", scalar_study(findings), nihss="-", age=80.0)
-    assert any("Unknown: NIHSS" in note for note in found.notes)
+    assert "Unknown: NIHSS; criteria that need it are left unknown. Give it by --nihss or --clinical." in found.notes
     rows = {(r["trial"], r["figure"]): r["met"] for r in found.tables["criteria"]}
     assert rows["DEFUSE 3", "NIHSS"] == "unknown" and rows["DEFUSE 3", "age"] == "met"
 
@@ -496,6 +498,35 @@ def test_everything_is_written_and_read_back(head, tmp_path, capsys, monkeypatch
     assert {m.label for m in again.masks} == {"brain", "core", "penumbra"}
     assert {f.name for f in again.figures} == {"maps", "curves", "vessels", "brain"}
     assert "DEFUSE 3" in (out / "report.html").read_text()
+
+
+def turned(grid, deg):
+    affine = np.eye(4)
+    affine[:3, :3] = rotation((0.0, 0.0, np.deg2rad(deg)))
+    return Grid(grid.shape, affine @ grid.affine)
+
+
+@pytest.mark.parametrize(("deg", "told"), [(0, False), (-27, True), (35, True)])
+def test_a_head_that_lies_turned_is_divided_by_its_own_middle_and_told(head, findings, deg, told):
+    options = SPEC.resolve_options({})
+    grid = turned(head.series.grid, deg)
+    maps = {name: replace(volume, grid=grid) for name, volume in scalar_study(findings).volumes.items()}
+    own_right = head.series.grid.to_mm(np.stack(np.indices(SHAPE), -1))[..., 0] > 0
+    for study in (Study({}, series={"ctp": replace(head.series, grid=grid)}), Study(maps)):
+        prepared = prepare(study, options)
+        right = prepared.midline.right_of(prepared.grid)
+        assert (right == own_right)[prepared.tissue].mean() > 0.97
+        notes = [note for note in prepared.notes if note.startswith("Oblique head")]
+        assert len(notes) == told and all("less certain" in note for note in notes)
+
+
+def test_frames_with_a_turned_head_are_told(head):
+    data = head.series.data.copy()
+    data[..., 30:] = ndimage.rotate(data[..., 30:], 12, (0, 1), reshape=False, order=1, mode="nearest")
+    moved = prepare(Study({}, series={"ctp": head.series.with_data(data)}), SPEC.resolve_options({}))
+    still = prepare(Study({}, series={"ctp": head.series}), SPEC.resolve_options({}))
+    assert any(note.startswith("Turned head: in 12 of 42 frames (at 45, 46.5") for note in moved.notes)
+    assert not any("Turned head" in note for note in still.notes)
 
 
 def test_one_volume_given_as_a_series_is_refused(head, tmp_path, capsys):

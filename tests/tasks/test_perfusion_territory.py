@@ -70,7 +70,7 @@ def made_up(way="maps"):
     _, brain, codes, _ = moved()
     inside = brain.data > 0
     maps = {"tmax": Volume(np.zeros(SHAPE, np.float32), brain.grid, "tmax")}
-    prepared = PreparedMaps(maps, "tmax", inside, inside, Midline((1.0, 0.0), 0.0), None, way)
+    prepared = PreparedMaps(maps, "tmax", inside, inside, Midline((1.0, 0.0, 0.0), 0.0), None, way)
     late = codes == Place("mca", "right").code
     core = late & (np.indices(SHAPE)[2] > 9)
     return prepared, Reading(late, late, core, late & ~core, None, None, None, None, True)
@@ -80,7 +80,9 @@ def test_the_finding_is_named_by_its_territory():
     prepared, reading = made_up()
     brought = find_territories(prepared, reading)
     ml = prepared.grid.voxel_ml
-    assert told_of_territory(brought, reading, ml).endswith("of it lies in the right MCA territory.")
+    assert told_of_territory(brought, reading, ml).endswith(
+        "% of the hypoperfused tissue lies in the right MCA territory."
+    )
     rows = {(r["territory"], r["side"]): r for r in territory_table(brought, prepared, {"core": reading.core})}
     assert rows["MCA", "right"]["core_share_percent"] > 75 and rows["MCA", "left"]["core_volume_ml"] == 0
     measured = measure_territories(brought, reading, ml)

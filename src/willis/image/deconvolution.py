@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
 from willis.errors import BadInputError
+from willis.units import counted
 
 Curves = npt.NDArray[np.floating]
 
@@ -278,6 +279,6 @@ def _check(curves: Curves, aif: Curves, times: Curves) -> None:
             f"curves {curves.shape}, input function {aif.shape} and times {times.shape} must have as many frames."
         )
     if len(times) < LEAST_FRAMES:
-        raise BadInputError(f"the series has {len(times)} frames; perfusion needs at least {LEAST_FRAMES}.")
+        raise BadInputError(f"the series has {counted(len(times), 'frame')}; perfusion needs at least {LEAST_FRAMES}.")
     if not (np.diff(times) > 0).all():
         raise BadInputError("the times of the frames must rise; give them with --times.")

@@ -12,23 +12,32 @@ from willis.errors import BadInputError
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
-TURNS_DEG = np.arange(-20.0, 20.5, 1.0)
+TURNS_DEG = np.arange(-40.0, 40.5, 1.0)
 SHIFTS_MM = np.arange(-15.0, 15.5, 1.0)
 POINTS = 4000
 
 
 @dataclass(frozen=True)
 class Midline:
-    """A vertical plane in world space: ``normal`` · (x, y) = ``offset_mm``, the normal pointing to the right."""
+    """A plane in world space: ``normal`` · (x, y, z) = ``offset_mm``, the normal of length 1 pointing to the right."""
 
-    normal: tuple[float, float]
+    normal: tuple[float, float, float]
     offset_mm: float
+
+    @property
+    def turn_deg(self) -> float:
+        """Angle about the vertical, from the scanner's own middle plane; above 0 the face is turned to the left."""
+        return float(np.degrees(np.arctan2(self.normal[1], self.normal[0])))
+
+    @property
+    def tilt_deg(self) -> float:
+        """Angle with the vertical; above 0 the top of the head leans to the left."""
+        return float(np.degrees(np.arcsin(np.clip(self.normal[2], -1, 1))))
 
     def right_of(self, grid: Grid) -> npt.NDArray[np.bool_]:
         """(I, J, K) voxels on the patient's right."""
         i, j, k = (np.arange(n, dtype=np.float64) for n in grid.shape)
-        a, n = grid.affine, self.normal
-        weights = [n[0] * a[0, axis] + n[1] * a[1, axis] for axis in range(4)]
+        weights = np.array(self.normal) @ grid.affine[:3]
         place = (
             weights[0] * i[:, None, None] + weights[1] * j[None, :, None] + weights[2] * k[None, None, :] + weights[3]
         )
@@ -36,7 +45,7 @@ class Midline:
 
 
 def find_midline(brain: Volume) -> Midline:
-    """The plane that a brain mask is most alike on both sides of, seen from above.
+    """The vertical plane that a brain mask is most alike on both sides of, seen from above.
 
     The mask's outline is mirrored at many planes near the one through its middle; the plane is taken that moves the
     mask's projection least.
@@ -67,8 +76,8 @@ def find_midline(brain: Volume) -> Midline:
             alike = float(density[at[:, 0], at[:, 1]].sum())
             best = max(best, (alike, float(turn), float(shift)))
     turn = np.deg2rad(best[1])
-    across = (float(np.cos(turn)), float(np.sin(turn)))
-    return Midline(across, float(middle @ np.array(across)) + best[2])
+    across = (float(np.cos(turn)), float(np.sin(turn)), 0.0)
+    return Midline(across, float(middle @ np.array(across[:2])) + best[2])
 
 
 def _blurred(density: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

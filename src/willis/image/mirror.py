@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from willis.errors import BadInputError
 from willis.image.deform import Deformation, fluid_and_tissue, register_demons, warp_to
-from willis.image.midline import find_midline
+from willis.image.midline import Midline, find_midline
+from willis.image.morphology import dilate_mm
 from willis.volume.grid import FloatArray, Grid, Shape3
 from willis.volume.lattice import lattice_over
 from willis.volume.resample import resample_to
@@ -21,6 +23,14 @@ from willis.volume.volume import Volume
 MEDIAN_VOXELS = 3  # side of the median filter; published method
 COMPARED_MM = 5.0  # spacing at which an image is compared with its reflection
 FIRST_STEPS = np.array([5.0, np.deg2rad(5.0), np.deg2rad(5.0)])  # of the plane's offset, mm, and its angles, rad
+
+START_TURNS_DEG = (-20.0, -10.0, 0.0, 10.0, 20.0)
+STARTS_DEG = tuple(product(START_TURNS_DEG, (-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0)))
+STARTS_KEPT = 3  # that are climbed from
+LEAST_SEEN = 0.5  # of what is compared, that a middle plane must lay on itself; assumed
+LEAST_TILTED_MM = 60.0  # of brain from below to above, from which a tilt to a shoulder is told; assumed
+COMPARED_HU = (-50.0, 150.0)  # to which a CT is cut: air and fat are one, bone is one
+COMPARED_BEYOND_MM = 12.0  # beyond the brain, where the skull is
 
 
 def midplane_grid(matrix: FloatArray, middle_mm: Sequence[float], shape: Shape3, spacing_mm: float) -> Grid:
@@ -55,7 +65,9 @@ def mirrored(volume: Volume) -> Volume:
     return volume.with_data(np.ascontiguousarray(volume.data[::-1]))
 
 
-def find_reflection(image: Volume, brain: Volume) -> FloatArray:
+def find_reflection(
+    image: Volume, brain: Volume, *, starts_deg: Sequence[tuple[float, ...]] = ((0.0, 0.0),), least_seen: float = 0.3
+) -> FloatArray:
     """(4, 4) the reflection, mm to mm, that lays a brain's image on itself best.
 
     From the plane that the mask's outline is most alike about, Powell's method climbs the correlation of the image with
@@ -67,6 +79,11 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
         Any contrast in which both halves look alike but for lesions.
     brain
         Mask on the image's grid.
+    starts_deg
+        Turns about the vertical and tilts, from the plane of the outline, of which the best ones are climbed from;
+        where they are turns alone, no tilt is sought.
+    least_seen
+        Share of the mask that must lie on the mask's reflection.
 
     Raises
     ------
@@ -80,11 +97,13 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
     if not (inside.data >= 0.5).any():
         raise BadInputError("the brain mask is empty; its halves can't be compared.")
     middle = coarse.to_mm(np.argwhere(inside.data >= 0.5).mean(axis=0))
-    normal = np.array([*start.normal, 0.0])
+    normal = np.array(start.normal)
     offset = start.offset_mm - float(normal @ middle)
 
+    steps = FIRST_STEPS[: 1 + len(starts_deg[0])]
+
     def reflection(parameters: FloatArray) -> FloatArray:
-        shift, yaw, roll = parameters
+        shift, yaw, roll = (*parameters, 0.0)[:3]
         turned = Rotation.from_euler("zy", [yaw, roll]).apply(normal)
         matrix = np.eye(4)
         matrix[:3, :3] -= 2 * np.outer(turned, turned)
@@ -92,16 +111,52 @@ def find_reflection(image: Volume, brain: Volume) -> FloatArray:
         return matrix
 
     def unlikeness(scaled: FloatArray) -> float:
-        matrix = reflection(scaled * FIRST_STEPS)
+        matrix = reflection(scaled * steps)
         both = (resample_to(inside, coarse, world_transform=matrix).data >= 0.5) & (inside.data >= 0.5)
-        if np.count_nonzero(both) < 0.3 * np.count_nonzero(inside.data >= 0.5):
+        if np.count_nonzero(both) < least_seen * np.count_nonzero(inside.data >= 0.5):
             return 1.0
         there = resample_to(values, coarse, world_transform=matrix).data[both]
         return 1.0 - float(np.corrcoef(values.data[both], there)[0, 1])
 
-    found = optimize.minimize(unlikeness, np.zeros(3), method="Powell", options={"xtol": 0.02, "ftol": 1e-4})
-    best = found.x if found.fun < unlikeness(np.zeros(3)) else np.zeros(3)
-    return reflection(best * FIRST_STEPS)
+    def climbed(first: FloatArray) -> FloatArray:
+        found = optimize.minimize(unlikeness, first, method="Powell", options={"xtol": 0.02, "ftol": 1e-4})
+        return np.asarray(found.x if found.fun < unlikeness(first) else first)
+
+    starts = [np.array([0.0, *np.deg2rad(angles)]) / steps for angles in starts_deg]
+    best = [climbed(first) for first in sorted(starts, key=unlikeness)[:STARTS_KEPT]]
+    return reflection(min(best, key=unlikeness) * steps)
+
+
+def find_midplane(brain: Volume, image: Volume | None = None) -> Midline:
+    """The plane between the brain's halves, however the head is turned about the vertical and tilted to a shoulder.
+
+    Where less than :data:`LEAST_TILTED_MM` of brain are seen from below to above, a tilt can't be told, and the plane
+    is vertical.
+
+    Parameters
+    ----------
+    brain
+        Mask.
+    image
+        CT in HU on the mask's grid, whose skull and brain are compared; None compares the outline of the mask.
+
+    Raises
+    ------
+    BadInputError
+        When the mask is empty.
+    """
+    if not (brain.data > 0).any():
+        raise BadInputError("the brain mask is empty; a plane between its halves can't be found.")
+    height = np.ptp(brain.grid.to_mm(np.argwhere(brain.data > 0))[:, 2]) + brain.grid.spacing_mm[2]
+    starts = STARTS_DEG if height >= LEAST_TILTED_MM else tuple((turn,) for turn in START_TURNS_DEG)
+    shown = brain.with_data((brain.data > 0).astype(np.float32))
+    if image is not None:
+        shown = image.with_data(np.clip(image.data, *COMPARED_HU).astype(np.float32))
+    compared = dilate_mm(brain, COMPARED_BEYOND_MM)
+    reflection = find_reflection(shown, compared, starts_deg=starts, least_seen=LEAST_SEEN)
+    normal = np.linalg.eigh(np.eye(3) - reflection[:3, :3])[1][:, -1]
+    normal = normal if normal[0] > 0 else -normal
+    return Midline((float(normal[0]), float(normal[1]), float(normal[2])), float(reflection[:3, 3] @ normal) / 2)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ BONE_HU = (150.0, 700.0)  # soft threshold: from none to all
 STILL_MM = 0.25  # shifts below it are left: undoing them would only blur
 LARGEST_MM = 15.0  # a frame that lies farther away can't be brought back: too much of the head has left its slices
 REFERENCE_FRAMES = 3
+LEAST_ALIKE = 0.88  # correlation of bone with the first frames': turned by 5° it lies below, shifted by 15 mm above
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,25 @@ def undo_motion(series: Series, motion: Motion) -> Series:
     for t in moved.tolist():
         data[..., t] = ndimage.shift(data[..., t], -motion.shifts_mm[t] / spacing, order=1, mode="nearest")
     return series.with_data(data)
+
+
+def find_turned(series: Series) -> npt.NDArray[np.bool_]:
+    """(T,) frames whose bone lies otherwise than in the mean of the first three, as that of a turned head does.
+
+    Parameters
+    ----------
+    series
+        After :func:`undo_motion`, which leaves turns as they are.
+    """
+    step = [max(1, round(1.5 / s)) for s in series.grid.spacing_mm[:2]]
+    reference = _bone(series.data[:: step[0], :: step[1], :, :REFERENCE_FRAMES].mean(axis=3)).ravel()
+    turned = np.zeros(series.frames, dtype=bool)
+    if np.ptp(reference) == 0:
+        return turned
+    for t in range(series.frames):
+        bone = _bone(series.data[:: step[0], :: step[1], :, t]).ravel()
+        turned[t] = np.ptp(bone) == 0 or np.corrcoef(reference, bone)[0, 1] < LEAST_ALIKE
+    return turned
 
 
 def _bone(frame: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

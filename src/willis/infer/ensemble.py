@@ -17,6 +17,7 @@ from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
 from willis.infer.slices import BATCH, predict_slices
 from willis.infer.windows import predict_sliding, predict_whole, whole_shape
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.models.manifest import Calibration
@@ -193,7 +194,9 @@ def _member(
         p = probabilities(logits, manifest.activation, manifest.calibration)
         p *= seen
     if p.shape[0] != len(manifest.outputs):
-        raise BundleError(f"{bundle.name} names {len(manifest.outputs)} outputs; its network gives {p.shape[0]}.")
+        raise BundleError(
+            f"{bundle.name} names {counted(len(manifest.outputs), 'output')}; its network gives {p.shape[0]}."
+        )
     if mask is not None:
         p *= mask
     return p

@@ -33,6 +33,7 @@ from willis.infer.protocol import INT8, Float32
 from willis.infer.windows import padded, tiles
 from willis.models.manifest import ONNX_NETWORK, Measured
 from willis.models.store import open_bundle, write_bundle
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -128,7 +129,9 @@ def int8_bundle(
         tried: list[Int8Likeness] = []
         count = len(_convolutions(floating.member_bytes(0)))
         if count <= 2:
-            raise BadInputError(f"{bundle.name} has {count} convolutions, and none between the first and the last.")
+            raise BadInputError(
+                f"{bundle.name} has {counted(count, 'convolution')}, and none between the first and the last."
+            )
         for outer in range(1, min(MOST_OUTER, (count - 1) // 2) + 1):
             graphs = (quantised(floating.member_bytes(k), seen, outer) for k in range(len(floating.manifest.members)))
             rounded = write_bundle(Path(made) / "int8", manifest, graphs, replace=True)
@@ -270,7 +273,7 @@ def _cpu_seconds(bundle: Bundle, window: Float32, threads: int | None) -> float:
 
 
 def _figures(found: Int8Likeness) -> list[Measured]:
-    on = f"{found.cases} cases, int8 against float32, both by OpenVINO"
+    on = f"{counted(found.cases, 'case')}, int8 against float32, both by OpenVINO"
     figures = [
         Measured(figure=f"Dice of {name} with that of float32", value=round(value, 4), on=on)
         for name, value in found.dice.items()

@@ -22,6 +22,7 @@ from willis.infer.nnunet_space import Labels, Shape, shape_at, spacings, thick_a
 from willis.infer.precision import PrecisionChoice
 from willis.infer.protocol import Engine, EngineChoice
 from willis.models.nnunet_plan import NnunetPlan, plan_of
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -74,7 +75,8 @@ def predict_planned(
     told = [*(plan.previous.codes for _, plan in stages if plan.previous), codes]  # of each stage's labels
     if len(told) != len(stages):
         raise BundleError(
-            f"{bundle.name} has {len(stages)} stages, and its plans speak of {len(told)}; import the bundle again."
+            f"{bundle.name} has {counted(len(stages), 'stage')}, and its plans speak of {len(told)}; import the "
+            "bundle again."
         )
     if memory_limit_gb is not None:
         for stage, plan in stages:

@@ -7,17 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from willis.errors import BadInputError
+from willis.io.nifti_names import stem_of
 
 SIDECAR = ".json"
-
-
-def stem_of(path: Path) -> str:
-    """A NIfTI file's name without its ending.
-
-    >>> stem_of(Path("sub-01_dwi.nii.gz")), stem_of(Path("v1.2_b0.nii"))
-    ('sub-01_dwi', 'v1.2_b0')
-    """
-    return path.name.removesuffix(".gz").removesuffix(".nii")
 
 
 def with_ending(path: Path, ending: str) -> Path:

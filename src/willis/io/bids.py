@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.nifti import read_nifti
+from willis.io.nifti_names import find_niftis, stem_of
+from willis.units import counted
 
 SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
 _SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?_")
@@ -89,5 +92,55 @@ def find_mask(folder: Path, name: str) -> Path:
     paths = sorted((folder / "derivatives").rglob(f"{name}.nii*"))
     if len(paths) == 1:
         return paths[0]
-    found = "is absent" if not paths else f"is there {len(paths)} times"
+    found = "is absent" if not paths else f"is there {counted(len(paths), 'time')}"
     raise BadInputError(f"{name}.nii.gz {found} below {folder / 'derivatives'}; each patient needs one.")
+
+
+def find_labels(folder: Path, image: str, label: str) -> list[tuple[str, Path, Path]]:
+    """Every ``sub-*/**/sub-*_<image>.nii.gz``: subject, image, and its labels below ``derivatives``.
+
+    Labels are ``*_label-<label>_dseg`` or ``*_label-<label>_mask``; of several, those on the image's own grid.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such image, or one has no labels, or several of which not one alone lies on its grid.
+    """
+    found = []
+    for path in find_niftis(folder, f"sub-*/**/sub-*_{image}.*"):
+        if "derivatives" in path.relative_to(folder).parts:
+            continue
+        subject = path.name.split("_")[0]
+        named = [f"{subject}_*label-{label}_{kind}.*" for kind in ("dseg", "mask")]
+        labels = [mask for name in named for mask in find_niftis(folder / "derivatives", f"**/{name}")]
+        if len(labels) > 1:
+            labels = _on_grid_of(path, labels, subject, label, folder)
+        if not labels:
+            raise BadInputError(
+                f"{subject} has no file of the label {label!r} below {folder / 'derivatives'}; one is needed, "
+                f"{subject}_*_label-{label}_mask.nii.gz or _dseg.nii.gz."
+            )
+        found.append((subject, path, labels[0]))
+    if not found:
+        raise BadInputError(f"{folder} holds no sub-*/anat/sub-*_{image}.nii.gz; a BIDS folder is expected.")
+    return found
+
+
+def _on_grid_of(image: Path, labels: Sequence[Path], subject: str, label: str, folder: Path) -> list[Path]:
+    """The one of several files of labels that lies on an image's grid."""
+    grids = {path: read_nifti(path, allow_empty=True).grid for path in labels}
+    lying = [path for path in labels if grids[path].same_as(read_nifti(image).grid)]
+    if len(lying) == 1:
+        return lying
+    told = f"{subject} has {len(labels)} files of the label {label!r}, {' and '.join(path.name for path in labels)}"
+    if lying:
+        raise BadInputError(
+            f"{told}; {len(lying)} of them lie on the grid of {image.name}. Keep the one that is meant."
+        )
+    others = [
+        stem_of(other).split("_")[-1]
+        for other in find_niftis(folder, f"{subject}/**/{subject}_*")
+        if any(grid.same_as(read_nifti(other).grid) for grid in grids.values())
+    ]
+    remedy = f"Give --image {others[0]}, which one lies on." if others else "Bring one of them to that grid."
+    raise BadInputError(f"{told}; none lies on the grid of {image.name}. {remedy}")

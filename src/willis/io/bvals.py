@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from willis.errors import BadInputError
-from willis.io.beside import file_beside, stem_of
+from willis.io.beside import file_beside
+from willis.io.nifti_names import stem_of
 
 ENDINGS = (".bval", ".bvals")
 

@@ -12,6 +12,7 @@ from willis.errors import BadInputError
 from willis.io.bvals import bval_beside, read_bvals
 from willis.io.nifti import read_nifti
 from willis.io.nifti_file import open_nifti
+from willis.units import counted
 from willis.volume.volume import Volume
 
 LARGEST_B0 = 50.0  # s/mm²: scanners give volumes without weighting a b of up to that
@@ -56,7 +57,8 @@ def read_dwi(path: Path | str) -> DwiSeries:
     values = read_bvals(bval)
     if len(values) != count:
         raise BadInputError(
-            f"{path.name} holds {count} volumes and {bval.name} {len(values)} b values; they must agree."
+            f"{path.name} holds {counted(count, 'volume')} and {bval.name} {counted(len(values), 'b value')}; "
+            "they must agree."
         )
     least = min(values)
     plain = [i for i, b in enumerate(values) if b <= min(least + SAME_B, LARGEST_B0)]

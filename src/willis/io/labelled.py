@@ -10,7 +10,8 @@ from pathlib import Path
 
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
-from willis.io.pairs import ENDINGS, MASK_WORDS
+from willis.io.nifti_names import find_niftis, stem_of
+from willis.io.pairs import MASK_WORDS
 from willis.io.tables import read_table
 from willis.volume.volume import Volume
 
@@ -112,17 +113,13 @@ def _of_row(row: dict[str, str | None], number: int, path: Path) -> LabelledImag
 
 
 def _of_folder(folder: Path) -> list[LabelledImage]:
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.name.endswith(ENDINGS) and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    masks = [path for path in files if _says_lesion(path)] or [path for path in files if not _T1.search(_stem(path))]
+    files = find_niftis(folder)
+    masks = [path for path in files if _says_lesion(path)] or [path for path in files if not _T1.search(stem_of(path))]
     if not masks:
         raise BadInputError(f"{folder} holds no lesion mask (*.nii, *.nii.gz).")
     images: defaultdict[str, list[Path]] = defaultdict(list)
     for path in files:
-        if path not in masks and _T1.search(_stem(path)):
+        if path not in masks and _T1.search(stem_of(path)):
             images[_name(path)].append(path)
     return [_with_image(mask, images.get(_name(mask), [])) for mask in masks]
 
@@ -143,20 +140,16 @@ def _name(path: Path) -> str:
     entities = dict(_ENTITY.findall(path.name))
     if "sub" in entities:
         return "_".join(f"{kind}-{entities[kind]}" for kind in ("sub", "ses") if kind in entities)
-    words = _WORD.split(_T1.sub("", _stem(path)))
+    words = _WORD.split(_T1.sub("", stem_of(path)))
     while len(words) > 1 and words[-1].lower() in MASK_WORDS:
         words.pop()
     return "_".join(word for word in words if word)
 
 
 def _says_lesion(path: Path) -> bool:
-    words = [word.lower() for word in _WORD.split(_stem(path))]
+    words = [word.lower() for word in _WORD.split(stem_of(path))]
     told = MASK_WORDS.intersection(words[-1:]) or "t1lesion" in words or "lesion" in words
     return bool(told) and not (OTHER_MASKS & set(words))
-
-
-def _stem(path: Path) -> str:
-    return next((path.name.removesuffix(end) for end in ENDINGS if path.name.endswith(end)), path.stem)
 
 
 def _refuse_twice(found: Iterable[LabelledImage], source: Path) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from isal import igzip_lib
 
 from willis.errors import BadInputError
+from willis.units import counted
 
 SINGLE_FILE_SUFFIXES = (".nii", ".nii.gz")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -84,13 +85,13 @@ def voxel_array(file: NiftiFile, index: int | None) -> npt.NDArray[Any]:
     if len(shape) < 3 or min(shape) < 1:
         raise BadInputError(f"{path} has shape {shape}; a 3D image is needed, or one volume of a 4D one.")
     if len(shape) > 4:
-        raise BadInputError(f"{path} has {len(shape)} axes, {shape}; at most four can be read.")
+        raise BadInputError(f"{path} has {counted(len(shape), 'axis', 'axes')}, {shape}; at most four can be read.")
     count = shape[3] if len(shape) == 4 else 1
     if index is None and count > 1:
         raise BadInputError(f"{path} holds {count} volumes; say which one to take: index 0 to {count - 1}.")
     chosen = index or 0
     if not 0 <= chosen < count:
-        raise BadInputError(f"{path} holds {count} volume(s); index {index} isn't among 0 to {count - 1}.")
+        raise BadInputError(f"{path} holds {counted(count, 'volume')}; index {index} isn't among 0 to {count - 1}.")
     dtype = _dtype(file)
     voxels = int(np.prod(shape[:3]))
     needed = voxels * count * dtype.itemsize
@@ -173,7 +174,7 @@ def _header(path: Path, raw: bytes | memoryview) -> Any:
             hint = " It is DICOM: turn the series into NIfTI first, with dcm2niix."
         raise BadInputError(f"{path} is not a NIfTI file.{hint}")
     if len(raw) < kind.sizeof_hdr:
-        raise BadInputError(f"{path} is cut short: {len(raw)} bytes don't hold a NIfTI header.")
+        raise BadInputError(f"{path} is cut short: its {counted(len(raw), 'byte')} can't hold a NIfTI header.")
     header = kind.from_fileobj(io.BytesIO(raw[: kind.sizeof_hdr]), check=False)
     if not bytes(header["magic"].item()).startswith((b"n+", b"ni")):
         raise BadInputError(

@@ -15,6 +15,7 @@ from willis.io.nifti_file import SINGLE_FILE_OFFSET, SINGLE_FILE_SUFFIXES, Nifti
 from willis.io.nifti_geometry import NO_SHEAR_DEG, read_grid, shear_deg
 from willis.io.nifti_values import scaled_values
 from willis.io.tables import write_json
+from willis.units import counted
 from willis.volume.grid import FloatArray
 from willis.volume.series import Series
 
@@ -122,7 +123,9 @@ def _times(file: NiftiFile, path: Path) -> tuple[FloatArray | None, tuple[str, .
                 "Mend it or leave it out."
             )
         if times.shape != (count,):
-            raise BadInputError(f"{sidecar} gives {times.size} times; {path.name} holds {count} frames.")
+            raise BadInputError(
+                f"{sidecar} gives {counted(times.size, 'time')}; {path.name} holds {counted(count, 'frame')}."
+            )
         return np.asarray(times - times[0]), ()
     if isinstance(said.get("RepetitionTime"), int | float) and said["RepetitionTime"] > 0:
         return frames * float(said["RepetitionTime"]), ()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.nifti_names import find_niftis, stem_of, told_twins
 
-ENDINGS = (".nii.gz", ".nii")
 _MASK_WORDS = (
     "mask msk seg dseg segmentation label labels lesion lesions wmh gt truth groundtruth reference ref manual "
     "consensus pred prediction predicted output binary bin"
@@ -64,7 +64,7 @@ def pair_files(
     if predictions.is_file() != references.is_file():
         raise BadInputError(f"{predictions} and {references} must be two folders or two files.")
     if predictions.is_file():
-        return [Pair(_stem(predictions), predictions, references)]
+        return [Pair(stem_of(predictions), predictions, references)]
     ours = _by_case(predictions, prediction_pattern)
     theirs = _by_case(references, reference_pattern)
     pairs = [_pair(case, ours.get(case, []), theirs.get(case, [])) for case in sorted({*ours, *theirs})]
@@ -81,7 +81,8 @@ def _by_case(folder: Path, pattern: str | None) -> dict[str, list[Path]]:
     if not files:
         wanted = f"file like {pattern}" if pattern else "NIfTI file"
         raise BadInputError(f"{folder} holds no {wanted}.")
-    shared = Counter(_case(path.relative_to(folder)) for path in files)
+    names = {path.relative_to(folder).with_name(stem_of(path)) for path in files}
+    shared = Counter(_case(name) for name in names)
     found: defaultdict[str, list[Path]] = defaultdict(list)
     for path in files:
         relative = path.relative_to(folder)
@@ -93,19 +94,13 @@ def _by_case(folder: Path, pattern: str | None) -> dict[str, list[Path]]:
 
 
 def _masks(folder: Path, pattern: str | None) -> list[Path]:
-    files = sorted(
-        path
-        for path in folder.glob(pattern or "**/*")
-        if path.name.endswith(ENDINGS)
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    files = find_niftis(folder, pattern or "**/*")
     named = [] if pattern else [path for path in files if _says_mask(path)]
     return named or files
 
 
 def _says_mask(path: Path) -> bool:
-    words = _WORD.split(_stem(path).lower())
+    words = _WORD.split(stem_of(path).lower())
     return bool(MASK_WORDS.intersection(words[-1:] if "sub" in _entities(path.name) else words))
 
 
@@ -113,15 +108,18 @@ def _case(relative: Path) -> str:
     entities = _entities(relative.as_posix())
     if "sub" in entities:
         return "_".join(f"{name}-{entities[name]}" for name in _CASE_ENTITIES if name in entities)
-    words = _WORD.split(_stem(relative))
+    words = _WORD.split(stem_of(relative))
     while words and words[-1].lower() in MASK_WORDS:
         words.pop()
-    return "_".join(words) or (_stem(relative) if relative.parent == Path() else relative.parent.as_posix())
+    return "_".join(words) or (stem_of(relative) if relative.parent == Path() else relative.parent.as_posix())
 
 
 def _pair(case: str, ours: list[Path], theirs: list[Path]) -> Pair:
     if not ours or not theirs:
         return Pair(case, ours[0] if ours else None, theirs[0] if theirs else None)
+    for paths in (ours, theirs):
+        if twins := told_twins(paths):
+            return Pair(case, None, None, twins)
     alike = [(_likeness(p, r), p, r) for p in ours for r in theirs]
     best = max(likeness for likeness, _, _ in alike)
     chosen = [(p, r) for likeness, p, r in alike if likeness == best]
@@ -138,10 +136,6 @@ def _likeness(prediction: Path, reference: Path) -> tuple[bool, ...]:
 
 def _entities(name: str) -> dict[str, str]:
     return dict(_ENTITY.findall(name))
-
-
-def _stem(path: Path) -> str:
-    return next((path.name.removesuffix(end) for end in ENDINGS if path.name.endswith(end)), path.stem)
 
 
 def _some(cases: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from willis.io.dicom.series import sha256_of_series
 from willis.io.nifti import sha256_of
 from willis.io.nifti_file import open_nifti
 from willis.io.nifti_geometry import read_grid
+from willis.io.nifti_names import is_nifti
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
@@ -47,7 +48,7 @@ def is_colour(path: Path) -> bool:
         return False
     if path.suffix.lower() in SUFFIXES:
         return True
-    if path.name.endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         return int(open_nifti(path).header["datatype"]) in _CHANNELS
     return is_dicom_picture(path)
 
@@ -119,7 +120,7 @@ def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
         return _unplaced(_picture(path)[:, :, None], _loss_of([path]))
     if path.is_dir() and (files := _slices(path)):
         return _unplaced(np.stack([_picture(file) for file in files], axis=2), _loss_of(files))
-    if not path.name.endswith((".nii", ".nii.gz")):
+    if not is_nifti(path):
         found = read_dicom_pictures(path)
         if found.grid is None:
             return _unplaced(found.pictures, found.notes)
@@ -141,7 +142,7 @@ def range_by_metadata(path: Path) -> tuple[float, float, str] | None:
     DICOM pictures in palette colours can declare them; where the bar's ends aren't those of the palette, or nothing is
     declared, it is None.
     """
-    if path.name.endswith((".nii", ".nii.gz")) or path.suffix.lower() in SUFFIXES or (path.is_dir() and _slices(path)):
+    if is_nifti(path) or path.suffix.lower() in SUFFIXES or (path.is_dir() and _slices(path)):
         return None
     declared = declared_colours(path)
     if declared is None:

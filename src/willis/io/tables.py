@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from willis.errors import BadInputError
+from willis.units import counted
 
 MISSING = "n/a"  # BIDS 1.10, "Tabular files": missing values are coded as n/a
 SIGNIFICANT_DIGITS = 6
@@ -71,7 +72,9 @@ def read_table(path: Path | str) -> list[dict[str, str | None]]:
     for number, line in enumerate(lines[1:], start=2):
         cells = line.split("\t")
         if len(cells) != len(names):
-            raise BadInputError(f"line {number} of {path} has {len(cells)} cells; its first line names {len(names)}.")
+            raise BadInputError(
+                f"line {number} of {path} has {counted(len(cells), 'cell')}; its first line names {len(names)}."
+            )
         rows.append({name: None if cell == MISSING else cell for name, cell in zip(names, cells, strict=True)})
     return rows
 

@@ -9,6 +9,7 @@ from willis.errors import BundleError
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.publish import write_bundle
+from willis.units import counted
 
 OWN_FIELDS = ("name", "title", "version", "members", "files", "planes", "training", "measured", "precision", "source")
 
@@ -34,13 +35,14 @@ def join_planes(bundles: Sequence[Bundle], folder: Path, *, name: str, replace: 
         or licences differ.
     """
     if len(bundles) < 2:
-        raise BundleError(f"{len(bundles)} bundle was named; at least two planes are joined.")
+        raise BundleError(f"{counted(len(bundles), 'bundle')} named; at least two planes are joined.")
     first = bundles[0].manifest
     for bundle in bundles:
         manifest = bundle.manifest
         if len(manifest.planes) != 1 or len(manifest.members) != 1:
             raise BundleError(
-                f"{bundle.name} has {len(manifest.planes)} planes and {len(manifest.members)} members; "
+                f"{bundle.name} has {counted(len(manifest.planes), 'plane')} and "
+                f"{counted(len(manifest.members), 'member')}; "
                 "bundles with one of each are joined."
             )
         differing = [

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
+from willis.io.nifti_names import find_niftis
 from willis.phantom.deform import Field, smooth_noise
 from willis.phantom.labels import BRAIN, PARENCHYMA, Tissue, lookup
 
@@ -17,7 +18,6 @@ MNI_BRAIN_MM = ((-73.0, 73.0), (-108.0, 74.0), (-66.0, 79.0))  # left to right, 
 LARGEST_ML = 450.0  # larger masks are taken for mistakes
 LEAST_ML = 0.03
 TRIES = 8
-SUFFIXES = (".nii.gz", ".nii")
 
 
 def find_traced(folder: Path) -> tuple[Path, ...]:
@@ -28,7 +28,7 @@ def find_traced(folder: Path) -> tuple[Path, ...]:
     BadInputError
         When there is none.
     """
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES)) if folder.is_dir() else []
+    files = find_niftis(folder, "*") if folder.is_dir() else []
     if not files:
         raise BadInputError(f"{folder} holds no NIfTI file; give a folder of lesion masks in MNI space.")
     return tuple(files)

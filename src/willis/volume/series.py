@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import GeometryError
+from willis.units import counted
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.volume import Volume
 
@@ -45,7 +46,9 @@ class Series:
         if self.data.ndim != 4 or self.data.shape[:3] != self.grid.shape:
             raise GeometryError(f"a series of shape {self.data.shape} can't lie on a grid of shape {self.grid.shape}.")
         if self.times_s is not None and len(self.times_s) != self.data.shape[3]:
-            raise GeometryError(f"{self.data.shape[3]} frames can't have {len(self.times_s)} times.")
+            raise GeometryError(
+                f"{counted(self.data.shape[3], 'frame')} can't have {counted(len(self.times_s), 'time')}."
+            )
 
     @property
     def frames(self) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from willis.errors import BadInputError
+from willis.units import counted
 from willis.volume.plane import PLANES, Plane
 
 if TYPE_CHECKING:
@@ -164,7 +165,10 @@ def check(files: Annotated[list[Path], Parameter(consume_multiple=True)], *, lea
     else:
         parts, groups = read_published_folds(files), {}
         check_parts(parts, groups)
-    print(f"{len(parts)} parts, {sum(len(p.subjects) for p in parts)} subjects: no patient lies in two parts.")
+    print(
+        f"{counted(len(parts), 'part')}, {counted(sum(len(p.subjects) for p in parts), 'subject')}: no patient "
+        "lies in two parts."
+    )
 
 
 @app.command
@@ -226,7 +230,7 @@ def slices(
     cases = find_labelled_images(source)
     with ProgressReport() as progress:
         count = export_slices(cases, output, planes, lesion_only=lesion_only, workers=workers, progress=progress)
-    print(f"{count} slices of {len(cases)} sessions: {output}")
+    print(f"{counted(count, 'slice')} of {counted(len(cases), 'session')}: {output}")
 
 
 def check_empty(folder: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from willis.units import counted
+
 app = App(name="export", help="Write labelled patients in the layouts that others train from.")
 
 
@@ -33,6 +35,8 @@ def nnunet_dataset(
         Folder to make; nnU-Net finds it as DatasetNNN_Name.
     image, label
         Ends of the files' names: sub-*_ncct.nii.gz, *_label-vessels_dseg.nii.gz or *_label-vessels_mask.nii.gz.
+        Of several files of a label that on the image's grid is taken: --image FLAIR --label wmh --names wmh for
+        phantoms of wmh.
     names
         Of labels 1, 2, 3…
     channel
@@ -44,14 +48,17 @@ def nnunet_dataset(
     folds, seed
         Of the splits.
     """
-    from willis.learn.nnunet_dataset import SPLITS, channel_of, find_images, write_nnunet_dataset
+    from willis.io.bids import find_labels
+    from willis.learn.nnunet_dataset import SPLITS, LabelledImage, channel_of, write_nnunet_dataset
 
-    patients = find_images(folder, image, label)
+    patients = [LabelledImage(*files) for files in find_labels(folder, image, label)]
     called = [name.strip() for name in names.split(",")]
     write_nnunet_dataset(
         patients, called, output, channel=channel or channel_of(image), axes=axes, folds=folds, seed=seed
     )
-    print(f"{len(patients)} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+    print(
+        f"{counted(len(patients), 'patient')}: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}"
+    )
 
 
 @app.command(name="lvo-projections")
@@ -74,7 +81,7 @@ def lvo_projections(
     from willis.tasks.lvo.segment_cases import write_projections
 
     count = write_projections(folder, output, folds=folds, seed=seed)
-    print(f"{count} patients: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
+    print(f"{counted(count, 'patient')}: {output}\nSplits, for the folder of preprocessed data: {output / SPLITS}")
 
 
 @app.command(name="lvo-scans")
@@ -114,4 +121,4 @@ def lvo_scans(
     counts = ", ".join(f"{len(names)} for {part}" for part, names in parts.items())
     if left_out:
         print(f"Left out, larger than the published input of 512 × 512 × 200 voxels: {', '.join(left_out)}")
-    print(f"{sum(map(len, parts.values()))} patients ({counts}): {output}")
+    print(f"{counted(sum(map(len, parts.values())), 'patient')} ({counts}): {output}")

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from willis.models.bundle import Bundle
+from willis.models.manifest import Manifest
+from willis.units import counted
 
 Output = Annotated[
     Path | None,
@@ -229,10 +231,18 @@ def raxnet(
 def print_imported(bundle: Bundle) -> None:
     """Say what a new bundle holds, under which licence and for what use."""
     manifest = bundle.manifest
-    print(f"{manifest.name}: {len(manifest.members)} members, {' + '.join(manifest.channels)}, in {bundle.folder}")
+    print(f"{manifest.name}: {_told_members(manifest)}, {' + '.join(manifest.channels)}, in {bundle.folder}")
     print(f"Licence: {manifest.licence}\nIntended use: {manifest.intended_use}")
     print(f"Threshold: {manifest.threshold.value:g} ({manifest.threshold.origin})")
     if manifest.axes:
         print(f"Axes: {manifest.axes}")
     for told in manifest.peculiarities:
         print(f"Note: {told}")
+
+
+def _told_members(manifest: Manifest) -> str:
+    """How many networks a bundle holds, of both stages where it is a cascade."""
+    own = counted(len(manifest.members), "member")
+    if manifest.previous is None:
+        return own
+    return f"a cascade of {counted(len(manifest.previous.members), 'member')}, then {own}"

@@ -16,6 +16,7 @@ from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.manifest import Manifest
 from willis.models.store import Shelf, find_bundle, list_bundles, open_bundle, search_folders
+from willis.units import counted
 
 Switch = Parameter(negative=())
 
@@ -82,7 +83,7 @@ def verify(*names: str) -> None:
     bundles = [find_bundle(name) for name in names] or [_readable(shelf) for shelf in list_bundles()]
     for bundle in bundles:
         bundle.verify()
-        print(f"{bundle.name}: {len(bundle.manifest.files)} files as their manifest says ({bundle.folder})")
+        print(f"{bundle.name}: {counted(len(bundle.manifest.files), 'file')} as their manifest says ({bundle.folder})")
 
 
 @app.command
@@ -136,7 +137,7 @@ def export(
 
     bundle = open_bundle(name)
     folder = export_bundle(bundle, output, format_, shape)
-    print(f"{bundle.name}: {len(bundle.manifest.members)} members in {folder}")
+    print(f"{bundle.name}: {counted(len(bundle.manifest.members), 'member')} in {folder}")
     print(f"Licence: {bundle.manifest.licence}")
 
 
@@ -182,7 +183,7 @@ def quantise(
     chosen = with_flags(read_recipe(recipe), data, split=split, part=part, folds=folds, fold=fold)
     found = make(open_bundle(name), chosen, output, count=count, shape=shape)
     for label, value in found.dice.items():
-        print(f"Dice of {label} with float32, {found.cases} cases: {value:.4f}")
+        print(f"Dice of {label} with float32, {counted(found.cases, 'case')}: {value:.4f}")
     print(f"CPU time of a window: {found.seconds:.3f} s in float32, {found.seconds_int8:.3f} s in int8")
     print(f"Written: {output}")
 
@@ -252,7 +253,10 @@ def measure_precision(
         (label, f"{found.least[label]:.4f}", f"{found.pooled[label]:.4f}") for label in found.least
     ]
     _print_table((f"Dice of {precision} with float32", "least case", "all voxels"), rows)
-    print(f"Largest difference of a probability: {found.max_difference:.3g}; {found.cases} cases, {found.engine}")
+    print(
+        f"Largest difference of a probability: {found.max_difference:.3g}; {counted(found.cases, 'case')}, "
+        f"{found.engine}"
+    )
     taken = "takes it" if found.proven else "doesn't take it"
     print(f"The least is {found.dice:.4f}; at least {LEAST_DICE} is needed: --precision auto {taken}.")
     if output is not None:

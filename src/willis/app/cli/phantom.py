@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, Parameter
 
 from willis.phantom.kinds import KINDS, PhantomKind
+from willis.units import counted
 
 _CONTRAST_HELP = "Tissue values by the signal equations (physics), or drawn beyond physics (random), for training."
 _ARGUMENTS: tuple[tuple[str, Any, Any, Parameter], ...] = (
@@ -92,7 +93,7 @@ def make(
         write_patients(
             task, output, count=count, seed=seed, anatomies=heads, contrast=contrast, progress=progress, **options
         )
-    print(f"{count} patient{'s' if count > 1 else ''}: {output}\nTrue volumes: {output / 'truth.tsv'}")
+    print(f"{counted(count, 'patient')}: {output}\nTrue volumes: {output / 'truth.tsv'}")
 
 
 app = make_app()

@@ -15,6 +15,7 @@ from willis.errors import BadInputError
 from willis.tasks.registry import TASKS, get_spec, get_task, run_task
 from willis.tasks.settings import EngineName, Precision, RunSettings
 from willis.tasks.taskspec import OptionSpec, RoleSpec, TaskSpec
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.findings import Findings, Measurement
@@ -32,7 +33,7 @@ _COMMON: tuple[tuple[str, Any, Any, Parameter], ...] = (
         "index",
         dict[str, int] | None,
         None,
-        Parameter(help="Which volume of a 4D file, from 0: --index.flair 2.", group=IMAGES),
+        Parameter(help="Which volume of a 4D file, from 0, by the image's name: --index.IMAGE 2.", group=IMAGES),
     ),
     ("output", Path, Argument.empty, Parameter(name=("--output", "-o"), help="Folder of the results.", group=OUTPUT)),
     ("subject", str | None, None, Parameter(help="BIDS label; else from the file names, else 01.", group=OUTPUT)),
@@ -167,7 +168,7 @@ def analyse_folder(
     failed = [row for row in rows if row.get("Problem")]
     for row in failed:
         print(f"{row['Patient']}: {row['Problem']}")
-    print(f"{len(rows) - len(failed)} of {len(rows)} patients: {output}")
+    print(f"{len(rows) - len(failed)} of {counted(len(rows), 'patient')}: {output}")
     return SOME_FAILED if failed else 0
 
 
@@ -198,9 +199,11 @@ def told(findings: Findings) -> str:
 
 def amount(measurement: Measurement) -> str:
     """A number with its unit and interval: ``12.4 ml (10.9 to 13.8)``."""
+    from willis.report.words import unit_words
+
     if measurement.value is None:
         return "not defined"
-    unit = "" if measurement.unit in ("", "1", "count") else f" {measurement.unit}"
+    unit = f" {unit_words(measurement.unit)}".rstrip()
     text = f"{measurement.value:.4g}{unit}"
     if measurement.interval is None:
         return text

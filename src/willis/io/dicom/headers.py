@@ -13,6 +13,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from willis.errors import BadInputError, GeometryError
+from willis.units import counted
 from willis.volume.grid import FloatArray
 
 PREAMBLE = 128  # bytes before "DICM", PS3.10 section 7.1
@@ -87,7 +88,7 @@ def read_headers(folder: Path) -> tuple[list[SliceHeader], list[str]]:
     refuse_mixture(images, folder)
     notes = []
     if localizers:
-        notes.append(f"{localizers} localizer image{'s' if localizers > 1 else ''} in the folder passed over.")
+        notes.append(f"{counted(localizers, 'localizer image')} in the folder passed over.")
     if other:
         notes.append(f"{other} file{'s' if other > 1 else ''} in the folder that hold no image passed over.")
     return images, notes
@@ -168,7 +169,7 @@ def refuse_mixture(images: Sequence[SliceHeader], folder: Path) -> None:
     series = Counter(image.series for image in images)
     if len(series) > 1:
         named = {image.series: f"{image.modality} {image.description!r}" for image in images}
-        listed = ", ".join(f"{named[uid]} ({count} images)" for uid, count in series.most_common())
+        listed = ", ".join(f"{named[uid]} ({counted(count, 'image')})" for uid, count in series.most_common())
         raise BadInputError(
             f"{folder} holds {len(series)} series: {listed}. Give the folder of one; put each series into its own."
         )

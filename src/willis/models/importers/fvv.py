@@ -24,6 +24,7 @@ from willis.models.importers.fvv_names import our_name
 from willis.models.manifest import ONNX_NETWORK, Manifest, make_manifest
 from willis.models.store import user_folder, write_bundle
 from willis.nets.registry import build_network
+from willis.units import counted
 
 MEMBERS = 10  # as published
 NETWORK = "deeplab25d"
@@ -173,7 +174,7 @@ def _manifest(foreign: bool, count: int) -> Manifest:
     return make_manifest(
         {
             "name": "fvv-published-onnx" if foreign else "fvv-published",
-            "title": f"FVV as published, {count} members",
+            "title": f"FVV as published, {counted(count, 'member')}",
             "task": "fvv",
             "network": {"name": ONNX_NETWORK if foreign else NETWORK, "config": {}},
             "channels": ("b1000", "b0"),
@@ -194,7 +195,7 @@ def _manifest(foreign: bool, count: int) -> Manifest:
                 "above 272, so spacing_mm is nominal.",
                 "Padding before strided convolutions is applied to the axes in reverse order, so that seven slices "
                 "become three on the way; the weights were trained so.",
-                *(() if count == MEMBERS else (f"{count} members were imported; {MEMBERS} are published.",)),
+                *(() if count == MEMBERS else (f"{counted(count, 'member')} imported; {MEMBERS} are published.",)),
             ),
         },
         "the FVV models",

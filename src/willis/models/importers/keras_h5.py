@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError, MissingExtraError
+from willis.units import counted
 
 LARGEST_ARRAY = 100_000_000  # values; the largest published kernel has 12 million
 _ROLES_BY_SIZE = {
@@ -103,7 +104,9 @@ def _numbered_layers(layers: Any, path: Path) -> Iterator[tuple[str, dict[str, n
     for name in sorted(layers, key=_by_kind_and_number):
         held = layers[name].get("vars", {})
         if len(held) and len(held) not in _ROLES_BY_SIZE:
-            raise BadInputError(f"{path}: layer {name} holds {len(held)} arrays; a convolution has 1 or 2, a norm 4.")
+            raise BadInputError(
+                f"{path}: layer {name} holds {counted(len(held), 'array')}; a convolution has 1 or 2, a norm 4."
+            )
         roles = _ROLES_BY_SIZE.get(len(held), ())
         yield name, {role: _array(held, str(index), path) for index, role in enumerate(roles)}
 
@@ -140,7 +143,7 @@ def _with_graph(path: Path, config: str, arrays: Mapping[str, Mapping[str, npt.N
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise BadInputError(f"{path}: its model_config is not that of a Keras functional model ({error}).") from None
     if len(outputs) != 1:
-        raise BadInputError(f"{path}: the model has {len(outputs)} outputs; one is needed.")
+        raise BadInputError(f"{path}: the model has {counted(len(outputs), 'output')}; one is needed.")
     unknown = sorted(set(arrays) - set(layers))
     if unknown:
         raise BadInputError(f"{path}: there are arrays of layers that its graph does not have: {', '.join(unknown)}.")

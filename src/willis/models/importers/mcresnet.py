@@ -15,6 +15,7 @@ from willis.models.importers.checkpoint import read_checkpoint, state_of
 from willis.models.manifest import make_manifest
 from willis.models.store import user_folder, write_bundle
 from willis.nets.mcresnet import McResNet, McResNetConfig
+from willis.units import counted
 
 PUBLISHED = McResNetConfig.parse({}, "the published network")
 AXES = "LAS"  # assumed: of axial slices as dcm2niix writes them; the authors name none
@@ -104,7 +105,7 @@ def renamed(state: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
         found[ours] = value.reshape(wanted[ours])
     missing = sorted(set(wanted) - set(found))
     if missing:
-        raise BadInputError(f"{file} lacks {len(missing)} weights of McResNet, the first {missing[0]}.")
+        raise BadInputError(f"{file} lacks {counted(len(missing), 'weight')} of McResNet, the first {missing[0]}.")
     return {name: found[name] for name in wanted}
 
 

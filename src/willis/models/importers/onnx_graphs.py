@@ -8,6 +8,7 @@ from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.manifest import ONNX_NETWORK, Manifest, parse_manifest
 from willis.models.store import user_folder, write_bundle
+from willis.units import counted
 
 
 def import_onnx(manifest: Path, graphs: Sequence[Path], out: Path | None = None, *, replace: bool = False) -> Bundle:
@@ -64,7 +65,10 @@ def _graph(path: Path, manifest: Manifest) -> bytes:
     stored = {t.name for t in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
     if len(inputs) != 1 or len(graph.output) != 1:
-        raise BadInputError(f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs; one of each is needed.")
+        raise BadInputError(
+            f"{path} has {counted(len(inputs), 'input')} and {counted(len(graph.output), 'output')}; one of "
+            "each is needed."
+        )
     for value, names in ((inputs[0], manifest.channels), (graph.output[0], manifest.outputs)):
         sizes = [d.dim_value for d in value.type.tensor_type.shape.dim]
         if len(sizes) != 5 or sizes[1] not in (0, len(names)):

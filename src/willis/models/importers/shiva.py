@@ -23,6 +23,7 @@ from willis.models.importers.shiva_graph import ShivaLayers, shiva_layers
 from willis.models.importers.shiva_manifest import Scheme, shiva_manifest
 from willis.models.store import user_folder, write_bundle
 from willis.nets.registry import build_network
+from willis.units import counted
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 _NORM_KEYS = {
@@ -145,10 +146,10 @@ def _configuration(path: Path, layers: ShivaLayers) -> dict[str, object]:
     count = len(layers.convolutions)
     if count < 7 or (count - 3) % 4:
         raise BadInputError(
-            f"{path} has {count} convolutions; a SHIVA U-Net of L levels has 4 L + 3 (31 as published)."
+            f"{path} has {counted(count, 'convolution')}; a SHIVA U-Net of L levels has 4 L + 3 (31 as published)."
         )
     if len(layers.norms) != count - 1:
-        raise BadInputError(f"{path} has {len(layers.norms)} normalisations; {count - 1} are needed.")
+        raise BadInputError(f"{path} has {counted(len(layers.norms), 'normalisation')}; {count - 1} are needed.")
     kernels = [_kernel(path, layer) for layer in layers.convolutions]
     return {
         "inputs": kernels[0].shape[3],

@@ -7,6 +7,7 @@ from typing import Any
 
 from willis.errors import BadInputError
 from willis.models.importers.keras_h5 import KerasLayer, KerasModel
+from willis.units import counted
 
 NORM_EPSILON = 1e-3  # Keras' default, which files without a graph don't state
 _SWISH = {"swish", "silu"}
@@ -189,7 +190,7 @@ def _check_skips(kept: Iterable[tuple[str, KerasLayer]], model: KerasModel) -> N
             if layer.inputs[1:] != (wanted,):
                 raise BadInputError(f"{model.path}: {layer.name} joins {layer.inputs}; its second must be {wanted}.")
     if skips:
-        raise BadInputError(f"{model.path}: {len(skips)} levels pool and are never joined again.")
+        raise BadInputError(f"{model.path}: {counted(len(skips), 'level')} that pool aren't joined again.")
 
 
 def _input_shape(layer: KerasLayer) -> tuple[int, int, int] | None:

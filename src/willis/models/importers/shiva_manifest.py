@@ -5,6 +5,7 @@ from typing import Literal
 
 from willis.models.importers.shiva_files import ShivaFiles
 from willis.models.manifest import Manifest, make_manifest
+from willis.units import counted
 
 Scheme = Literal["p99", "p99-capped"]
 
@@ -56,7 +57,7 @@ def shiva_manifest(
         {
             "name": f"shiva-wmh-{'-'.join(files.channels)}",
             "version": files.version,
-            "title": f"SHIVA-WMH, {' + '.join(c.upper() for c in files.channels)}, {len(files.folds)} folds",
+            "title": f"SHIVA-WMH, {' + '.join(c.upper() for c in files.channels)}, {counted(len(files.folds), 'fold')}",
             "task": "wmh",
             "description": "White matter hyperintensities by a 3D U-Net on the whole brain; the mean of its folds.",
             "network": {"name": "unet3d", "config": dict(config)},

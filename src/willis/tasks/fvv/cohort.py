@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from willis.errors import WillisError
+from willis.errors import BadInputError, WillisError
 from willis.findings import Findings
 from willis.io.study import read_study
 from willis.io.tables import write_text
-from willis.tasks.fvv.folder import find_patients
+from willis.tasks.fvv.folder import FoundPatient, find_patients
 from willis.tasks.fvv.spec import SPEC
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
@@ -31,6 +31,9 @@ def run_folder(
     tell: Callable[[float, str], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Run all patients of a folder; one that fails or lacks an image is named in the table, and the others go on.
+
+    The table is written anew after each patient, so that a run that is broken off leaves what was found until then. A
+    second run into the same folder computes all again; until a patient's turn comes, his row of before stands.
 
     Parameters
     ----------
@@ -51,25 +54,55 @@ def run_folder(
     Raises
     ------
     BadInputError
-        When the folder holds no patient, or is that of one patient who lacks an image.
+        When the folder holds no patient, or is that of one patient who lacks an image, or ``out`` holds another
+        table under the name of ``results.csv``.
     """
     patients = find_patients(folder)
-    rows = []
+    earlier = _earlier_rows(out / RESULTS)
+    rows = {name: earlier[name] for name in patients if name in earlier}
     for number, (name, patient) in enumerate(patients.items()):
         tell(number / len(patients), name)
-        if patient.problem:
-            rows.append({"Patient": name, "Problem": patient.problem})
-            continue
-        try:
-            files: dict[str, Any] = dict(patient.images)
-            findings = run_task(SPEC.name, read_study(subject=_label(name), **files), settings=settings, **options)
-            write(findings, out / name)
-            rows.append({"Patient": name, **_published(findings)})
-        except WillisError as problem:
-            rows.append({"Patient": name, "Problem": " ".join(str(problem).split())})
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(_csv(rows), out / RESULTS)
-    return rows
+        rows[name] = {"Patient": name, **_row(name, patient, out / name, options, settings=settings, write=write)}
+        write_text(_csv(rows[known] for known in patients if known in rows), out / RESULTS)
+    return [rows[name] for name in patients]
+
+
+def _row(
+    name: str, patient: FoundPatient, out: Path, options: Mapping[str, Any], *, settings: RunSettings, write: Write
+) -> dict[str, Any]:
+    """Run one patient: the published columns, or the problem."""
+    if patient.problem:
+        return {"Problem": patient.problem}
+    try:
+        files: dict[str, Any] = dict(patient.images)
+        findings = run_task(SPEC.name, read_study(subject=_label(name), **files), settings=settings, **options)
+        write(findings, out)
+    except WillisError as problem:
+        return {"Problem": " ".join(str(problem).split())}
+    return _published(findings)
+
+
+def _earlier_rows(path: Path) -> dict[str, dict[str, Any]]:
+    """By patient the rows of an earlier run's table; none when there is no table.
+
+    Raises
+    ------
+    BadInputError
+        When it is no table of such a run.
+    """
+    if not path.exists():
+        return {}
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            table = csv.DictReader(stream)
+            columns, rows = table.fieldnames, list(table)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        columns, rows = None, []
+    if columns is None or tuple(columns) != COLUMNS:
+        raise BadInputError(
+            f"{path} exists and isn't the table of an earlier run of {SPEC.name}. Move it away, or give another folder."
+        )
+    return {row["Patient"]: row for row in rows}
 
 
 def _label(name: str) -> str:
@@ -85,7 +118,7 @@ def _published(findings: Findings) -> dict[str, Any]:
     return {**row, "Mismatch": findings.decision.answer if findings.decision else ""}
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     table.writeheader()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
-from willis.io.beside import stem_of
 from willis.io.bvals import has_bval
 from willis.io.diffusion import volume_count
-from willis.io.nifti_file import SINGLE_FILE_SUFFIXES
+from willis.io.nifti_names import find_niftis, stem_of, told_twins
 
 B0_ENDS = ("b0", "B0")
 B1000_ENDS = ("b1000", "B1000", "DWI")  # *DWI is the published name of a b1000
@@ -51,7 +50,10 @@ def find_labelled_dwi(folder: Path) -> list[LabelledDwi]:
         raise BadInputError(f"{folder} is not a folder; give one with a folder for each patient.")
     found = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = {name: _named(place, (name,)) for name in ("b0", "b1000", "stroke_roi", "flairviz_roi")}
+        names = ("b0", "b1000", "stroke_roi", "flairviz_roi")
+        if twins := told_twins(path for path in find_niftis(place, "*") if stem_of(path) in names):
+            raise BadInputError(f"{place}: {twins}")
+        files = {name: _named(place, (name,)) for name in names}
         if files["b1000"] is None:
             continue
         if missing := [name for name, path in files.items() if path is None]:
@@ -101,14 +103,17 @@ def _patient(folder: Path) -> FoundPatient | None:
     """What one folder holds of a patient; None when it holds no diffusion image."""
     files = {role: _ending(folder, names) for role, names in ENDS.items()}
     known = {path for role in ("b0", "b1000", "adc") for path in files[role]}
-    further = [path for path in _niftis(folder) if path not in known and (has_bval(path) or _is_dwi(path))]
+    further = [path for path in find_niftis(folder, "*") if path not in known and (has_bval(path) or _is_dwi(path))]
     try:
         series = [path for path in (*files["b1000"], *further) if volume_count(path) > 1]
     except BadInputError as unreadable:
         return FoundPatient({}, str(unreadable))
     files["b1000"] = [path for path in files["b1000"] or further if path not in series and _is_weighted(path)]
+    used = [*series, *(path for paths in files.values() for path in paths)]
     if not any((series, files["b1000"], files["b0"], files["adc"])):
         return None
+    if twins := told_twins(used):
+        return FoundPatient({}, twins)
     flair = {"flair": files["flair"][0]} if files["flair"] else {}
     second = "b0" if files["b0"] else "adc"
     if files["b1000"] and files[second]:
@@ -145,18 +150,13 @@ def _is_weighted(path: Path) -> bool:
     return _is_dwi(path) or stem_of(path).endswith(B1000_ENDS)
 
 
-def _niftis(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.name.endswith(SINGLE_FILE_SUFFIXES))
-
-
 def _ending(folder: Path, ends: Sequence[str]) -> list[Path]:
     """The files whose names, or BIDS ``acq-`` labels, have the first of some ends that any has."""
     for end in ends:
-        if found := [path for path in _niftis(folder) if stem_of(path).removesuffix("_dwi").endswith(end)]:
+        if found := [path for path in find_niftis(folder, "*") if stem_of(path).removesuffix("_dwi").endswith(end)]:
             return found
     return []
 
 
 def _named(folder: Path, names: Sequence[str]) -> Path | None:
-    return next((path for path in _niftis(folder) if stem_of(path) in names), None)
+    return next((path for path in find_niftis(folder, "*") if stem_of(path) in names), None)

@@ -236,7 +236,7 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
     return (
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
         f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle "
-        f"{manifest.name} ({manifest.title}; {len(manifest.members)} member(s)) was run. Brain, and infarct within it, "
+        f"{manifest.name} ({manifest.title}; members: {len(manifest.members)}) was run. Brain, and infarct within it, "
         f"are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
         f"the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR "
         f"mismatch. {_ratio_rule(manifest)}"

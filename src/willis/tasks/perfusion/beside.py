@@ -42,8 +42,8 @@ def readings_table(found: NetworkReading, reading: Reading, grid: Grid) -> list[
         rows.append(
             {
                 "tissue": name,
-                "thresholds_ml": None if by_rule is None else round(_ml(by_rule, grid), 2),
-                "network_ml": round(_ml(by_network, grid), 2),
+                "thresholds_ml": None if by_rule is None else round(_ml(by_rule, grid), 3),
+                "network_ml": round(_ml(by_network, grid), 3),
                 "dice_of_the_two": None if by_rule is None else _agreement(by_rule, by_network),
             }
         )

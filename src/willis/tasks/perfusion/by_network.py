@@ -19,6 +19,7 @@ from willis.tasks.perfusion.interpret import without_small
 from willis.tasks.perfusion.labels import COLOURS, table_of
 from willis.tasks.perfusion.network import network_image, slice_grid, value_image
 from willis.tasks.perfusion.prepare import PreparedMaps
+from willis.tasks.perfusion.spec import shown_name
 from willis.tasks.settings import Progress, RunSettings
 from willis.volume.grid import Grid
 from willis.volume.resample import resample_to
@@ -173,7 +174,7 @@ def _side(manifest: Manifest, grid: Grid) -> int:
 
 
 def _notes(wanted: Channels, prepared: PreparedMaps, known: Mapping[str, float | None]) -> tuple[str, ...]:
-    absent = [name.upper() for name in wanted.maps if name not in prepared.maps]
+    absent = [shown_name(name) for name in wanted.maps if name not in prepared.maps]
     absent += [name.upper() if name == "nihss" else name for name, value in known.items() if value is None]
     if not absent:
         return ()

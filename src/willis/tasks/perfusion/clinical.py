@@ -58,11 +58,21 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
     if sex is not None:
         read_sex(f"{sex:g}")
     missing = [name for name, value in (("NIHSS", nihss), ("age", age)) if value is None]
-    notes = [f"Unknown: {' and '.join(missing)}; criteria that need it are left unknown."] if missing else []
+    notes = [_told_missing(missing)] if missing else []
     for name, key in (("NIHSS", "nihss"), ("age", "age")):
         if options[key] is None and key in row and (row[key].strip() == "" or row[key].strip().lower() == EMPTY):
             notes.append(f"The table's {name} is {row[key].strip() or 'empty'}: it is taken as not known.")
     return Clinical(nihss, age, sex, tuple(notes))
+
+
+def _told_missing(names: list[str]) -> str:
+    """What is said of clinical numbers that aren't known."""
+    them = "them" if len(names) > 1 else "it"
+    flags = ", ".join(f"--{name.lower()}" for name in names)
+    return (
+        f"Unknown: {' and '.join(names)}; criteria that need {them} are left unknown. Give {them} by {flags} or "
+        "--clinical."
+    )
 
 
 def known(text: str) -> str:

@@ -23,7 +23,8 @@ from willis.image.input_functions import (
     fit_gamma_variate,
 )
 from willis.image.lost_frames import lost_frames
-from willis.image.series_motion import LARGEST_MM, Motion, find_motion, undo_motion
+from willis.image.series_motion import LARGEST_MM, Motion, find_motion, find_turned, undo_motion
+from willis.units import counted
 from willis.volume.series import Series
 from willis.volume.volume import Volume
 
@@ -100,10 +101,12 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     notes = [*series.notes, *clipped, *left_out, *too_far]
     if motion.moved_frames:
         notes.append(
-            f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames were "
+            f"The head moved by up to {motion.largest_mm:.1f} mm; {motion.moved_frames} of {series.frames} frames "
+            f"{'was' if motion.moved_frames == 1 else 'were'} "
             "shifted back. Turns aren't undone."
         )
     still = undo_motion(series, motion)
+    notes += _turned_notes(still, times)
     start = still.data[..., :2].mean(axis=3, dtype=np.float32)
     brain = _brain_of(start, series, brain)
     count = count_baseline(np.asarray(still.data[brain].mean(axis=0), dtype=np.float64), times)
@@ -153,7 +156,9 @@ def _checked_times(series: Series) -> npt.NDArray[np.float64]:
         raise BadInputError("the series doesn't say when its frames were taken; give them in s with --times.")
     times = np.asarray(series.times_s, dtype=np.float64)
     if series.frames < LEAST_FRAMES:
-        raise BadInputError(f"the series has {series.frames} frames; perfusion needs at least {LEAST_FRAMES}.")
+        raise BadInputError(
+            f"the series has {counted(series.frames, 'frame')}; perfusion needs at least {LEAST_FRAMES}."
+        )
     if not (np.diff(times) > 0).all():
         raise BadInputError("the times of the series' frames don't rise; give them in s with --times.")
     span = float(times[-1] - times[0])
@@ -231,6 +236,18 @@ def _without(series: Series, unusable: Mask, why: str) -> tuple[Series, list[str
         )
     at = ", ".join(f"{t:.4g}" for t in series.times_s[unusable])
     return series.of_frames(~unusable), [f"{told} (at {at} s); they were left out."]
+
+
+def _turned_notes(still: Series, times: npt.NDArray[np.float64]) -> list[str]:
+    """What is said of frames in which the head lies turned against the first ones; (T,) times."""
+    turned = find_turned(still)
+    if not turned.any():
+        return []
+    at = ", ".join(f"{t:.4g}" for t in times[turned])
+    return [
+        f"Turned head: in {np.count_nonzero(turned)} of {still.frames} frames (at {at} s) bone lies otherwise than in "
+        "the first ones, and turns aren't undone; all maps are less certain. Leave these frames out if it is a few."
+    ]
 
 
 def _coarse_notes(

@@ -13,7 +13,7 @@ from scipy import ndimage
 from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
 from willis.tasks.perfusion.prepare import PreparedMaps
-from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S
+from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S, shown_name
 from willis.tasks.perfusion.trials import value_of
 from willis.volume.grid import Grid
 
@@ -194,7 +194,7 @@ def measure(prepared: PreparedMaps, reading: Reading, published: Reading | None 
         ratio = severe / above if above > 0 else None
         found.append(Measurement("hypoperfusion_intensity_ratio", ratio, "1", None, "Hypoperfusion intensity ratio"))
         left = _left_share(prepared, reading.hypoperfused)
-        found.append(Measurement("left_share", left, "%", None, "Share of it on the left"))
+        found.append(Measurement("left_share", left, "%", None, "Share of hypoperfused tissue on the left"))
     if reading.reference_cbf is not None:
         found.append(
             Measurement("reference_cbf", reading.reference_cbf, "ml/100g/min", None, "Mean CBF of the other side")
@@ -297,5 +297,5 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
 
 
 def _lacking(missing: Sequence[str]) -> str:
-    names = [name.upper() if name != "tmax" else "Tmax" for name in missing]
+    names = [shown_name(name) for name in missing]
     return f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} missing for a full analysis."

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
-from willis.image.midline import Midline, find_midline
+from willis.image.midline import Midline
+from willis.image.mirror import find_midplane
 from willis.io.nifti_series import HEADER_TIMES, read_times
 from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
 from willis.study import Source, Study
@@ -20,7 +21,8 @@ from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
-from willis.tasks.perfusion.spec import MAPS
+from willis.tasks.perfusion.spec import MAPS, shown_name
+from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.series import Series
 from willis.volume.volume import Volume
@@ -29,6 +31,8 @@ Mask = npt.NDArray[np.bool_]
 LEAST_BRAIN_ML = 30.0
 LEAST_DROPPED_ML = 1.0  # of the brain without flow that isn't read, from which a note says so
 SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
+USUAL_TURN_DEG = 15.0  # of heads on a scanner's table, about the vertical; assumed
+USUAL_TILT_DEG = 8.0  # to a shoulder; assumed
 GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
 
 
@@ -45,7 +49,7 @@ class PreparedMaps:
     brain, tissue
         (I, J, K) the brain, and the part of it that is read: neither fluid nor large vessel.
     midline
-        Between the halves.
+        Plane between the halves.
     curves
         Input functions of a series; None for maps.
     way
@@ -104,20 +108,34 @@ def _from_series(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
         series = _timed(series, options)
     given = _given_brain(study, series.frame(0))
     result = maps_from_series(series, options, given)
-    midline = find_midline(series.volume(result.brain.astype(np.uint8)))
-    notes = list(result.notes)
+    midline = find_midplane(series.volume(result.brain.astype(np.uint8)), result.baseline)
+    notes = [*result.notes, *_pose_notes(midline)]
     if unused:
-        notes.append(f"The maps {', '.join(n.upper() for n in unused)} were given and not read: the series was.")
+        notes.append(f"The maps {', '.join(shown_name(n) for n in unused)} were given and not read: the series was.")
     return PreparedMaps(
         result.maps, "ctp", result.brain, result.tissue, midline, result.curves, "series", tuple(notes), result.details,
         result.baseline,
     )  # fmt: skip
 
 
+def _pose_notes(midline: Midline) -> list[str]:
+    """What is said of a head that lies unusually turned or tilted."""
+    turn, tilt = abs(midline.turn_deg), abs(midline.tilt_deg)
+    if turn <= USUAL_TURN_DEG and tilt <= USUAL_TILT_DEG:
+        return []
+    return [
+        f"Oblique head: it is turned by {turn:.0f}° about the vertical and tilted by {tilt:.0f}° to a shoulder (usual "
+        f"are up to {USUAL_TURN_DEG:g}° and {USUAL_TILT_DEG:g}°); left and right are divided along the brain's own "
+        "middle plane, which is less certain then: check them in the pictures."
+    ]
+
+
 def _timed(series: Series, options: Mapping[str, Any]) -> Series:
     times = read_times(options["times"])
     if times.size != series.frames:
-        raise BadInputError(f"--times gives {times.size} times; the series has {series.frames} frames.")
+        raise BadInputError(
+            f"--times gives {counted(times.size, 'time')}; the series has {counted(series.frames, 'frame')}."
+        )
     notes = tuple(note for note in series.notes if not note.startswith(HEADER_TIMES))
     return replace(series, times_s=times, notes=notes)
 
@@ -139,12 +157,13 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
     finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
-    midline = find_midline(Volume(brain.astype(np.uint8), grid))
+    midline = find_midplane(Volume(brain.astype(np.uint8), grid))
     tissue, tissue_notes = _tissue_of_maps(maps, brain, midline)
     if "mip" in study:
         pictures = "mip" in study.sources and is_colour(study.sources["mip"].path)
         maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
+    notes += _pose_notes(midline)
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
     way = "colours" if bars else "maps"
     return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
@@ -259,10 +278,9 @@ def _within(asked: Mask, tissue: Mask, midline: Midline, grid: Grid) -> Mask:
     slices = [ndimage.binary_fill_holes(tissue[:, :, k]) for k in range(tissue.shape[2])]
     inside = asked & np.stack(slices, axis=2)
     open_ = np.argwhere(asked & ~inside)
-    length = np.hypot(*midline.normal)
-    across = np.array([*midline.normal, 0.0]) / length
+    across = np.array(midline.normal)
     places = grid.to_mm(open_)
-    opposite = places - 2 * (places @ across - midline.offset_mm / length)[:, None] * across
+    opposite = places - 2 * (places @ across - midline.offset_mm)[:, None] * across
     inverse = np.linalg.inv(grid.affine)
     found = np.rint(opposite @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
     there = ((found >= 0) & (found < np.array(grid.shape))).all(axis=1)

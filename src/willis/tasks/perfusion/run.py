@@ -18,7 +18,7 @@ from willis.tasks.perfusion.by_network import NetworkReading, missing_maps, read
 from willis.tasks.perfusion.clinical import Clinical, clinical_of
 from willis.tasks.perfusion.prepare import PreparedMaps, prepare
 from willis.tasks.perfusion.published import published_files
-from willis.tasks.perfusion.spec import MAPS, SPEC
+from willis.tasks.perfusion.spec import MAPS, SPEC, shown_name
 from willis.tasks.perfusion.trials import criteria as criteria_of
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
@@ -148,7 +148,7 @@ def _read_by_network(
         return None, "No network was run: only the threshold reading is available."
     lacking = missing_maps(bundle.manifest, prepared)
     if lacking and options["method"] == "both":
-        names = ", ".join(name.upper() for name in lacking)
+        names = ", ".join(shown_name(name) for name in lacking)
         return None, f"No network was run, since {bundle.name} needs {names}."
     scalars = {"nihss": clinical.nihss, "age": clinical.age, "sex": clinical.sex}
     least = _number(options["min_size"])
@@ -232,9 +232,9 @@ def _methods(prepared: PreparedMaps, thresholds: interpret.Thresholds, network: 
         ""
         if network is None
         else f" Beside it the bundle {network.bundle.manifest.name} ({network.bundle.manifest.title}) was run slice by "
-        f"slice on {', '.join(name.upper() for name in network.bundle.manifest.channels)}; each voxel of tissue got "
-        "its class of highest probability, and parts as small were dropped alike. The trials' figures are taken from "
-        "the thresholds."
+        f"slice on {', '.join(shown_name(name) for name in network.bundle.manifest.channels)}; each voxel of tissue "
+        "got its class of highest probability, and parts as small were dropped alike. The trials' figures are "
+        "taken from the thresholds."
     )
     return (
         f"{made}Single values were calmed by a median in each slice. Hypoperfused is tissue with Tmax above "

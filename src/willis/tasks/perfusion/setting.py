@@ -12,6 +12,7 @@ from typing import Any
 
 from willis.errors import BadInputError
 from willis.tasks.perfusion.labels import classes_of
+from willis.units import counted
 
 STEPS_PER_EPOCH = 100  # a recipe counts steps; the publication's epochs are passes over its own patients; assumed
 EPOCHS_BETWEEN = 10  # of two validations; the publication validates after each, on patients that are there already
@@ -142,7 +143,9 @@ def map_setting(setting: Mapping[str, Any], name: str, *, classes: int = 4, size
     """
     models = setting.get("models")
     if not isinstance(models, list) or len(models) != 1 or not isinstance(models[0], dict):
-        raise BadInputError(f"{name} describes {len(models) if isinstance(models, list) else 0} models; one is needed.")
+        raise BadInputError(
+            f"{name} describes {counted(len(models) if isinstance(models, list) else 0, 'model')}; one is needed."
+        )
     model: dict[str, Any] = models[0]
     network = str(model.get("name", ""))
     if network not in NETWORKS:

@@ -8,6 +8,16 @@ HYPOPERFUSED_TMAX_S = 6.0  # DEFUSE 3, doi:10.1056/NEJMoa1713973
 SEVERE_TMAX_S = 10.0  # hypoperfusion intensity ratio; Olivot 2014, doi:10.1161/STROKEAHA.113.003857
 LEAST_CLUSTER_ML = 1.0  # assumed: smaller parts are noise more often than tissue
 
+
+def shown_name(map_name: str) -> str:
+    """What a map is called in sentences.
+
+    >>> shown_name("tmax"), shown_name("cbf")
+    ('Tmax', 'CBF')
+    """
+    return "Tmax" if map_name == "tmax" else map_name.upper()
+
+
 SPEC = TaskSpec(
     name="perfusion",
     title="CT perfusion",

@@ -57,7 +57,7 @@ def told_of_territory(brought: Brought, reading: Reading, voxel_ml: float) -> st
     if brought.codes is None or reading.hypoperfused is None:
         return ""
     most = largest(volumes_ml(brought.codes, reading.hypoperfused, voxel_ml))
-    return "" if most is None else f"{100 * most[1]:.0f} % of it lies in the {most[0]} territory."
+    return "" if most is None else f"{100 * most[1]:.0f} % of the hypoperfused tissue lies in the {most[0]} territory."
 
 
 def note_of_territory(brought: Brought) -> str:

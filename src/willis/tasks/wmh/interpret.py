@@ -13,6 +13,7 @@ from willis.findings import Lesion, Measurement
 from willis.tasks.clusters import total_ml
 from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.wmh.spec import REGIONS
+from willis.units import counted
 
 
 def measure(
@@ -54,7 +55,7 @@ def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]
     total, share = measurements["wmh_volume"], measurements["wmh_brain_share"]
     largest = lesions[0]
     where = f", counted as {largest.region}" if largest.region else ""
-    count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
+    count = counted(len(lesions), "lesion")
     return (
         f"{total.value:.1f} ml of white matter hyperintensity{in_brackets(spread)} in {count}, "
         f"{share.value:.2f} % of the brain. The largest has {largest.volume_ml:.2f} ml{where}."

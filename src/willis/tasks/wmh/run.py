@@ -36,6 +36,7 @@ from willis.tasks.wmh.regions import (
     region_volumes,
 )
 from willis.tasks.wmh.spec import SPEC
+from willis.units import counted
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -255,8 +256,8 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
         f"({' × '.join(str(n) for n in prepared.grid.shape)} voxels about the centre of {mask}) and divided by the "
         f"99th percentile in the brain. The bundle {bundle.manifest.name} ({bundle.manifest.title}; "
-        f"{len(bundle.manifest.members)} member(s), mean of probabilities) was run; voxels with a probability of at "
-        f"least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, and "
-        f"clusters below {rules.min_mm3:g} mm³, more than {100 * rules.max_outside_brain:g} % outside the brain"
+        f"{counted(len(bundle.manifest.members), 'member')}, mean of probabilities) was run; voxels with a probability "
+        f"of at least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, "
+        f"and clusters below {rules.min_mm3:g} mm³, more than {100 * rules.max_outside_brain:g} % outside the brain"
         f"{agreed} were dropped.{regions}"
     )
