@@ -75,7 +75,7 @@ def read_dwi(path: Path | str) -> DwiSeries:
     b0 = np.mean([_values(path, i) for i in plain], axis=0)
     trace = np.exp(np.mean([np.log(np.maximum(_values(path, i), 1e-6)) for i in shell], axis=0))
     told = first.noted(
-        f"b0 is the mean of {len(plain)} volume(s); b {b:g} the geometric mean of {len(shell)} of {path.name}."
+        f"b0 is the mean of {counted(len(plain), 'volume')}; b {b:g} the geometric mean of {len(shell)} of {path.name}."
     )
     return DwiSeries(
         {

@@ -13,6 +13,7 @@ from willis.io.tables import read_table, write_table
 from willis.learn.split import SizedSubject
 from willis.measure.labelled_sizes import CaseSizes
 from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES, bin_names, count_in_bins
+from willis.units import counted
 from willis.volume.plane import PLANES, Plane
 
 VOLUME_TABLE = "lesions_3d.csv"
@@ -114,8 +115,9 @@ def _draw(cases: Sequence[CaseSizes], folder: Path) -> None:
 def _told(cases: Sequence[CaseSizes]) -> str:
     counts = count_in_bins([c.volume.total for c in cases], VOLUME_EDGES)
     lines = [
-        f"{len(cases)} sessions of {len({c.group for c in cases})} patients, {sum(c.volume.count for c in cases)} "
-        f"lesions; {sum(not c.volume.count for c in cases)} sessions without lesion.",
+        f"{counted(len(cases), 'session')} of {counted(len({c.group for c in cases}), 'patient')}, "
+        f"{counted(sum(c.volume.count for c in cases), 'lesion')}; "
+        f"{counted(sum(not c.volume.count for c in cases), 'session')} without lesion.",
         "Sessions by lesion voxels: "
         + ", ".join(f"{name}: {n}" for name, n in zip(bin_names(VOLUME_EDGES), counts, strict=True)),
     ]
@@ -128,9 +130,9 @@ def _told(cases: Sequence[CaseSizes]) -> str:
         ("place", [lesion.place for case in cases for lesion in case.lesions]),
         ("territory", [lesion.territory for case in cases for lesion in case.lesions]),
     ):
-        counted = Counter(name for name in names if name)
-        if counted:
-            shown = ", ".join(f"{name}: {n}" for name, n in counted.most_common())
+        lesions = Counter(name for name in names if name)
+        if lesions:
+            shown = ", ".join(f"{name}: {n}" for name, n in lesions.most_common())
             lines.append(f"Lesions by {title}: {shown}")
     return "\n".join(lines)
 

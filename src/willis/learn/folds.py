@@ -9,6 +9,7 @@ import numpy as np
 
 from willis.errors import BadInputError
 from willis.learn.recipe import FoldSettings
+from willis.units import counted
 
 
 def fold_of_subjects(subjects: Sequence[str], count: int, seed: int) -> dict[str, int]:
@@ -23,7 +24,9 @@ def fold_of_subjects(subjects: Sequence[str], count: int, seed: int) -> dict[str
     """
     patients = sorted(set(subjects))
     if len(patients) < count:
-        raise BadInputError(f"{len(patients)} patients can't be shared out into {count} folds; ask for fewer folds.")
+        raise BadInputError(
+            f"{counted(len(patients), 'patient')} can't be shared out into {count} folds; ask for fewer folds."
+        )
     order = np.random.default_rng(seed).permutation(len(patients))
     return {patients[int(index)]: place % count for place, index in enumerate(order)}
 

@@ -16,6 +16,7 @@ from scipy import stats
 
 from willis.errors import BadInputError
 from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES, bin_of, count_in_bins
+from willis.units import counted
 from willis.volume.plane import PLANES, Plane
 
 SWEEPS = 60  # most rounds of trying to swap every patient
@@ -124,7 +125,9 @@ def _check(subjects: Sequence[SizedSubject], shares: Mapping[str, float]) -> Non
         raise BadInputError(f"{twice[0]} is listed twice; each subject may stand once.")
     patients = len({subject.group for subject in subjects})
     if patients < len(shares):
-        raise BadInputError(f"{patients} patients can't be shared out into {len(shares)} parts; ask for fewer.")
+        raise BadInputError(
+            f"{counted(patients, 'patient')} can't be shared out into {len(shares)} parts; ask for fewer."
+        )
     if not any(subject.voxels for subject in subjects) and len({subject.kind for subject in subjects}) < 2:
         raise BadInputError("no subject has a lesion; a split by lesion size needs at least one.")
 

@@ -16,6 +16,7 @@ from willis.findings import Lesion, Measurement
 from willis.tasks.clusters import total_ml
 from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.territories import Place
+from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.plane import Plane
 
@@ -114,7 +115,7 @@ def summarise(
         return "No chronic stroke lesion was found."
     total, share = measurements["lesion_volume"], measurements["lesion_brain_share"]
     largest = lesions[0]
-    count = "1 lesion" if len(lesions) == 1 else f"{len(lesions)} lesions"
+    count = counted(len(lesions), "lesion")
     return (
         f"{total.value:.1f} ml of chronic stroke lesion{in_brackets(spread)} in {count}, "
         f"{share.value:.1f} % of the brain. The largest has {largest.volume_ml:.1f} ml, {largest.region}."

@@ -17,6 +17,7 @@ from willis.tasks.lvo.occlusion import fits, published_maps
 from willis.tasks.lvo.prepare import prepare
 from willis.tasks.lvo.segment_cases import told_patients
 from willis.tasks.lvo.spec import PUBLISHED_AXES, SPEC
+from willis.units import counted
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
@@ -104,8 +105,8 @@ def share_out(occluded: Mapping[str, bool], validation: float, test: float, seed
         last = first + round(test * len(names))
         if last >= len(names):
             raise BadInputError(
-                f"{len(names)} patients {'with' if kind else 'without'} an occlusion are too few for these shares: "
-                "none is left to train on. Give more patients, or lower --validation-share or --test-share."
+                f"{counted(len(names), 'patient')} {'with' if kind else 'without'} an occlusion: too few for these "
+                "shares, none is left to train on. Give more patients, or lower --validation-share or --test-share."
             )
         for part, some in (("validation", drawn[:first]), ("test", drawn[first:last]), ("training", drawn[last:])):
             parts[part] += sorted(some)
