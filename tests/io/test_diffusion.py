@@ -42,7 +42,7 @@ def test_the_b_nearest_to_1000_is_taken_and_kept(tmp_path: Path) -> None:
 def test_weakly_weighted_volumes_are_no_b0_beside_true_ones(tmp_path: Path) -> None:
     found = read_dwi(series(tmp_path, "0 50 1000 5", [10, 6, 4, 12]))
     assert found.volumes["b0"].data == pytest.approx(11 / 4 * found.volumes["b1000"].data, rel=1e-4)
-    assert "mean of 2 volume(s)" in found.volumes["b1000"].notes[-1]
+    assert "mean of 2 volumes" in found.volumes["b1000"].notes[-1]
     alone = read_dwi(series(tmp_path, "50 1000", [10, 4]))
     assert alone.volumes["b0"].data == pytest.approx(10 / 4 * alone.volumes["b1000"].data, rel=1e-4)
 
