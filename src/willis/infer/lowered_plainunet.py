@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from willis.nets.plainunet import SLOPE, ConvNormRelu, PlainUNet
+from willis.nets.plainunet import SLOPE, ConvNormRelu, PlainUNet, encoded
 
 
 class LoweredPlainUNet(nn.Module):
@@ -35,11 +35,7 @@ class LoweredPlainUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K) whose sides the strides divide."""
-        skips = []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-        skips.pop()
+        *skips, x = encoded(self.encoder, x)
         for join, stage in zip(self.joins, self.decoder, strict=True):
             x = stage(join(x, skips.pop()))
         logits: Tensor = self.head(x)

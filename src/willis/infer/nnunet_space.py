@@ -225,7 +225,7 @@ def _zoomed(image: Real, shape: Shape, order: int) -> Real:
     """Spline zoom about voxel edges, kept within the image's own range; one axis after the other, shrinking ones first.
 
     A spline over a grid is the product of splines along its axes. The weights of an axis are what scipy, by which
-    nnU-Net zooms, makes of each unit impulse: the same within rounding, in a tenth of the time.
+    nnU-Net zooms, makes of each unit impulse: the same within rounding, with fewer products.
     """
     out = image
     for axis in zooming_order(image.shape, shape):

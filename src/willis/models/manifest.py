@@ -261,6 +261,8 @@ class Manifest(_Part):
     def _planes_have_members(self) -> Self:
         if len({view.plane for view in self.planes}) < len(self.planes):
             raise ValueError("a plane is named twice")
+        if self.planes and self.clusters.agreed_voxels:
+            raise ValueError("agreed_voxels asks members of volumes; a bundle of planes fuses its planes otherwise")
         if len({view.stack for view in self.planes}) > 1:
             raise ValueError("the planes differ in the slices of a stack; one network configuration serves all of them")
         if self.planes and self.members and len(self.members) not in (1, len(self.planes)):
@@ -300,6 +302,8 @@ class Manifest(_Part):
         values["files"] = dict(sorted(values["files"].items()))
         for stage in (values, values.get("previous")):
             if stage is not None:
+                if not stage["clusters"]["agreed_voxels"]:
+                    del stage["clusters"]["agreed_voxels"]
                 stage["network"]["config"] = dict(sorted(stage["network"]["config"].items()))
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
         return _short_lists_on_one_line(text) + "\n"

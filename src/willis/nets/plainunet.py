@@ -15,6 +15,7 @@ encoder, and in the order of application in the decoder; ``N`` counts convolutio
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -120,15 +121,19 @@ class PlainUNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, outputs, I, J, K) of images (N, inputs, I, J, K) whose sides the strides divide."""
-        skips = []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-        skips.pop()
+        *skips, x = encoded(self.encoder, x)
         for up, stage in zip(self.up, self.decoder, strict=True):
             x = stage(torch.cat([up(x), skips.pop()], dim=1))
         logits: Tensor = self.head(x)
         return logits
+
+
+def encoded(stages: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """The maps of all stages of an encoder, the finest first."""
+    maps = [x]
+    for stage in stages:
+        maps.append(stage(maps[-1]))
+    return maps[1:]
 
 
 def _stage(

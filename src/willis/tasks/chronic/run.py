@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +188,7 @@ def _on_t1(
     }
     fused = interpret.fuse(list(alone.values()), rules.threshold, fusion)
     level = 0.5 if fusion == "majority" else rules.threshold
-    joined = ClusterRules(level, rules.min_mm3, rules.connectivity, rules.max_outside_brain)
-    labels, count = find_lesions(fused, inside, grid, joined)
+    labels, count = find_lesions(fused, inside, grid, replace(rules, threshold=level))
     regions = region_masks(resample_to(template().tissue, grid, "nearest", world_transform=way).data)
     territories = resample_to(read_territories(None), grid, "nearest", world_transform=way).data
     return _OnT1(

@@ -216,8 +216,8 @@ def _outputs(
         way = prepared.to_prepared.get("t1")
         there = probability_to_grid(prediction.probability[0], prepared.grid, t1, world_transform=way)
         brain = _mask_on(prepared.brain, t1, way)
-        members = _members_on(prediction, prepared, t1, way)
-        labels, _ = find_lesions(there.data, brain.data > 0, t1, rules, members)
+        asked = _members_on(prediction, prepared, t1, way) if rules.agreed_mm3 else ()
+        labels, _ = find_lesions(there.data, brain.data > 0, t1, rules, asked)
         masks += [Mask("wmh", "t1", mask_of(labels, t1, "wmh")), Mask("brain", "t1", brain)]
     return masks, probabilities
 
