@@ -299,11 +299,11 @@ class Manifest(_Part):
         for view in values["planes"]:
             if view["stack"] == 1:
                 del view["stack"]
+        if not values["clusters"]["agreed_voxels"]:
+            del values["clusters"]["agreed_voxels"]
         values["files"] = dict(sorted(values["files"].items()))
         for stage in (values, values.get("previous")):
             if stage is not None:
-                if not stage["clusters"]["agreed_voxels"]:
-                    del stage["clusters"]["agreed_voxels"]
                 stage["network"]["config"] = dict(sorted(stage["network"]["config"].items()))
         text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
         return _short_lists_on_one_line(text) + "\n"
