@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from willis.errors import BadInputError, BundleError
-from willis.infer.planes import SMOOTHING, across_slices, from_slices, predict_planes, slices_of
+from willis.infer.planes import (
+    SMOOTHING,
+    STEP,
+    across_slices,
+    fill_between,
+    from_slices,
+    predict_planes,
+    run_of,
+    slices_of,
+)
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.join import join_planes
@@ -166,6 +175,46 @@ def test_a_bundle_s_planes_are_smoothed_across_their_own_slices(tmp_path: Path, 
     mask = np.zeros(SHAPE, bool)
     mask[4:9, 6:14, 3:8] = True
     assert not predict_planes(bundle, images, mask=mask).probability[0][~mask].any()
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(1, [3, 4, 5, 6, 7, 8]), (2, [3, 5, 7, 8]), (3, [3, 6, 8]), (5, [3, 8]), (9, [3, 8])],
+)
+def test_each_so_manyth_slice_is_run_and_the_last(step: int, expected: list[int]) -> None:
+    assert run_of(np.arange(3, 9), step).tolist() == expected
+    assert run_of(np.arange(0), step).size == 0
+
+
+def test_slices_between_are_interpolated_by_how_far_they_lie() -> None:
+    line = np.array([9, 1, 5, 7, 1, 3, 9], np.float32)
+    found = line[:, None, None, None].copy()
+    fill_between(found, np.array([1, 4, 5]), np.array([1, 2, 3, 4, 5]))
+    np.testing.assert_allclose(found.ravel(), [9, 1, 1, 1, 1, 3, 9])
+    found[4] = 4
+    fill_between(found, np.array([1, 4, 5]), np.array([1, 2, 3, 4, 5]))
+    np.testing.assert_allclose(found.ravel(), [9, 1, 2, 3, 4, 3, 9])
+
+
+def test_a_bundle_that_says_so_runs_every_second_slice(tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    every = predict_planes(made_bundle(tmp_path / "x", ("axial", "sagittal"), 1), images)
+    rule = {STEP: {"value": 2, "origin": "made up"}}
+    second = predict_planes(made_bundle(tmp_path / "y", ("axial", "sagittal"), 1, rules=rule), images)
+    for axis, all_run, some in zip((2, 0), every.members, second.members, strict=True):
+        all_run, some = np.moveaxis(all_run[0], axis, 0), np.moveaxis(some[0], axis, 0)
+        np.testing.assert_allclose(some[::2], all_run[::2], atol=1e-3)
+        np.testing.assert_allclose(some[-1], all_run[-1], atol=1e-3)
+        between = (all_run[0].astype(np.float32) + all_run[2]) / 2
+        np.testing.assert_allclose(some[1], between, atol=1e-3)
+        assert np.abs(some[1] - all_run[1].astype(np.float32)).max() > 0.01
+
+
+@pytest.mark.parametrize("step", [0, -1, 1.5, 6])
+def test_steps_that_leave_too_much_out_are_refused(step: float, tmp_path: Path, images: dict[str, np.ndarray]) -> None:
+    rule = {STEP: {"value": step, "origin": "made up"}}
+    bundle = made_bundle(tmp_path / "x", ("axial", "coronal"), 1, rules=rule)
+    with pytest.raises(BadInputError, match=f"has {step:g} as its slice_step; allowed are whole numbers from 1 to 5"):
+        predict_planes(bundle, images)
 
 
 def test_one_member_serves_all_planes_and_the_mask_bounds_it(tmp_path: Path, images: dict[str, np.ndarray]) -> None:

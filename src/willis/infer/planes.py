@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Float32 = npt.NDArray[np.float32]
 
 SMOOTHING = "slice_smoothing"  # rule of a manifest: standard deviation in slices
+STEP = "slice_step"  # rule of a manifest: each how-many-th slice is run
+MOST_STEP = 5  # further apart, small lesions lie between two slices
 SLICES_AT_ONCE = 2  # the maps of more leave the caches; one alone keeps several threads less busy
 
 
@@ -46,7 +48,8 @@ def predict_planes(
 ) -> Prediction:
     """Run a bundle of planes on a prepared image; ``members`` of the prediction are its planes, in the bundle's order.
 
-    Where the bundle has the rule ``slice_smoothing``, the probabilities of each plane are smoothed across its slices.
+    Where the bundle has the rule ``slice_step``, each such slice of the mask is run, and the last one; probabilities
+    between are interpolated. Where it has ``slice_smoothing``, those of each plane are smoothed across its slices then.
 
     Parameters
     ----------
@@ -86,7 +89,7 @@ def predict_planes(
             progress(index / len(views), f"up to about {needed:.1f} GB of memory")
         peak = max(peak, needed)
         told = _within(progress, index, len(views), view.plane)
-        p = _of_plane(bundle, runner, view, images[view.plane], mask, batch, told)
+        p = _of_plane(bundle, runner, view, images[view.plane], _wanted(view, shape, mask), batch, told)
         if SMOOTHING in bundle.manifest.rules:
             p = across_slices(p, view.plane, bundle.manifest.rules[SMOOTHING].value)
         if mask is not None:
@@ -97,6 +100,20 @@ def predict_planes(
         squares += delta * (p - mean)
     spread = np.sqrt(squares / np.float32(len(views)))
     return Prediction(mean, tuple(members), spread, runner.name, runner.precision, peak, time.perf_counter() - start)
+
+
+def run_of(wanted: npt.NDArray[np.intp], step: int) -> npt.NDArray[np.intp]:
+    """Each ``step``-th of the wanted slices, and the last one, so that all others lie between two that are run."""
+    return np.union1d(wanted[::step], wanted[-1:])
+
+
+def fill_between(found: Float32, run: npt.NDArray[np.intp], wanted: npt.NDArray[np.intp]) -> None:
+    """Interpolate probabilities (S, L, H, W) of wanted slices between those that were run, in place."""
+    for gap in np.setdiff1d(wanted, run):
+        after = int(np.searchsorted(run, gap))
+        low, high = run[after - 1], run[after]
+        share = np.float32((gap - low) / (high - low))
+        found[gap] = (1 - share) * found[low] + share * found[high]
 
 
 def across_slices(p: Float32, plane: Plane, slices: float) -> Float32:
@@ -153,6 +170,10 @@ def _overlap(view: PlaneView, sides: Sequence[int]) -> tuple[list[slice], list[s
 def _checked(bundle: Bundle, images: Mapping[Plane, Float32]) -> tuple[int, int, int]:
     if not bundle.manifest.planes:
         raise BadInputError(f"{bundle.name} names no planes; it isn't a bundle of networks over slices.")
+    if STEP in (rules := bundle.manifest.rules) and (step := rules[STEP].value) not in range(1, MOST_STEP + 1):
+        raise BadInputError(
+            f"{bundle.name} has {step:g} as its {STEP}; allowed are whole numbers from 1 to {MOST_STEP}."
+        )
     shapes = {images[view.plane].shape for view in bundle.manifest.planes if view.plane in images}
     given = all(view.plane in images for view in bundle.manifest.planes)
     channels = len(bundle.manifest.channels)
@@ -180,31 +201,36 @@ def _batch(
         batch //= 2
 
 
+def _wanted(view: PlaneView, shape: tuple[int, int, int], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.intp]:
+    """Indices of the slices with a voxel of the mask."""
+    axis = slice_axis(view.plane)
+    return np.arange(shape[axis]) if mask is None else np.flatnonzero(np.moveaxis(mask, axis, 0).any(axis=(1, 2)))
+
+
 def _of_plane(
     bundle: Bundle,
     runner: Engine,
     view: PlaneView,
     image: Float32,
-    mask: npt.NDArray[np.bool_] | None,
+    wanted: npt.NDArray[np.intp],
     batch: int,
     tell: Callable[[int, int], None],
 ) -> Float32:
-    """Probabilities (L, I, J, K) of one plane; 0 in slices without a voxel of the mask."""
+    """Probabilities (L, I, J, K) of one plane; 0 in slices that aren't wanted."""
     manifest = bundle.manifest
     slices = slices_of(image, view)
-    wanted = np.arange(len(slices))
-    if mask is not None:
-        wanted = np.flatnonzero(np.moveaxis(mask, slice_axis(view.plane), 0).any(axis=(1, 2)))
+    run = run_of(wanted, int(manifest.rules[STEP].value) if STEP in manifest.rules else 1)
     found = np.zeros((len(slices), len(manifest.outputs), *view.shape), np.float32)
-    for first in range(0, len(wanted), batch):
-        some = wanted[first : first + batch]
+    for first in range(0, len(run), batch):
+        some = run[first : first + batch]
         x = np.zeros((batch, manifest.inputs, *view.shape, 1), np.float32)  # one shape: engines compile for it
         x[: len(some), ..., 0] = np.moveaxis(neighbours_as_channels(np.moveaxis(slices, 0, 3), view.stack, some), 3, 0)
         logits = runner(x)[: len(some), ..., 0]
         found[some] = np.moveaxis(
             probabilities(np.moveaxis(logits, 1, 0), manifest.activation, manifest.calibration), 0, 1
         )
-        tell(first + len(some), len(wanted))
+        tell(first + len(some), len(run))
+    fill_between(found, run, wanted)
     return np.ascontiguousarray(from_slices(found, view, (image.shape[1], image.shape[2], image.shape[3])))
 
 
