@@ -5,7 +5,8 @@
 Takes the smoothing across slices and the threshold of the fused probability that together have the highest mean Dice
 over the heads that have lesions, and the smallest cluster with the highest mean lesion-wise F1 at them. With
 ``--platt``, slope and intercept of the planes' logits are fitted before (Platt 1999), on voxels drawn evenly from the
-brains. ``--step 2`` runs every second slice alone from now on. What was chosen, and where, is written into the manifest.
+brains. With ``--step 2`` every second slice alone is run from now on. What was chosen, and where, is written into the
+manifest.
 """
 
 from __future__ import annotations

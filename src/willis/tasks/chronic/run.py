@@ -14,8 +14,9 @@ from willis.errors import BadInputError, GeometryError
 from willis.findings import Findings, Mask
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction
-from willis.infer.planes import predict_planes
+from willis.infer.planes import SMOOTHING, STEP, predict_planes
 from willis.io.labelled import read_lesion_mask
+from willis.models.manifest import Rule
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import find_brain
@@ -217,6 +218,18 @@ def _fit(prepared: PreparedPlanes) -> dict[str, Any]:
     return {"matrix": fit.matrix.tolist(), "correlation": fit.correlation, "overlap": fit.overlap}
 
 
+def _across_slices(rules: Mapping[str, Rule]) -> str:
+    """What was done across the slices of each plane, in sentences; empty where nothing was."""
+    said = ""
+    if STEP in rules and (step := int(rules[STEP].value)) > 1:
+        said += f"One slice in {step} was run, and probabilities between them were interpolated. "
+    if SMOOTHING in rules:
+        said += (
+            f"Probabilities of each plane were smoothed across its slices (sigma {rules[SMOOTHING].value:g} slices). "
+        )
+    return said
+
+
 def _methods(study: Study, prepared: PreparedPlanes, bundle: Bundle, rules: ClusterRules, fusion: str) -> str:
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
     laid = (
@@ -230,7 +243,8 @@ def _methods(study: Study, prepared: PreparedPlanes, bundle: Bundle, rules: Clus
     return (
         f"Chronic stroke lesions were segmented on the T1. {laid}, and resampled to 1 mm "
         f"({' × '.join(str(n) for n in prepared.grid.shape)} voxels). The bundle {bundle.manifest.name} "
-        f"({bundle.manifest.title}) was run on the slices of these planes: {planes}. They were fused by the {joined} "
+        f"({bundle.manifest.title}) was run on the slices of these planes: {planes}. "
+        f"{_across_slices(bundle.manifest.rules)}They were fused by the {joined} "
         f"on the T1's own grid; voxels with at least {rules.threshold:g} were joined with {rules.connectivity} "
         f"neighbours, and clusters below {rules.min_mm3:g} mm³ or more than {100 * rules.max_outside_brain:g} % "
         "outside the brain were dropped."
