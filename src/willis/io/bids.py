@@ -13,6 +13,8 @@ from willis.io.nifti_names import find_niftis, stem_of
 from willis.units import counted
 
 SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
+_PATIENT = re.compile(r"^sub-[0-9A-Za-z]+(?=_|$)")
+_FROM_SESSION = re.compile(r"_ses-[0-9A-Za-z]+(_.*)?$")
 _SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?_")
 
 
@@ -39,6 +41,16 @@ class LabelledStudy:
     def name(self) -> str:
         """``sub-01``, or ``sub-01_ses-02``."""
         return "_".join(part for part in (self.subject, self.session) if part)
+
+
+def patient_of(name: str) -> str:
+    """The patient that a session's name is of: what sessions of one patient share.
+
+    >>> [patient_of(name) for name in ("sub-01_ses-2", "sub-01_ses-2_space-MNI", "p7_ses-a", "siteA_001")]
+    ['sub-01', 'sub-01', 'p7', 'siteA_001']
+    """
+    found = _PATIENT.match(name)
+    return found[0] if found else _FROM_SESSION.sub("", name)
 
 
 def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str, space: str) -> list[LabelledStudy]:

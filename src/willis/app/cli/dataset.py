@@ -39,8 +39,8 @@ def describe(
     Parameters
     ----------
     source
-        Folder (ATLAS or BIDS names, or masks alone), or a table of paths: .tsv with subject, mask, and perhaps t1,
-        session and group.
+        Folder (ATLAS or BIDS names, or masks alone), or a table of paths (.tsv or .csv) with subject, mask, and perhaps
+        t1, session and group.
     output
         Folder to make; it must be absent or empty.
     any_value
@@ -103,7 +103,7 @@ def split(
         )
     shares = {"train": 1 - test - validation, "validation": validation, "test": test}
     subjects, edges = _subjects(source, task, bins)
-    _write(source, output, "split", subjects, {name: share for name, share in shares.items() if share}, seed, edges)
+    _write(None if task else source, output, "split", subjects, {name: share for name, share in shares.items() if share}, seed, edges)
 
 
 @app.command
@@ -141,7 +141,7 @@ def folds(
     folded = subjects if within is None else subjects_of_part(subjects, within, part)
     held_out = {subject.name for subject in subjects} - {subject.name for subject in folded}
     shares = {f"fold_{n}": 1 / count for n in range(1, count + 1)}
-    _write(source, output, "folds", folded, shares, seed, edges, sorted(held_out))
+    _write(None if task else source, output, "folds", folded, shares, seed, edges, sorted(held_out))
 
 
 @app.command
@@ -263,7 +263,7 @@ def _subjects(source: Path, task: str | None, bins: int | None) -> tuple[list[Si
 
 
 def _write(
-    source: Path,
+    tables: Path | None,
     output: Path,
     kind: Literal["folds", "split"],
     subjects: list[SizedSubject],
@@ -280,7 +280,7 @@ def _write(
     if output.suffix != ".json":
         raise BadInputError(f"a split is written as .json; found {output.name}.")
     parts = split_subjects(subjects, shares, seed, edges)
-    extents = read_extents(source)
+    extents = {} if tables is None else read_extents(tables)
     normals = draw_normals(subjects, extents, seed) if extents else {}
     made = make_split_file(kind, seed, parts, subjects, normals, held_out=held_out, edges=edges)
     write_split(made, output)
