@@ -107,6 +107,6 @@ def _judged(recipe: Recipe, weights: Mapping[str, Tensor], cases: Sequence[Case]
     engine = TorchEngine(network.eval())
     activation = recipe.loss.activation
     return [
-        {"case": f"{n}-{case.subject}", "dice": case_dice(engine, case, window, activation=activation)[0]}
+        {"case": f"{n}-{case.subject}", "patient": case.subject, "dice": case_dice(engine, case, window, activation=activation)[0]}
         for n, case in enumerate(cases)
     ]
