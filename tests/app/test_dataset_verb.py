@@ -225,3 +225,22 @@ def test_voxels_that_are_not_of_1_mm_are_told(tmp_path: Path, capsys: pytest.Cap
         _save(mask, tmp_path / "two" / f"sub-{number}_mask.nii.gz", np.diag([edge, edge, edge, 1]))
     assert call(["dataset", "describe", str(tmp_path / "two"), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
     assert "1 session of voxels that aren't of 1 mm" in capsys.readouterr().out
+
+
+def test_a_table_of_the_same_name_is_not_overwritten_by_a_balance(
+    atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, split = _described(atlas, tmp_path)
+    table = tmp_path / "atlas.tsv"
+    table.write_text("subject\tmask\n1\ta.nii\n")
+    asked = ["dataset", "folds", tables, "--count", "2", "-o"]
+    assert "is no balance of a split" in _told([*asked, str(tmp_path / "atlas.json")], capsys)
+    assert table.read_text().startswith("subject") and not (tmp_path / "atlas.json").exists()
+    assert call([*asked, split]) == 0
+    assert "name it with --within" in _told([*asked, split, "--part", "test"], capsys)
+
+
+def test_a_table_of_sessions_in_a_task_s_folder_is_left_alone(atlas: Path, tmp_path: Path) -> None:
+    (atlas / "subjects.tsv").write_text("participant\tage\nsub-r001s001\t61\n")
+    asked = ["dataset", "folds", str(atlas), "--task", "chronic", "--count", "2", "-o", str(tmp_path / "f.json")]
+    assert call(asked) == 0

@@ -33,7 +33,7 @@ def test_names_in_capital_letters_are_read(tmp_path: Path) -> None:
 def test_a_brain_mask_is_no_lesion_mask(tmp_path: Path) -> None:
     put(tmp_path / "sub-1_T1w.nii.gz")
     put(tmp_path / "sub-1_desc-brain_mask.nii.gz")
-    with pytest.raises(BadInputError, match="holds no lesion mask .* masks of the brain are none"):
+    with pytest.raises(BadInputError, match=r"holds no lesion mask .* masks of the brain are none"):
         told(tmp_path)
     put(tmp_path / "sub-1_roi.nii.gz")
     assert told(tmp_path) == [("sub-1", "sub-1", "sub-1_roi.nii.gz", "sub-1_T1w.nii.gz")]

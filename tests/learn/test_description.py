@@ -40,9 +40,7 @@ def tables(tmp_path: Path) -> Path:
         ("subjects.tsv", "\t2\t0\t10", "\t2\tzero\t10", "axial_first of sub-1 is 'zero'; a whole number is needed"),
     ],
 )
-def test_tables_that_contradict_themselves_are_refused(
-    tables: Path, table: str, old: str, new: str, said: str
-) -> None:
+def test_tables_that_contradict_themselves_are_refused(tables: Path, table: str, old: str, new: str, said: str) -> None:
     path = tables / table
     text = path.read_text()
     assert old in text

@@ -258,7 +258,8 @@ def test_sulci_of_a_lesion_are_on_its_own_side(
 def test_a_vote_of_two_planes_needs_both() -> None:
     planes = [np.array([0.9, 0.9, 0.1]), np.array([0.1, 0.9, 0.1])]
     assert (interpret.fuse(planes, 0.5, "majority") >= interpret.majority(2)).tolist() == [False, True, False]
-    assert (interpret.fuse([*planes, planes[0]], 0.5, "majority") >= interpret.majority(3)).tolist() == [True, True, False]
+    three = interpret.fuse([*planes, planes[0]], 0.5, "majority")
+    assert (three >= interpret.majority(3)).tolist() == [True, True, False]
 
 
 def test_a_lesion_is_told_by_its_artery_s_territory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,8 +133,8 @@ def find_labels(folder: Path, image: str, label: str) -> list[tuple[str, Path, P
     """Every ``sub-*/**/sub-*_<image>.nii.gz``: its name, image, and labels below ``derivatives``.
 
     The name is ``sub-01``, or ``sub-01_ses-02`` of an image that names its session. Labels are
-    ``*_label-<label>_dseg`` or ``*_label-<label>_mask`` of that session, or of none; of several, those on the image's own
-    grid.
+    ``*_label-<label>_dseg`` or ``*_label-<label>_mask`` of that session, or of none; of several, those on the image's
+    own grid.
 
     Raises
     ------
@@ -150,8 +150,8 @@ def find_labels(folder: Path, image: str, label: str) -> list[tuple[str, Path, P
         name = "_".join(part for part in (subject, session) if part)
         if name in found:
             raise BadInputError(
-                f"{name} has the images {found[name][1].name} and {path.name}; one is needed. Name it by more of its end "
-                f"than {image}, such as acq-2_{image}."
+                f"{name} has the images {found[name][1].name} and {path.name}; one is needed. Name it by more of "
+                f"its end than {image}, such as acq-2_{image}."
             )
         named = [f"{subject}_*label-{label}_{kind}.*" for kind in ("dseg", "mask")]
         labels = [mask for pattern in named for mask in find_niftis(folder / "derivatives", f"**/{pattern}")]

@@ -22,7 +22,7 @@ def read_delimited(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     BadInputError
-        When the file is absent, isn't UTF-8 text, names a column twice, or a line has more cells than there are columns.
+        When the file is absent, isn't UTF-8 text, names a column twice, or a line has more cells than its first line.
     """
     return [row for _, row in read_numbered(path)]
 
@@ -46,7 +46,8 @@ def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
             continue
         if any(cells[len(columns) :]):
             raise BadInputError(
-                f"line {lines.line_num} of {path} has {counted(len(cells), 'cell')}; its first line names {len(columns)}."
+                f"line {lines.line_num} of {path} has {counted(len(cells), 'cell')}; its first line names "
+                f"{len(columns)}."
             )
         full = cells + [""] * (len(columns) - len(cells))
         rows.append((lines.line_num, {name: cell for name, cell in zip(columns, full, strict=False) if name}))

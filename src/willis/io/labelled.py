@@ -18,7 +18,7 @@ from willis.volume.volume import Volume
 
 TABLE_COLUMNS = ("subject", "mask")  # needed; "t1", "session" and "group" may stand beside them
 OTHER_GRID = "anatomy"  # word of masks on the phantoms' own grid, which isn't the T1's
-LESION_WORDS = frozenset(("lesion", "lesions", "t1lesion"))  # with one of them, a mask whose name says brain is of lesions
+LESION_WORDS = frozenset(("lesion", "lesions", "t1lesion"))  # a mask whose name says brain, too, is of lesions
 _ENTITY = re.compile(r"(?:^|[_/])(sub|ses)-([A-Za-z0-9]+)")
 _WORD = re.compile(r"[_\-. ]+")
 _T1 = re.compile(r"(?:^|[_\-. ])T1w?(?=[_\-. ]|$)", re.IGNORECASE)
@@ -122,8 +122,8 @@ def _of_folder(folder: Path) -> list[LabelledImage]:
     masks = [path for path in files if _says_lesion(path)] or others
     if not masks:
         raise BadInputError(
-            f"{folder} holds no lesion mask (*.nii, *.nii.gz); masks of the brain are none. Give a table of paths where "
-            "names don't tell."
+            f"{folder} holds no lesion mask (*.nii, *.nii.gz); masks of the brain are none. Give a table of paths "
+            "where names don't tell."
         )
     images: defaultdict[str, list[Path]] = defaultdict(list)
     for path in files:

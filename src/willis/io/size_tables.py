@@ -45,7 +45,7 @@ def write_csv(lines: Iterable[Sequence[object]], path: Path) -> Path:
 
 
 def read_sizes(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """Read a table of subjects or slices, cells without spaces around them; ``slice`` and ``slide`` are the same column.
+    """Read a table of subjects or slices, cells without spaces around them; ``slice`` and ``slide`` are one column.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def whole_number(row: Mapping[str, str | None], name: str, path: Path) -> int:
     except ValueError:
         value = -1.0
     if not value.is_integer() or value < 0:
-        raise BadInputError(f"{path}: {name} of {row.get('subject_name') or row.get('subject')} is {row[name]!r}; a whole number is needed.")
+        whose = row.get("subject_name") or row.get("subject")
+        raise BadInputError(f"{path}: {name} of {whose} is {row[name]!r}; a whole number is needed.")
     return int(value)
 
 

@@ -135,8 +135,8 @@ def _told(cases: Sequence[CaseSizes]) -> str:
     ]
     if others := sum(max(abs(edge - 1) for edge in case.spacing_mm) > SAME_EDGE_MM for case in cases):
         lines.append(
-            f"{counted(others, 'session')} of voxels that aren't of 1 mm: the published bins, and splits by these tables, "
-            "count voxels. Resample the masks to 1 mm, or split the folder with --task."
+            f"{counted(others, 'session')} of voxels that aren't of 1 mm: the published bins, and splits by these "
+            "tables, count voxels. Resample the masks to 1 mm, or split the folder with --task."
         )
     for title, names in (
         ("place", [lesion.place for case in cases for lesion in case.lesions]),
@@ -199,8 +199,8 @@ def _check_slices(subject: SizedSubject, folder: Path, *, whole: bool) -> None:
         shown = sum(slices.values())
         if bool(shown) != bool(subject.voxels) or (whole and shown != subject.voxels):
             raise BadInputError(
-                f"{subject.name} has {counted(subject.voxels, 'lesion voxel')} in {folder / VOLUME_TABLE} and {shown} in "
-                f"{slice_table(plane)}; both tables must be of the same masks. Describe the folder anew."
+                f"{subject.name} has {counted(subject.voxels, 'lesion voxel')} in {folder / VOLUME_TABLE} and {shown} "
+                f"in {slice_table(plane)}; both tables must be of the same masks. Describe the folder anew."
             )
 
 

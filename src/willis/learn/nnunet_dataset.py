@@ -89,8 +89,8 @@ def find_nnunet(folder: Path, names: Sequence[str]) -> list[LabelledImage]:
     Raises
     ------
     BadInputError
-        When labels have no image, an image no labels, there is none, a file is there with two endings, or the labels mean
-        something else.
+        When labels have no image, an image no labels, there is none, a file is there with two endings, or the labels
+        mean something else.
     """
     _check_names(folder / "dataset.json", names)
     images = {
@@ -156,15 +156,15 @@ def write_nnunet_dataset(
     Raises
     ------
     BadInputError
-        When the folder exists, two sessions have one name, a label has no name, there are fewer patients than folds, or images lie in several
-        orientations and ``axes`` doesn't say which to take.
+        When the folder exists, two sessions have one name, a label has no name, there are fewer patients than folds, or
+        images lie in several orientations and ``axes`` doesn't say which to take.
     GeometryError
         When labels don't lie on their image's grid.
     """
     if out.exists():
         raise BadInputError(f"{out} exists already. Name another folder.")
     if clash := [name for name, count in Counter(p.subject for p in patients).items() if count > 1]:
-        raise BadInputError(f"two of the patients are called {clash[0]}; one would overwrite the other. Name them apart.")
+        raise BadInputError(f"two sessions are called {clash[0]}; one would overwrite the other. Name them apart.")
     fold = fold_of_subjects([p.patient for p in patients], folds, seed)
     with whole_folder(out) as folder:
         for part in ("imagesTr", "labelsTr"):

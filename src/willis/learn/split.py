@@ -76,8 +76,8 @@ def split_subjects(
     Raises
     ------
     BadInputError
-        When the seed is below 0, a session is listed twice, there are fewer patients than parts or so few that a part's share of them rounds
-        to none, or none has a lesion and all are of a kind.
+        When the seed is below 0, a session is listed twice, there are fewer patients than parts or so few that a part's
+        share of them rounds to none, or none has a lesion and all are of a kind.
     """
     if seed < 0:
         raise BadInputError(f"the seed is {seed}; it is at least 0.")

@@ -112,6 +112,12 @@ def balance_rows(
     return rows
 
 
+def is_balance(path: Path) -> bool:
+    """Whether a file is a table of balance."""
+    with path.open("rb") as stream:
+        return stream.readline().startswith(b"part\tof\tshare\t")
+
+
 def _row(part: Part, of: str, found: Balance) -> dict[str, Any]:
     return {
         "part": part.name,
@@ -257,15 +263,16 @@ def check_balance(split: SplitFile, least_p: float) -> None:
     Raises
     ------
     BadInputError
-        Naming the part and plane with the least p of Mann and Whitney's test, when it is below ``least_p``; when that is
-        no probability, or the balance isn't that of the parts.
+        Naming the part and plane with the least p of Mann and Whitney's test, when it is below ``least_p``; when that
+        is no probability, or the balance isn't that of the parts.
     """
     if not 0 <= least_p <= 1:
         raise BadInputError(f"--least-p is {least_p:g}; it is a probability from 0 to 1.")
-    columns = {"part", "of", "mann_whitney_p"}
-    if any(columns - set(row) or not isinstance(row["mann_whitney_p"], float | int | None) for row in split.balance) or {
-        row["part"] for row in split.balance
-    } != {part.name for part in split.parts}:
+    whole = all(
+        {"part", "of", "mann_whitney_p"} <= set(row) and isinstance(row["mann_whitney_p"], float | int | None)
+        for row in split.balance
+    )
+    if not whole or {row["part"] for row in split.balance} != {part.name for part in split.parts}:
         raise BadInputError("the split file's balance is not that of its parts; split the patients anew.")
     tested = [row for row in split.balance if row["mann_whitney_p"] is not None]
     worst = min(tested, key=lambda row: row["mann_whitney_p"], default=None)

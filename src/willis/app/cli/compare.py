@@ -153,7 +153,8 @@ def told(scores: dict[str, list[float]], tests: list[PairedTest]) -> str:
         for name, values in scores.items()
     ]
     lines += [
-        f"{t.one} against {t.other}: {t.difference:+.4f}, Wilcoxon p {t.p:.3g}, Holm {t.p_holm:.3g}, {counted(t.cases, 'patient')}"
+        f"{t.one} against {t.other}: {t.difference:+.4f}, Wilcoxon p {t.p:.3g}, Holm {t.p_holm:.3g}, "
+        f"{counted(t.cases, 'patient')}"
         for t in tests
     ]
     return "\n".join(lines)

@@ -82,7 +82,7 @@ def template() -> Template:
 
 
 def left_half(grid: Grid, to_template: FloatArray | None = None) -> npt.NDArray[np.bool_]:
-    """(I, J, K) what lies left of the template's middle, whatever tissue: sulci and the brainstem have no code of a side.
+    """(I, J, K) what lies left of the template's middle; codes of tissue don't tell, as sulci have none of a side.
 
     Parameters
     ----------
