@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from willis.app.cli.compare import scores_of_patients
 from willis.app.cli.main import call
+from willis.errors import BadInputError
 from willis.io.tables import read_table
 from willis.learn.case import Case, CaseList
 from willis.learn.folds import keep
@@ -171,3 +173,34 @@ def test_a_network_over_neighbouring_slices_is_compared_with_one_over_single_sli
     rows = read_table(out / "scores.tsv")
     assert [row["recipe"] for row in rows] == 4 * ["dice"] + 4 * ["focal"]
     assert read_table(out / "tests.tsv")[0]["cases"] == "4"
+
+
+def _row(recipe: str, patient: str, dice: float) -> dict[str, object]:
+    return {"recipe": recipe, "part": "fold_1", "case": f"0-{patient}", "patient": patient, "dice": dice}
+
+
+def test_planes_of_one_patient_count_once() -> None:
+    dices = {"a": 0.6, "b": 0.9}
+    rows = [_row("three", who, dice + shift) for who, dice in dices.items() for shift in (-0.1, 0.0, 0.1)]
+    rows += [_row("one", who, float("nan") if who == "a" else 0.5) for who in ("b", "a")]
+    found = scores_of_patients(rows)
+    assert found["three"] == pytest.approx([0.6, 0.9])
+    assert found["one"] == pytest.approx([float("nan"), 0.5], nan_ok=True)
+    with pytest.raises(BadInputError, match="three and one were judged on different patients: b by one alone"):
+        scores_of_patients([row for row in rows if row["recipe"] == "three" or row["patient"] == "a"])
+
+
+def test_three_planes_are_compared_with_one(
+    recipes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cases(data, folds=None):
+        kept = keep([case.subject for case in _cases()], folds, "validation")
+        return [_cases()[n] for n in kept for _ in range(3 if "planes" not in data else 1)]
+
+    monkeypatch.setattr("willis.tasks.chronic.dataset.validation_cases", cases)
+    Path(recipes[1]).write_text(f'{Path(recipes[1]).read_text()}[data]\nplanes = ["axial"]\n')
+    out = tmp_path / "out"
+    assert call(["compare", *recipes, "--data", str(tmp_path), "--folds", "2", "-o", str(out)]) == 0
+    assert len(read_table(out / "scores.tsv")) == 12 + 4
+    assert read_table(out / "tests.tsv")[0]["cases"] == "4"
+    assert "(4 patients)" in capsys.readouterr().out

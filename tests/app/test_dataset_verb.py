@@ -159,3 +159,88 @@ def test_a_split_without_any_lesion_is_told(tmp_path: Path, capsys: pytest.Captu
     assert call(["dataset", "describe", str(tmp_path / "none"), "-o", str(tables), "--workers", "1"]) == 0
     made = ["dataset", "split", str(tables), "-o", str(tmp_path / "s.json")]
     assert "no subject has a lesion" in _told(made, capsys)
+
+
+def test_sessions_of_one_patient_in_two_published_folds_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"one": ("sub-1_ses-1", "sub-2_ses-1"), "two": ("sub-1_ses-2", "sub-3_ses-1"), "three": (" sub-2_ses-1 ",)}
+    for fold, held in names.items():
+        lines = "".join(f"{name},3\n" for name in held)
+        (tmp_path / f"{fold}.csv").write_text(f"subject_name,slice\n{lines},\n\n")
+    files = [str(tmp_path / f"{fold}.csv") for fold in names]
+    told = _told(["dataset", "check", *files], capsys)
+    assert "(one and two: 1; one and three: 1)" in told
+    assert "is one fold; name the files of all folds" in _told(["dataset", "check", files[0]], capsys)
+
+
+def _described(atlas: Path, tmp_path: Path) -> tuple[str, str]:
+    tables, split = str(tmp_path / "tables"), str(tmp_path / "folds.json")
+    assert call(["dataset", "describe", str(atlas), "-o", tables, "--workers", "1"]) == 0
+    assert call(["dataset", "folds", tables, "--count", "2", "-o", split]) == 0
+    return tables, split
+
+
+def test_a_check_that_checks_nothing_is_refused(
+    atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, split = _described(atlas, tmp_path)
+    whole = json.loads(Path(split).read_text())
+    bare = [{"part": "fold_1", "of": "subjects"}]
+    for change, said in (
+        ({"parts": []}, "the split has no part"),
+        ({"balance": []}, "balance is not that of its parts"),
+        ({"balance": bare}, "balance is not that of its parts"),
+    ):
+        Path(split).write_text(json.dumps(whole | change))
+        assert said in _told(["dataset", "check", split], capsys)
+    Path(split).write_text(json.dumps(whole))
+    assert "--least-p is nan" in _told(["dataset", "check", split, "--least-p", "nan"], capsys)
+
+
+def test_nothing_half_written_is_left(atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables, split = _described(atlas, tmp_path)
+    made = tmp_path / "made"
+    content = json.loads(Path(split).read_text())
+    content["parts"][1]["subjects"] = ["sub-9"]
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(content))
+    batches = ["dataset", "batches", tables, split, "--batch", "4", "-o", str(made)]
+    assert "sub-9 of the split file is not in the tables" in _told([*batches[:3], str(other), *batches[4:]], capsys)
+    assert "--repeat is 0" in _told([*batches, "--repeat", "0"], capsys)
+    assert "the seed is -1" in _told([*batches, "--seed", "-1"], capsys)
+    content["normals"]["axial"] = {name: [0] for name in content["parts"][0]["subjects"]}
+    content["parts"][1] = json.loads(Path(split).read_text())["parts"][1]
+    other.write_text(json.dumps(content))
+    assert "no slice without lesion" in _told([*batches[:3], str(other), *batches[4:]], capsys)
+    _save(np.full(SHAPE, 3, np.uint8), sorted(atlas.rglob("*_mask.nii.gz"))[-1])
+    assert "holds the value 3" in _told(["dataset", "slices", str(atlas), "-o", str(made)], capsys)
+    assert not made.exists()
+
+
+def test_voxels_that_are_not_of_1_mm_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2:5, 3:6, 5:9] = 1
+    for number, edge in enumerate((1.0, 2.0), start=1):
+        _save(mask, tmp_path / "two" / f"sub-{number}_mask.nii.gz", np.diag([edge, edge, edge, 1]))
+    assert call(["dataset", "describe", str(tmp_path / "two"), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
+    assert "1 session of voxels that aren't of 1 mm" in capsys.readouterr().out
+
+
+def test_a_table_of_the_same_name_is_not_overwritten_by_a_balance(
+    atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, split = _described(atlas, tmp_path)
+    table = tmp_path / "atlas.tsv"
+    table.write_text("subject\tmask\n1\ta.nii\n")
+    asked = ["dataset", "folds", tables, "--count", "2", "-o"]
+    assert "is no balance of a split" in _told([*asked, str(tmp_path / "atlas.json")], capsys)
+    assert table.read_text().startswith("subject") and not (tmp_path / "atlas.json").exists()
+    assert call([*asked, split]) == 0
+    assert "name it with --within" in _told([*asked, split, "--part", "test"], capsys)
+
+
+def test_a_table_of_sessions_in_a_task_s_folder_is_left_alone(atlas: Path, tmp_path: Path) -> None:
+    (atlas / "subjects.tsv").write_text("participant\tage\nsub-r001s001\t61\n")
+    asked = ["dataset", "folds", str(atlas), "--task", "chronic", "--count", "2", "-o", str(tmp_path / "f.json")]
+    assert call(asked) == 0

@@ -104,3 +104,14 @@ def test_patients_in_two_spaces_are_exported(in_two_spaces: Path, tmp_path_facto
     asked = ["export", "nnunet-dataset", str(in_two_spaces), "--image", "FLAIR", "--label", "wmh", "--names", "wmh"]
     assert call([*asked, "--folds", "2", "-o", str(out)]) == 0
     assert read_nifti(out / "labelsTr" / "sub-02.nii.gz").grid.shape == (4, 5, 3)
+
+
+def test_names_in_capital_letters_are_read_and_twins_are_refused(tmp_path):
+    for path in ("sub-01/anat/sub-01_FLAIR.NII.GZ", "sub-01/anat/sub-01_T1w.NII", "sub-01/anat/sub-01_FLAIR.nii.bak"):
+        touch(tmp_path / path)
+    touch(tmp_path / "derivatives/raters/sub-01_space-flair_label-wmh_mask.NII.GZ")
+    (found,) = find(tmp_path)
+    assert sorted(path.name for path in found.images.values()) == ["sub-01_FLAIR.NII.GZ", "sub-01_T1w.NII"]
+    touch(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz")
+    with pytest.raises(BadInputError, match="differ by their ending alone"):
+        find(tmp_path)

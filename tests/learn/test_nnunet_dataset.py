@@ -8,7 +8,7 @@ import pytest
 from willis.app.cli.main import call, main
 from willis.errors import BadInputError, GeometryError
 from willis.io.nifti import read_nifti, write_nifti
-from willis.learn.nnunet_dataset import find_images, write_nnunet_dataset
+from willis.learn.nnunet_dataset import LabelledImage, find_images, find_nnunet, write_nnunet_dataset
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient
 from willis.volume.volume import Volume
@@ -123,3 +123,56 @@ def test_what_does_not_fit_is_refused(folder, tmp_path):
         find_images(folder, "ncct", "vessels")
     with pytest.raises(BadInputError, match="BIDS folder"):
         find_images(tmp_path / "none", "ncct", "vessels")
+
+
+def test_names_in_capital_letters_are_read_and_twins_are_refused(folder, tmp_path):
+    for path in folder.rglob("sub-02_*.nii.gz"):
+        path.rename(path.with_name(path.name.replace(".nii.gz", ".NII.GZ")))
+    patients = find_images(folder, "ncct", "vessels")
+    assert [p.subject for p in patients] == [f"sub-{n:02d}" for n in range(1, 6)]
+    out = write_nnunet_dataset(patients, ["c7", "m1"], tmp_path / "set")
+    for place, end in (("imagesTr", "_0000"), ("labelsTr", "")):
+        (out / place / f"sub-03{end}.nii.gz").rename(out / place / f"sub-03{end}.NII.GZ")
+    (out / "dataset.json").unlink()
+    assert [p.subject for p in find_nnunet(out, ["c7", "m1"])] == [f"sub-{n:02d}" for n in range(1, 6)]
+    (out / "labelsTr" / "sub-03.nii").touch()
+    with pytest.raises(BadInputError, match="differ by their ending alone"):
+        find_nnunet(out, ["c7", "m1"])
+
+
+def in_sessions(folder):
+    """Every patient's image and labels once more, of a second session with other values."""
+    for path in list(folder.rglob("sub-*.nii.gz")):
+        volume = read_nifti(path, allow_empty=True)
+        for session, sign in (("ses-1", 1), ("ses-2", 0)):
+            kept = volume.data if sign else np.where(volume.data == 1, 2, volume.data)
+            write_nifti(volume.with_data(kept), path.with_name(path.name.replace("_", f"_{session}_", 1)))
+        path.unlink()
+
+
+def test_two_sessions_are_written_under_two_names_and_lie_in_one_fold(folder, tmp_path):
+    in_sessions(folder)
+    out = tmp_path / "Dataset101_Vessels"
+    asked = ["export", "nnunet-dataset", str(folder), "-o", str(out), "--names", "c7,m1"]
+    assert call(asked) == 0
+    names = sorted(f"sub-{n:02d}_ses-{s}" for n in range(1, 6) for s in (1, 2))
+    assert sorted(path.name for path in (out / "labelsTr").iterdir()) == [f"{name}.nii.gz" for name in names]
+    for name in names:
+        subject = name.split("_")[0]
+        own = folder / "derivatives" / "truth" / subject / "anat" / f"{name}_space-ncct_label-vessels_dseg.nii.gz"
+        written = read_nifti(out / "labelsTr" / f"{name}.nii.gz", allow_empty=True)
+        np.testing.assert_array_equal(written.data, read_nifti(own, allow_empty=True).data)
+    for part in json.loads((out / "splits_final.json").read_text()):
+        assert not {s.split("_")[0] for s in part["train"]} & {s.split("_")[0] for s in part["val"]}
+        assert sorted(part["train"] + part["val"]) == names
+
+
+def test_two_images_of_one_session_are_not_written_one_over_the_other(folder, tmp_path, capsys):
+    anat = folder / "sub-02" / "anat"
+    (anat / "sub-02_acq-b_ncct.nii.gz").write_bytes((anat / "sub-02_ncct.nii.gz").read_bytes())
+    assert call(["export", "nnunet-dataset", str(folder), "-o", str(tmp_path / "out"), "--names", "c7,m1"]) == 2
+    assert "sub-02 has the images sub-02_acq-b_ncct.nii.gz and sub-02_ncct.nii.gz" in capsys.readouterr().err
+    one = find_images(folder, "acq-b_ncct", "vessels")[0]
+    with pytest.raises(BadInputError, match="one would overwrite the other"):
+        write_nnunet_dataset([one, LabelledImage(one.subject, one.image, one.labels)], ["c7", "m1"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

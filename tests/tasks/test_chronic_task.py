@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from willis.errors import BundleError
+from willis.findings import Findings
 from willis.infer.ensemble import Prediction
 from willis.models.manifest import make_manifest
 from willis.models.store import open_bundle
 from willis.phantom.anatomy import builtin_anatomy
 from willis.phantom.chronic_patient import TEMPLATE_BRAIN_ML, chronic_case
+from willis.phantom.labels import RIGHT_SIDE, SIDE_MASK, Tissue
 from willis.study import Study
 from willis.tasks.chronic import interpret
 from willis.tasks.chronic.dataset import ChronicData, manifest_fields, sliced_case
@@ -20,7 +22,7 @@ from willis.tasks.chronic.fusion_scores import fusion_table, mean_scores
 from willis.tasks.chronic.prepare import network_images, prepare, slice_scaled
 from willis.tasks.chronic.published import published_tables
 from willis.tasks.chronic.run import run
-from willis.tasks.chronic.space import region_masks, standard_grid, template
+from willis.tasks.chronic.space import left_half, standard_grid, template
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.settings import RunSettings
 from willis.volume.grid import Grid
@@ -128,8 +130,19 @@ def test_the_template_is_a_brain_in_mni_space() -> None:
     low, high = inside.min(axis=0), inside.max(axis=0)
     assert np.abs(low - (-70, -104, -65)).max() < 12  # a brain in MNI space, roughly
     assert np.abs(high - (70, 74, 80)).max() < 12
-    left = region_masks(average.tissue.data)["left"]
+    left = left_half(average.t1.grid)
     assert average.t1.grid.to_mm(np.argwhere(left & (average.brain.data > 0)))[:, 0].mean() < -15
+    sided = (average.tissue.data & SIDE_MASK) == Tissue.WHITE_MATTER
+    right = (average.tissue.data & RIGHT_SIDE) > 0
+    assert (left == ~right)[sided].mean() > 0.99  # the plane lies where the head's own sides meet
+
+
+def test_the_left_is_told_by_the_place_on_any_grid() -> None:
+    grid = Grid((4, 2, 3), np.array([[-3.0, 0, 0, 4], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]]))  # x: 4, 1, -2, -5
+    assert left_half(grid)[:, 0, 0].tolist() == [False, False, True, True]
+    shift = np.eye(4)
+    shift[0, 3] = -3
+    assert left_half(grid, shift)[:, 0, 0].tolist() == [False, True, True, True]
 
 
 def test_a_training_head_lies_as_a_scan_laid_on_the_template() -> None:
@@ -219,15 +232,38 @@ def test_cropped_slices_hold_the_whole_brain_of_the_template() -> None:
         assert case.target.sum() == average.brain.data.sum()
 
 
-def test_a_lesion_is_told_by_its_artery_s_territory(monkeypatch: pytest.MonkeyPatch) -> None:
+def _run_on_ball(monkeypatch: pytest.MonkeyPatch, centre_mm: tuple[float, float, float]) -> Findings:
+    """A run on the template in which every plane sees a ball of 12 mm."""
     average = template()
     study = Study({"t1": average.t1, "brain": average.brain})
     at = average.t1.grid.to_mm(np.moveaxis(np.indices(average.t1.grid.shape), 0, -1))
-    ball = (np.linalg.norm(at - (-48.0, -12.0, 22.0), axis=-1) < 12).astype(np.float32)[None]
+    ball = (np.linalg.norm(at - centre_mm, axis=-1) < 12).astype(np.float32)[None]
     seen = Prediction(ball, (ball.astype(np.float16),) * 3, 0 * ball, "made up", "float32", 0.1, 0.0)
     monkeypatch.setattr("willis.tasks.chronic.run.predict_planes", lambda *_args, **_named: seen)
     monkeypatch.setattr("willis.tasks.chronic.run.figures.make", lambda *_args: [])
-    found = run(study, OPTIONS, settings=RunSettings())
+    return run(study, OPTIONS, settings=RunSettings())
+
+
+@pytest.mark.parametrize(("x_mm", "side", "other"), [(48.0, "right", "left"), (-48.0, "left", "right")])
+def test_sulci_of_a_lesion_are_on_its_own_side(
+    monkeypatch: pytest.MonkeyPatch, x_mm: float, side: str, other: str
+) -> None:
+    found = _run_on_ball(monkeypatch, (x_mm, -12.0, 22.0))
+    assert found.measurements[f"lesion_{side}_volume"].value > 5
+    assert found.measurements[f"lesion_{other}_volume"].value == pytest.approx(0, abs=1e-9)
+    shares = [row["lesion_volume_ml"] for row in found.tables["territories"] if row["side"] == other]
+    assert shares == [0] * len(shares)
+
+
+def test_a_vote_of_two_planes_needs_both() -> None:
+    planes = [np.array([0.9, 0.9, 0.1]), np.array([0.1, 0.9, 0.1])]
+    assert (interpret.fuse(planes, 0.5, "majority") >= interpret.majority(2)).tolist() == [False, True, False]
+    three = interpret.fuse([*planes, planes[0]], 0.5, "majority")
+    assert (three >= interpret.majority(3)).tolist() == [True, True, False]
+
+
+def test_a_lesion_is_told_by_its_artery_s_territory(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _run_on_ball(monkeypatch, (-48.0, -12.0, 22.0))
     rows = {(row["side"], row["territory"]): row for row in found.tables["territories"]}
     assert rows["left", "MCA"]["lesion_share_percent"] > 80
     assert rows["right", "MCA"]["lesion_volume_ml"] == 0

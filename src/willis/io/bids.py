@@ -9,10 +9,13 @@ from pathlib import Path
 
 from willis.errors import BadInputError
 from willis.io.nifti import read_nifti
-from willis.io.nifti_names import find_niftis, stem_of
+from willis.io.nifti_names import find_niftis, stem_of, told_twins
 from willis.units import counted
 
 SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
+_PATIENT = re.compile(r"^sub-[0-9A-Za-z]+(?=_|$)")
+_SESSION = re.compile(r"_(ses-[0-9A-Za-z]+)(?=[_.])")
+_FROM_SESSION = re.compile(r"_ses-[0-9A-Za-z]+(_.*)?$")
 _SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?_")
 
 
@@ -41,6 +44,26 @@ class LabelledStudy:
         return "_".join(part for part in (self.subject, self.session) if part)
 
 
+def patient_of(name: str) -> str:
+    """The patient that a session's name is of: what sessions of one patient share.
+
+    >>> [patient_of(name) for name in ("sub-01_ses-2", "sub-01_ses-2_space-MNI", "p7_ses-a", "siteA_001")]
+    ['sub-01', 'sub-01', 'p7', 'siteA_001']
+    """
+    found = _PATIENT.match(name)
+    return found[0] if found else _FROM_SESSION.sub("", name)
+
+
+def session_of(path: Path) -> str:
+    """``ses-02`` of a file that names its session; else empty.
+
+    >>> session_of(Path("sub-01_ses-02_T1w.nii.gz")), session_of(Path("sub-01_T1w.nii.gz"))
+    ('ses-02', '')
+    """
+    found = _SESSION.search(path.name)
+    return found[1] if found else ""
+
+
 def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str, space: str) -> list[LabelledStudy]:
     """Every session with the required image, and its mask.
 
@@ -58,12 +81,15 @@ def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str,
     Raises
     ------
     BadInputError
-        When there is no such session, or one has no mask of that label or more than one.
+        When there is no such session, one has no mask of that label or more than one, or an image is there with two
+        endings.
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give a BIDS folder of labelled patients.")
     found = []
-    for image in sorted(folder.glob(f"sub-*/**/anat/*_{SUFFIX[required]}.nii*")):
+    listed = find_niftis(folder, f"sub-*/**/anat/*_{SUFFIX[required]}.*")
+    _refuse_twins(listed)
+    for image in listed:
         named = _SUBJECT.match(image.name)
         if named is None:
             continue
@@ -78,7 +104,14 @@ def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str,
 
 
 def _sibling(folder: Path, stem: str, suffix: str) -> Path | None:
-    return next(iter(sorted(folder.glob(f"{stem}{suffix}.nii*"))), None)
+    found = find_niftis(folder, f"{stem}{suffix}.*")
+    _refuse_twins(found)
+    return next(iter(found), None)
+
+
+def _refuse_twins(paths: Sequence[Path]) -> None:
+    if twins := told_twins(paths):
+        raise BadInputError(twins)
 
 
 def find_mask(folder: Path, name: str) -> Path:
@@ -89,7 +122,7 @@ def find_mask(folder: Path, name: str) -> Path:
     BadInputError
         When it is absent or there more than once.
     """
-    paths = sorted((folder / "derivatives").rglob(f"{name}.nii*"))
+    paths = find_niftis(folder / "derivatives", f"**/{name}.*")
     if len(paths) == 1:
         return paths[0]
     found = "is absent" if not paths else f"is there {counted(len(paths), 'time')}"
@@ -97,42 +130,55 @@ def find_mask(folder: Path, name: str) -> Path:
 
 
 def find_labels(folder: Path, image: str, label: str) -> list[tuple[str, Path, Path]]:
-    """Every ``sub-*/**/sub-*_<image>.nii.gz``: subject, image, and its labels below ``derivatives``.
+    """Every ``sub-*/**/sub-*_<image>.nii.gz``: its name, image, and labels below ``derivatives``.
 
-    Labels are ``*_label-<label>_dseg`` or ``*_label-<label>_mask``; of several, those on the image's own grid.
+    The name is ``sub-01``, or ``sub-01_ses-02`` of an image that names its session. Labels are
+    ``*_label-<label>_dseg`` or ``*_label-<label>_mask`` of that session, or of none; of several, those on the image's
+    own grid.
 
     Raises
     ------
     BadInputError
-        When there is no such image, or one has no labels, or several of which not one alone lies on its grid.
+        When there is no such image, a session has several, or one has no labels, or several of which not one alone lies
+        on its grid.
     """
-    found = []
+    found: dict[str, tuple[str, Path, Path]] = {}
     for path in find_niftis(folder, f"sub-*/**/sub-*_{image}.*"):
         if "derivatives" in path.relative_to(folder).parts:
             continue
-        subject = path.name.split("_")[0]
+        subject, session = path.name.split("_")[0], session_of(path)
+        name = "_".join(part for part in (subject, session) if part)
+        if name in found:
+            raise BadInputError(
+                f"{name} has the images {found[name][1].name} and {path.name}; one is needed. Name it by more of "
+                f"its end than {image}, such as acq-2_{image}."
+            )
         named = [f"{subject}_*label-{label}_{kind}.*" for kind in ("dseg", "mask")]
-        labels = [mask for name in named for mask in find_niftis(folder / "derivatives", f"**/{name}")]
+        labels = [mask for pattern in named for mask in find_niftis(folder / "derivatives", f"**/{pattern}")]
+        if session:
+            labels = [mask for mask in labels if session_of(mask) in (session, "")]
+            labels = [mask for mask in labels if session_of(mask)] or labels
         if len(labels) > 1:
-            labels = _on_grid_of(path, labels, subject, label, folder)
+            labels = _on_grid_of(path, labels, name, label, folder)
         if not labels:
             raise BadInputError(
-                f"{subject} has no file of the label {label!r} below {folder / 'derivatives'}; one is needed, "
-                f"{subject}_*_label-{label}_mask.nii.gz or _dseg.nii.gz."
+                f"{name} has no file of the label {label!r} below {folder / 'derivatives'}; one is needed, "
+                f"{name}_*_label-{label}_mask.nii.gz or _dseg.nii.gz."
             )
-        found.append((subject, path, labels[0]))
+        found[name] = (name, path, labels[0])
     if not found:
         raise BadInputError(f"{folder} holds no sub-*/anat/sub-*_{image}.nii.gz; a BIDS folder is expected.")
-    return found
+    return list(found.values())
 
 
-def _on_grid_of(image: Path, labels: Sequence[Path], subject: str, label: str, folder: Path) -> list[Path]:
+def _on_grid_of(image: Path, labels: Sequence[Path], name: str, label: str, folder: Path) -> list[Path]:
     """The one of several files of labels that lies on an image's grid."""
     grids = {path: read_nifti(path, allow_empty=True).grid for path in labels}
     lying = [path for path in labels if grids[path].same_as(read_nifti(image).grid)]
     if len(lying) == 1:
         return lying
-    told = f"{subject} has {len(labels)} files of the label {label!r}, {' and '.join(path.name for path in labels)}"
+    subject = name.split("_")[0]
+    told = f"{name} has {len(labels)} files of the label {label!r}, {' and '.join(path.name for path in labels)}"
     if lying:
         raise BadInputError(
             f"{told}; {len(lying)} of them lie on the grid of {image.name}. Keep the one that is meant."

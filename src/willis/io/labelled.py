@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.bids import patient_of
+from willis.io.delimited import UNKNOWN, read_numbered
 from willis.io.nifti import read_nifti
 from willis.io.nifti_names import find_niftis, stem_of
 from willis.io.pairs import MASK_WORDS
-from willis.io.tables import read_table
 from willis.volume.volume import Volume
 
 TABLE_COLUMNS = ("subject", "mask")  # needed; "t1", "session" and "group" may stand beside them
-OTHER_MASKS = {"brain", "anatomy"}  # words of masks that aren't of lesions on the T1: brain masks, phantoms' own grid
+OTHER_GRID = "anatomy"  # word of masks on the phantoms' own grid, which isn't the T1's
+LESION_WORDS = frozenset(("lesion", "lesions", "t1lesion"))  # a mask whose name says brain, too, is of lesions
 _ENTITY = re.compile(r"(?:^|[_/])(sub|ses)-([A-Za-z0-9]+)")
 _WORD = re.compile(r"[_\-. ]+")
 _T1 = re.compile(r"(?:^|[_\-. ])T1w?(?=[_\-. ]|$)", re.IGNORECASE)
@@ -73,8 +75,9 @@ def find_labelled_images(source: Path) -> list[LabelledImage]:
     Parameters
     ----------
     source
-        A folder (masks are the NIfTI files whose names say mask or lesion, or all of them when none does), or a
-        ``.tsv`` with the columns ``subject`` and ``mask``, and perhaps ``t1``, ``session`` and ``group``.
+        A folder (masks are the NIfTI files whose names say mask or lesion, or all of them when none does, but those of
+        the brain), or a table (by tabs, semicolons or commas) with the columns ``subject`` and ``mask``, and perhaps
+        ``t1``, ``session`` and ``group``; files are named as seen from the table.
 
     Raises
     ------
@@ -92,16 +95,17 @@ def find_labelled_images(source: Path) -> list[LabelledImage]:
 
 
 def _of_table(path: Path) -> list[LabelledImage]:
-    rows = read_table(path)
+    rows = read_numbered(path)
     if not rows:
         raise BadInputError(f"{path} holds no row; give one for each subject, with the columns subject and mask.")
-    if missing := [column for column in TABLE_COLUMNS if column not in rows[0]]:
+    if missing := [column for column in TABLE_COLUMNS if column not in rows[0][1]]:
         raise BadInputError(f"{path} lacks the column {missing[0]!r}; needed are {', '.join(TABLE_COLUMNS)}.")
-    return [_of_row(row, number, path) for number, row in enumerate(rows, start=2)]
+    return [_of_row(row, number, path) for number, row in rows]
 
 
-def _of_row(row: dict[str, str | None], number: int, path: Path) -> LabelledImage:
-    subject, mask = row["subject"], row["mask"]
+def _of_row(cells: dict[str, str], number: int, path: Path) -> LabelledImage:
+    row = {column: cell for column, cell in cells.items() if cell.lower() not in UNKNOWN}
+    subject, mask = row.get("subject"), row.get("mask")
     if not subject or not mask:
         raise BadInputError(f"line {number} of {path} lacks its subject or its mask.")
     files = [path.parent / name for name in (mask, row.get("t1")) if name]
@@ -109,19 +113,23 @@ def _of_row(row: dict[str, str | None], number: int, path: Path) -> LabelledImag
         raise BadInputError(f"line {number} of {path} names {absent[0]}, which does not exist.")
     session = row.get("session")
     name = f"{subject}_{session}" if session else subject
-    return LabelledImage(name, row.get("group") or subject, files[0], files[1] if len(files) > 1 else None)
+    return LabelledImage(name, row.get("group") or patient_of(subject), files[0], files[1] if len(files) > 1 else None)
 
 
 def _of_folder(folder: Path) -> list[LabelledImage]:
     files = find_niftis(folder)
-    masks = [path for path in files if _says_lesion(path)] or [path for path in files if not _T1.search(stem_of(path))]
+    others = [path for path in files if not (_T1.search(stem_of(path)) or _says_other(path))]
+    masks = [path for path in files if _says_lesion(path)] or others
     if not masks:
-        raise BadInputError(f"{folder} holds no lesion mask (*.nii, *.nii.gz).")
+        raise BadInputError(
+            f"{folder} holds no lesion mask (*.nii, *.nii.gz); masks of the brain are none. Give a table of paths "
+            "where names don't tell."
+        )
     images: defaultdict[str, list[Path]] = defaultdict(list)
     for path in files:
         if path not in masks and _T1.search(stem_of(path)):
-            images[_name(path)].append(path)
-    return [_with_image(mask, images.get(_name(mask), [])) for mask in masks]
+            images[_name(stem_of(path))].append(path)
+    return [_with_image(mask, images.get(_name(stem_of(mask)), [])) for mask in masks]
 
 
 def _with_image(mask: Path, images: Sequence[Path]) -> LabelledImage:
@@ -131,25 +139,33 @@ def _with_image(mask: Path, images: Sequence[Path]) -> LabelledImage:
             listed = ", ".join(path.name for path in images)
             raise BadInputError(f"{mask.name} could belong to several T1s: {listed}. Give a table of paths.")
         images = nearest
-    entities = dict(_ENTITY.findall(mask.name))
-    name = _name(mask)
-    return LabelledImage(name, f"sub-{entities['sub']}" if "sub" in entities else name, mask, next(iter(images), None))
+    stem = stem_of(mask)
+    return LabelledImage(_name(stem), _name(patient_of(stem)), mask, next(iter(images), None))
 
 
-def _name(path: Path) -> str:
-    entities = dict(_ENTITY.findall(path.name))
+def _name(stem: str) -> str:
+    entities = dict(_ENTITY.findall(stem))
     if "sub" in entities:
         return "_".join(f"{kind}-{entities[kind]}" for kind in ("sub", "ses") if kind in entities)
-    words = _WORD.split(_T1.sub("", stem_of(path)))
+    words = _WORD.split(_T1.sub("", stem))
     while len(words) > 1 and words[-1].lower() in MASK_WORDS:
         words.pop()
     return "_".join(word for word in words if word)
 
 
 def _says_lesion(path: Path) -> bool:
-    words = [word.lower() for word in _WORD.split(stem_of(path))]
-    told = MASK_WORDS.intersection(words[-1:]) or "t1lesion" in words or "lesion" in words
-    return bool(told) and not (OTHER_MASKS & set(words))
+    words = _words(path)
+    return bool(MASK_WORDS.intersection(words[-1:]) or LESION_WORDS.intersection(words)) and not _says_other(path)
+
+
+def _says_other(path: Path) -> bool:
+    """Whether a mask's name says that it is of the brain, or on another grid than the T1's."""
+    words = set(_words(path))
+    return OTHER_GRID in words or ("brain" in words and not LESION_WORDS & words)
+
+
+def _words(path: Path) -> list[str]:
+    return [word.lower() for word in _WORD.split(stem_of(path))]
 
 
 def _refuse_twice(found: Iterable[LabelledImage], source: Path) -> None:

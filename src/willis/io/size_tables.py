@@ -45,17 +45,17 @@ def write_csv(lines: Iterable[Sequence[object]], path: Path) -> Path:
 
 
 def read_sizes(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    """Read a table of subjects or slices; ``slice`` and ``slide`` are the same column.
+    """Read a table of subjects or slices, cells without spaces around them; ``slice`` and ``slide`` are one column.
 
     Raises
     ------
     BadInputError
-        When it can't be read, or lacks a needed column.
+        When it can't be read, or lacks a needed column, or a line its subject.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
-            rows = [{_spelt(name): value for name, value in row.items() if name is not None} for row in reader]
+            lines = [{_spelt(k): (v or "").strip() for k, v in row.items() if k is not None} for row in reader]
             names = [_spelt(name) for name in reader.fieldnames or ()]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise BadInputError(f"{path} can't be read as a table: {error}.") from None
@@ -64,10 +64,13 @@ def read_sizes(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
             f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
             f"it has {', '.join(names) or 'none'}."
         )
+    rows = [line for line in lines if any(line.values())]
+    if "subject_name" in needed and not all(row["subject_name"] for row in rows):
+        raise BadInputError(f"{path} has a line without subject_name; each needs one.")
     return rows
 
 
-def whole_number(row: Mapping[str, str], name: str, path: Path) -> int:
+def whole_number(row: Mapping[str, str | None], name: str, path: Path) -> int:
     """A cell as a whole number of at least 0.
 
     Raises
@@ -76,11 +79,12 @@ def whole_number(row: Mapping[str, str], name: str, path: Path) -> int:
         When it isn't one.
     """
     try:
-        value = float(row[name])
-    except (TypeError, ValueError):
+        value = float(row[name] or "")
+    except ValueError:
         value = -1.0
-    if value < 0 or value != int(value):
-        raise BadInputError(f"{path}: {name} of {row.get('subject_name')} is {row[name]!r}; a whole number is needed.")
+    if not value.is_integer() or value < 0:
+        whose = row.get("subject_name") or row.get("subject")
+        raise BadInputError(f"{path}: {name} of {whose} is {row[name]!r}; a whole number is needed.")
     return int(value)
 
 

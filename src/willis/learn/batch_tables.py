@@ -7,6 +7,7 @@ from pathlib import Path
 
 from willis.errors import BadInputError
 from willis.io.size_tables import write_csv
+from willis.io.whole_folder import whole_folder
 from willis.learn.slice_batches import SliceOf, distribution_batches
 from willis.learn.split import SizedSubject
 from willis.learn.split_file import SplitFile
@@ -29,13 +30,31 @@ def write_batches(
     Raises
     ------
     BadInputError
-        When the split isn't of folds, or holds no lesion-free slices.
+        When the split isn't of folds, holds no lesion-free slices, or names a session that the tables don't hold; when
+        ``repeat`` is below 1.
     """
+    if repeat < 1:
+        raise BadInputError(f"--repeat is {repeat}; each slice is dealt out at least once.")
     if split.kind != "folds":
         raise BadInputError("batches are made of folds; willis dataset folds makes them.")
     if not split.normals.get(plane):
         raise BadInputError("the split file holds no lesion-free slices; fold a folder that describe wrote.")
     by_name = {subject.name: subject for subject in subjects}
+    if absent := sorted({name for part in split.parts for name in part.subjects} - set(by_name)):
+        raise BadInputError(f"{absent[0]} of the split file is not in the tables; describe the same folder.")
+    with whole_folder(folder) as place:
+        return "\n".join(_written(by_name, split, plane, place, batch, seed, repeat))
+
+
+def _written(
+    by_name: dict[str, SizedSubject],
+    split: SplitFile,
+    plane: Plane,
+    folder: Path,
+    batch: int,
+    seed: int,
+    repeat: int,
+) -> list[str]:
     lines = []
     for number, part in enumerate(split.parts, start=1):
         others = [name for other in split.parts if other is not part for name in other.subjects]
@@ -52,7 +71,7 @@ def write_batches(
             write_csv([COLUMNS, *rows], folder / f"fold_{number}" / f"{title}_lesion_normal_batches.csv")
             told.append(f"{len(made)} {title.lower()} batches")
         lines.append(f"fold {number}: {', '.join(told)}")
-    return "\n".join(lines)
+    return lines
 
 
 def lesion_slices(subjects: dict[str, SizedSubject], names: Iterable[str], plane: Plane) -> list[SliceOf]:

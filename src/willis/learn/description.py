@@ -8,8 +8,10 @@ from pathlib import Path
 
 from willis.draw.distributions import bin_chart, raincloud
 from willis.errors import BadInputError
+from willis.io.bids import patient_of
 from willis.io.size_tables import SLICE_COLUMNS, VOLUME_COLUMNS, read_sizes, whole_number, write_sizes
 from willis.io.tables import read_table, write_table
+from willis.io.whole_folder import whole_folder
 from willis.learn.split import SizedSubject
 from willis.measure.labelled_sizes import CaseSizes
 from willis.measure.size_bins import SLICE_EDGES, VOLUME_EDGES, bin_names, count_in_bins
@@ -19,6 +21,7 @@ from willis.volume.plane import PLANES, Plane
 VOLUME_TABLE = "lesions_3d.csv"
 SUBJECTS_TABLE = "subjects.tsv"
 LESIONS_TABLE = "lesions.tsv"
+SAME_EDGE_MM = 0.01  # by which a voxel of 1 mm may differ from it
 
 
 def slice_table(plane: Plane) -> str:
@@ -32,7 +35,12 @@ def write_description(cases: Sequence[CaseSizes], folder: Path) -> str:
     ``lesions_3d.csv`` and ``lesions_<plane>.csv`` have the published columns, ``lesions.tsv`` one row a lesion,
     ``subjects.tsv`` one row a session with its patient and the slices that show something.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with whole_folder(folder) as place:
+        _write_all(cases, place)
+    return _told(cases)
+
+
+def _write_all(cases: Sequence[CaseSizes], folder: Path) -> None:
     volumes = ({"subject_name": c.name, **_columns(c.volume), "sizes": c.volume.sizes} for c in cases)
     write_sizes(volumes, folder / VOLUME_TABLE, VOLUME_COLUMNS)
     for plane in PLANES:
@@ -45,7 +53,6 @@ def write_description(cases: Sequence[CaseSizes], folder: Path) -> str:
     write_table(_lesion_rows(cases), folder / LESIONS_TABLE, LESION_COLUMNS)
     write_table(map(_subject_row, cases), folder / SUBJECTS_TABLE)
     _draw(cases, folder)
-    return _told(cases)
 
 
 LESION_COLUMNS = (
@@ -126,6 +133,11 @@ def _told(cases: Sequence[CaseSizes]) -> str:
         f"{sum(c.extent[plane][1] - c.extent[plane][0] for c in cases)}"
         for plane in PLANES
     ]
+    if others := sum(max(abs(edge - 1) for edge in case.spacing_mm) > SAME_EDGE_MM for case in cases):
+        lines.append(
+            f"{counted(others, 'session')} of voxels that aren't of 1 mm: the published bins, and splits by these "
+            "tables, count voxels. Resample the masks to 1 mm, or split the folder with --task."
+        )
     for title, names in (
         ("place", [lesion.place for case in cases for lesion in case.lesions]),
         ("territory", [lesion.territory for case in cases for lesion in case.lesions]),
@@ -143,48 +155,85 @@ def read_subjects(folder: Path) -> list[SizedSubject]:
     Raises
     ------
     BadInputError
-        When a table is absent or lacks a column, a number isn't one, or a subject stands twice.
+        When a table is absent or lacks a column or a subject, a number isn't one, a subject or slice stands twice, or
+        the slices of a subject are not those of its lesions.
     """
     path = folder / VOLUME_TABLE
     rows = read_sizes(path, ("subject_name", "sum_voxel"))
-    groups = _groups(folder)
-    slices: dict[Plane, dict[str, dict[int, int]]] = {}
-    for plane in PLANES:
-        table = folder / slice_table(plane)
-        found: defaultdict[str, dict[int, int]] = defaultdict(dict)
-        for row in read_sizes(table, ("subject_name", "slide", "sum_voxel")):
-            found[row["subject_name"]][whole_number(row, "slide", table)] = whole_number(row, "sum_voxel", table)
-        slices[plane] = dict(found)
+    own = _own_rows(folder)
+    slices = {plane: _slices(folder / slice_table(plane)) for plane in PLANES}
     names = [row["subject_name"] for row in rows]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise BadInputError(f"{twice} is listed twice in {path}; each subject may stand once.")
-    return [
+    if own and (absent := next((name for name in names if name not in own), "")):
+        raise BadInputError(f"{folder / SUBJECTS_TABLE} lacks {absent}, which {path} lists; describe the folder anew.")
+    subjects = [
         SizedSubject(
-            row["subject_name"],
-            groups.get(row["subject_name"], row["subject_name"].split("_")[0]),
+            name,
+            str(own[name]["group"]) if own else patient_of(name),
             whole_number(row, "sum_voxel", path),
-            {plane: slices[plane].get(row["subject_name"], {}) for plane in PLANES},
+            {plane: slices[plane].get(name, {}) for plane in PLANES},
         )
-        for row in rows
+        for name, row in zip(names, rows, strict=True)
     ]
+    for subject in subjects:
+        _check_slices(subject, folder, whole=bool(own))
+    return subjects
 
 
-def _groups(folder: Path) -> dict[str, str]:
+def _slices(path: Path) -> dict[str, dict[int, int]]:
+    """By subject and slice the voxels of lesion."""
+    found: defaultdict[str, dict[int, int]] = defaultdict(dict)
+    for row in read_sizes(path, ("subject_name", "slide", "sum_voxel")):
+        slices, index = found[row["subject_name"]], whole_number(row, "slide", path)
+        if index in slices:
+            raise BadInputError(f"slice {index} of {row['subject_name']} is listed twice in {path}; it may stand once.")
+        slices[index] = whole_number(row, "sum_voxel", path)
+    return dict(found)
+
+
+def _check_slices(subject: SizedSubject, folder: Path, *, whole: bool) -> None:
+    """Refuse a subject whose lesion no slice of a plane shows, or, of ``whole`` tables, shows in part."""
+    for plane, slices in subject.slices.items():
+        shown = sum(slices.values())
+        if bool(shown) != bool(subject.voxels) or (whole and shown != subject.voxels):
+            raise BadInputError(
+                f"{subject.name} has {counted(subject.voxels, 'lesion voxel')} in {folder / VOLUME_TABLE} and {shown} "
+                f"in {slice_table(plane)}; both tables must be of the same masks. Describe the folder anew."
+            )
+
+
+def _own_rows(folder: Path) -> dict[str, dict[str, str | None]]:
+    """Rows of the sessions' table by session; none where only the published tables are there.
+
+    Raises
+    ------
+    BadInputError
+        When it lacks a column, or a session its patient.
+    """
     path = folder / SUBJECTS_TABLE
     if not path.is_file():
         return {}
-    return {str(row["subject"]): str(row["group"]) for row in read_table(path)}
+    rows = read_table(path)
+    columns = ("subject", "group", *(f"{plane}_{end}" for plane in PLANES for end in ("first", "stop")))
+    for row in rows:
+        if missing := [name for name in columns if row.get(name) is None]:
+            raise BadInputError(f"{path} lacks {missing[0]} of {row.get('subject')}; describe the folder anew.")
+    return {str(row["subject"]): row for row in rows}
 
 
 def read_extents(folder: Path) -> Mapping[str, Mapping[Plane, tuple[int, int]]]:
-    """By session and plane the slices that show something; nothing where only the published tables are there."""
+    """By session and plane the slices that show something; nothing where only the published tables are there.
+
+    Raises
+    ------
+    BadInputError
+        When the table lacks a column, or a number isn't one.
+    """
     path = folder / SUBJECTS_TABLE
-    if not path.is_file():
-        return {}
-    return {
-        str(row["subject"]): {
-            plane: (int(row[f"{plane}_first"] or 0), int(row[f"{plane}_stop"] or 0)) for plane in PLANES
-        }
-        for row in read_table(path)
-    }
+
+    def ends(row: Mapping[str, str | None], plane: Plane) -> tuple[int, int]:
+        return whole_number(row, f"{plane}_first", path), whole_number(row, f"{plane}_stop", path)
+
+    return {name: {plane: ends(row, plane) for plane in PLANES} for name, row in _own_rows(folder).items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from willis.errors import BadInputError, GeometryError
+from willis.io.bids import patient_of
 from willis.io.nifti import read_nifti, write_nifti
+from willis.io.nifti_names import find_niftis, stem_of, told_twins
 from willis.io.tables import write_json
 from willis.io.whole_folder import whole_folder
 from willis.learn.folds import fold_of_subjects
@@ -25,11 +28,16 @@ CT_ENDS = ("ncct", "ct", "CT")
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One patient's image and the labels on its grid."""
+    """One session's image and the labels on its grid; ``subject`` names its files."""
 
     subject: str
     image: Path
     labels: Path
+
+    @property
+    def patient(self) -> str:
+        """Whom folds keep together."""
+        return patient_of(self.subject)
 
 
 def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
@@ -43,7 +51,7 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
         When there is none, a patient has several, or one has no labels or more than one file of them.
     """
     found: list[LabelledImage] = []
-    for path in sorted(folder.glob(f"sub-*/**/sub-*_{image}.nii.gz")):
+    for path in find_niftis(folder, f"sub-*/**/sub-*_{image}.*"):
         if "derivatives" in path.relative_to(folder).parts:
             continue
         subject = path.name.split("_")[0]
@@ -53,7 +61,7 @@ def find_images(folder: Path, image: str, label: str) -> list[LabelledImage]:
                 f"its end than {image}, such as acq-2_{image}."
             )
         named = f"{subject}_*label-{label}"
-        labels = sorted(p for end in ENDS for p in (folder / "derivatives").rglob(f"{named}_{end}.nii.gz"))
+        labels = [p for end in ENDS for p in find_niftis(folder / "derivatives", f"**/{named}_{end}.*")]
         if len(labels) != 1:
             raise BadInputError(
                 f"{subject} has {len(labels)} files of the label {label!r} below {folder / 'derivatives'}; "
@@ -81,21 +89,31 @@ def find_nnunet(folder: Path, names: Sequence[str]) -> list[LabelledImage]:
     Raises
     ------
     BadInputError
-        When labels have no image, an image no labels, there is none, or the labels mean something else.
+        When labels have no image, an image no labels, there is none, a file is there with two endings, or the labels
+        mean something else.
     """
     _check_names(folder / "dataset.json", names)
     images = {
-        path.name.removesuffix("_0000.nii.gz"): path
+        stem_of(path).removesuffix("_0000"): path
         for place in ("imagesTr", "imageTr")
-        for path in sorted((folder / place).glob("*_0000.nii.gz"))
+        for path in _files(folder / place)
+        if stem_of(path).endswith("_0000")
     }
-    labels = {path.name.removesuffix(".nii.gz"): path for path in sorted((folder / "labelsTr").glob("*.nii.gz"))}
+    labels = {stem_of(path): path for path in _files(folder / "labelsTr")}
     if alone := sorted(images.keys() ^ labels.keys()):
         lacks = "labels in labelsTr" if alone[0] in images else "image in imagesTr"
         raise BadInputError(f"{alone[0]} of {folder} has no {lacks}; every patient needs both.")
     if not labels:
         raise BadInputError(f"{folder / 'labelsTr'} holds no labels; NAME.nii.gz are expected.")
     return [LabelledImage(name, images[name], path) for name, path in labels.items()]
+
+
+def _files(folder: Path) -> list[Path]:
+    """NIfTI files of a folder, each of another name but for its ending."""
+    found = find_niftis(folder, "*")
+    if twins := told_twins(found):
+        raise BadInputError(twins)
+    return found
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -138,14 +156,16 @@ def write_nnunet_dataset(
     Raises
     ------
     BadInputError
-        When the folder exists, a label has no name, there are fewer patients than folds, or images lie in several
-        orientations and ``axes`` doesn't say which to take.
+        When the folder exists, two sessions have one name, a label has no name, there are fewer patients than folds, or
+        images lie in several orientations and ``axes`` doesn't say which to take.
     GeometryError
         When labels don't lie on their image's grid.
     """
     if out.exists():
         raise BadInputError(f"{out} exists already. Name another folder.")
-    fold = fold_of_subjects([p.subject for p in patients], folds, seed)
+    if clash := [name for name, count in Counter(p.subject for p in patients).items() if count > 1]:
+        raise BadInputError(f"two sessions are called {clash[0]}; one would overwrite the other. Name them apart.")
+    fold = fold_of_subjects([p.patient for p in patients], folds, seed)
     with whole_folder(out) as folder:
         for part in ("imagesTr", "labelsTr"):
             (folder / part).mkdir()
@@ -160,7 +180,7 @@ def write_nnunet_dataset(
             },
             folder / "dataset.json",
         )
-        (folder / SPLITS).write_text(_splits([p.subject for p in patients], fold, folds), encoding="utf-8")
+        (folder / SPLITS).write_text(_splits(patients, fold, folds), encoding="utf-8")
     return out
 
 
@@ -197,11 +217,11 @@ def _one_orientation(lying: Mapping[str, str]) -> str:
     return axes
 
 
-def _splits(subjects: Sequence[str], fold: dict[str, int], count: int) -> str:
+def _splits(patients: Sequence[LabelledImage], fold: dict[str, int], count: int) -> str:
     parts = [
         {
-            "train": sorted(s for s in set(subjects) if fold[s] != index),
-            "val": sorted(s for s in set(subjects) if fold[s] == index),
+            "train": sorted(p.subject for p in patients if fold[p.patient] != index),
+            "val": sorted(p.subject for p in patients if fold[p.patient] == index),
         }
         for index in range(count)
     ]

@@ -48,8 +48,10 @@ def distribution_batches(
     Raises
     ------
     BadInputError
-        When the batch is odd or below 2, or there is no slice with lesion or none without.
+        When the batch is odd or below 2, the seed below 0, or there is no slice with lesion or none without.
     """
+    if seed < 0:
+        raise BadInputError(f"the seed is {seed}; it is at least 0.")
     if batch < 2 or batch % 2:
         raise BadInputError(f"a batch of {batch} slices has no two halves; give an even number of at least 2.")
     if not lesion or not normal:

@@ -76,9 +76,11 @@ def split_subjects(
     Raises
     ------
     BadInputError
-        When a session is listed twice, there are fewer patients than parts or so few that a part's share of them rounds
-        to none, or none has a lesion and all are of a kind.
+        When the seed is below 0, a session is listed twice, there are fewer patients than parts or so few that a part's
+        share of them rounds to none, or none has a lesion and all are of a kind.
     """
+    if seed < 0:
+        raise BadInputError(f"the seed is {seed}; it is at least 0.")
     _check(subjects, shares)
     groups = sorted({subject.group for subject in subjects})
     members = {group: sorted((s for s in subjects if s.group == group), key=lambda s: s.name) for group in groups}

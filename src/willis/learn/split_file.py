@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from willis.errors import BadInputError, invalid_option
+from willis.io.bids import patient_of
 from willis.io.size_tables import read_sizes
 from willis.io.tables import write_json
 from willis.learn.split import Part, SizedSubject
@@ -111,6 +112,12 @@ def balance_rows(
     return rows
 
 
+def is_balance(path: Path) -> bool:
+    """Whether a file is a table of balance."""
+    with path.open("rb") as stream:
+        return stream.readline().startswith(b"part\tof\tshare\t")
+
+
 def _row(part: Part, of: str, found: Balance) -> dict[str, Any]:
     return {
         "part": part.name,
@@ -153,7 +160,15 @@ def read_split(path: Path) -> SplitFile:
 
 
 def read_published_folds(paths: Sequence[Path]) -> list[Part]:
-    """Folds published as one CSV each, with the column ``subject_name``."""
+    """Folds published as one CSV each, with the column ``subject_name``.
+
+    Raises
+    ------
+    BadInputError
+        When there is one file alone, or one can't be read.
+    """
+    if len(paths) < 2:
+        raise BadInputError(f"{paths[0]} is one fold; name the files of all folds, or a split file (.json).")
     share = 1 / len(paths)
     return [
         Part(path.stem, share, tuple(dict.fromkeys(row["subject_name"] for row in read_sizes(path, ["subject_name"]))))
@@ -167,8 +182,10 @@ def check_parts(parts: Sequence[Part], groups: Mapping[str, str]) -> None:
     Raises
     ------
     BadInputError
-        Saying how many patients which parts share.
+        Saying how many patients which parts share; when there is no part.
     """
+    if not parts:
+        raise BadInputError("the split has no part; split the patients anew.")
     for part in parts:
         if not part.subjects:
             raise BadInputError(f"the part {part.name} holds no subject.")
@@ -186,7 +203,7 @@ def check_parts(parts: Sequence[Part], groups: Mapping[str, str]) -> None:
 
 
 def _patients(part: Part, groups: Mapping[str, str]) -> set[str]:
-    return {groups.get(name, name) for name in part.subjects}
+    return {groups.get(name) or patient_of(name) for name in part.subjects}
 
 
 def draw_normals(
@@ -246,8 +263,17 @@ def check_balance(split: SplitFile, least_p: float) -> None:
     Raises
     ------
     BadInputError
-        Naming the part and plane with the least p of Mann and Whitney's test, when it is below ``least_p``.
+        Naming the part and plane with the least p of Mann and Whitney's test, when it is below ``least_p``; when that
+        is no probability, or the balance isn't that of the parts.
     """
+    if not 0 <= least_p <= 1:
+        raise BadInputError(f"--least-p is {least_p:g}; it is a probability from 0 to 1.")
+    whole = all(
+        {"part", "of", "mann_whitney_p"} <= set(row) and isinstance(row["mann_whitney_p"], float | int | None)
+        for row in split.balance
+    )
+    if not whole or {row["part"] for row in split.balance} != {part.name for part in split.parts}:
+        raise BadInputError("the split file's balance is not that of its parts; split the patients anew.")
     tested = [row for row in split.balance if row["mann_whitney_p"] is not None]
     worst = min(tested, key=lambda row: row["mann_whitney_p"], default=None)
     if worst is not None and worst["mann_whitney_p"] < least_p:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.errors import GeometryError
+from willis.errors import BadInputError, GeometryError
 from willis.io.labelled import LabelledImage, read_lesion_mask
 from willis.io.nifti import read_nifti
 from willis.measure.lesion_sizes import LesionSizes, occupied, sizes_in_slices, sizes_in_volume
@@ -24,6 +24,7 @@ from willis.volume.volume import Volume
 
 CASES_FOR_WORKERS = 8  # fewer are read faster by this process than others start
 CASES_PER_ORDER = 4
+LABEL_ROUNDING = 1e-3  # that a label stored with a scale may be off a whole number
 
 NamePlaces = Callable[[Path, Grid, npt.NDArray[np.integer], Grid], Sequence[tuple[str, str]] | None]
 """Region and territory of each lesion of a mask: its path and grid, labels, and the part of the grid they lie on."""
@@ -61,6 +62,8 @@ class CaseSizes:
         By plane the first slice that isn't empty of signal and the one after the last; all slices without an image.
     lesions
         Each lesion, in the order of ``volume.sizes``.
+    spacing_mm
+        Edges of the voxels that were counted.
     """
 
     name: str
@@ -69,6 +72,7 @@ class CaseSizes:
     slices: dict[Plane, dict[int, LesionSizes]]
     extent: dict[Plane, tuple[int, int]]
     lesions: tuple[PlaceOfLesion, ...] = field(default=())
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def labelled_mm3(*paths: Path, above: float = 0.0) -> int:
@@ -155,6 +159,7 @@ def describe_case(
         {plane: sizes_in_slices(mask.data, axis) for plane, axis in axes.items()},
         _extent(case, mask, axes),
         _lesions(mask, case.mask, atlas, places),
+        mask.grid.spacing_mm,
     )
 
 
@@ -194,8 +199,18 @@ def _lesions(mask: Volume, path: Path, atlas: Path | None, places: NamePlaces | 
 def _regions(
     labels: npt.NDArray[np.integer], count: int, sizes: npt.NDArray[np.integer], grid: Grid, atlas: Path
 ) -> list[tuple[int, float]]:
-    """Of each lesion, the atlas label that most of its voxels bear (0: none of them) and the share of them."""
-    regions = resample_to(read_nifti(atlas, "atlas"), grid, "nearest").data.astype(np.intp)
+    """Of each lesion, the atlas label that most of its voxels bear (0: none of them) and the share of them.
+
+    Raises
+    ------
+    BadInputError
+        When the atlas holds other values than whole numbers from 0.
+    """
+    image = read_nifti(atlas, "atlas", allow_empty=True)
+    codes = np.rint(image.data)
+    if codes.min() < 0 or np.abs(image.data - codes).max() > LABEL_ROUNDING:
+        raise BadInputError(f"{atlas} holds values that are no labels; an atlas holds whole numbers from 0.")
+    regions = resample_to(image.with_data(codes.astype(np.int32)), grid, "nearest").data.astype(np.intp)
     inside = labels > 0
     most = int(regions.max()) + 1
     table = np.bincount(labels[inside] * most + regions[inside], minlength=(count + 1) * most).reshape(-1, most)[1:]

@@ -13,6 +13,7 @@ import numpy as np
 from willis.errors import BadInputError, GeometryError
 from willis.io.labelled import LabelledImage, read_lesion_mask
 from willis.io.nifti import read_nifti, write_nifti
+from willis.io.whole_folder import whole_folder
 from willis.volume.crop import Box, crop_or_pad
 from willis.volume.plane import Plane, slice_axis
 
@@ -28,6 +29,8 @@ def export_slices(
 ) -> int:
     """Write ``<plane>/<session>/<session>_slice_<i>_T1.nii.gz`` and ``_mask.nii.gz``; gives the number of slices.
 
+    The folder appears when all are in it.
+
     Raises
     ------
     BadInputError
@@ -35,11 +38,12 @@ def export_slices(
     GeometryError
         When its mask lies on another grid.
     """
-    task = partial(export_case, folder=folder, planes=tuple(planes), lesion_only=lesion_only)
-    if workers < 2:
-        return _counted(map(task, cases), len(cases), progress)
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        return _counted(pool.map(task, cases), len(cases), progress)
+    with whole_folder(folder) as place:
+        task = partial(export_case, folder=place, planes=tuple(planes), lesion_only=lesion_only)
+        if workers < 2:
+            return _counted(map(task, cases), len(cases), progress)
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            return _counted(pool.map(task, cases), len(cases), progress)
 
 
 def _counted(counts: object, cases: int, progress: Callable[[float, str], None] | None) -> int:

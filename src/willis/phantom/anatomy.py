@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError
+from willis.io.nifti_names import find_niftis
 from willis.phantom.labels import BRAIN, FREESURFER, PARENCHYMA, RIGHT_SIDE, SIDED, VENTRICLES, Tissue, lookup
 from willis.volume.grid import Grid
 
@@ -165,7 +166,7 @@ def read_anatomies(folder: Path | str, only: Sequence[str] = ()) -> list[Anatomy
         FreeSurfer codes.
     """
     folder = Path(folder)
-    paths = sorted(p for p in folder.glob("*.nii*") if p.is_file()) if folder.is_dir() else []
+    paths = find_niftis(folder, "*") if folder.is_dir() else []
     if not paths:
         raise BadInputError(f"{folder} holds no label map (*.nii, *.nii.gz). Give a folder of FreeSurfer-coded maps.")
     lacking = set(only) - {path.name.split(".")[0] for path in paths}

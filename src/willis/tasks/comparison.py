@@ -106,7 +106,8 @@ def _judged(recipe: Recipe, weights: Mapping[str, Tensor], cases: Sequence[Case]
     network.load_state_dict(dict(weights))
     engine = TorchEngine(network.eval())
     activation = recipe.loss.activation
-    return [
-        {"case": f"{n}-{case.subject}", "dice": case_dice(engine, case, window, activation=activation)[0]}
-        for n, case in enumerate(cases)
-    ]
+    scores: list[Score] = []
+    for n, case in enumerate(cases):
+        dice = case_dice(engine, case, window, activation=activation)[0]
+        scores.append({"case": f"{n}-{case.subject}", "patient": case.subject, "dice": dice})
+    return scores

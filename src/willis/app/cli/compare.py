@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 
 from willis.app.cli.dataset import check_empty
 from willis.errors import BadInputError
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.learn.recipe import Recipe
@@ -26,7 +28,7 @@ def compare(
     steps: int | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Train several networks or losses on the same folds and compare them case by case.
+    """Train several networks or losses on the same folds and compare them patient by patient.
 
     Parameters
     ----------
@@ -34,7 +36,8 @@ def compare(
         Two or more TOML files of one task.
     output
         Folder to make: a run for each recipe and fold, each case's Dice (scores.tsv), means, deviations and tests of
-        every pair (tests.tsv), a picture (scores.png).
+        every pair over patients (tests.tsv), a picture (scores.png). A patient with several cases, such as planes or
+        sessions, counts once, by their mean.
     data
         Folder of labelled patients for all of them; else what the recipes name. Phantoms have one fold.
     split
@@ -65,9 +68,9 @@ def compare(
             print(f"{name}: {part} left out", flush=True)
             scores = train_and_judge(without, output / name / part)
             rows += [{"recipe": name, "part": part, **score} for score in scores]
-    by_recipe = {name: [float(row["dice"]) for row in rows if row["recipe"] == name] for name in chosen}
-    tests = paired_tests(by_recipe)
     write_table(rows, output / "scores.tsv")
+    by_recipe = scores_of_patients(rows)
+    tests = paired_tests(by_recipe)
     write_table(test_rows(by_recipe, tests), output / "tests.tsv")
     (output / "scores.png").write_bytes(raincloud(by_recipe, label="Dice"))
     print(told(by_recipe, tests))
@@ -92,8 +95,36 @@ def _read(
     return found
 
 
+def scores_of_patients(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    """By recipe the mean Dice of each patient's cases, patients in one order; NaN where none is defined.
+
+    Raises
+    ------
+    BadInputError
+        When the recipes were judged on different patients.
+    """
+    import numpy as np
+
+    found: dict[str, dict[tuple[str, str], list[float]]] = {}
+    for row in rows:
+        patients = found.setdefault(row["recipe"], {})
+        patients.setdefault((row["part"], row["patient"]), []).append(float(row["dice"]))
+    (first, wanted), *others = found.items()
+    for other, patients in others:
+        if alone := sorted(wanted.keys() ^ patients.keys()):
+            raise BadInputError(f"{first} and {other} were judged on different patients: {alone[0][1]} by one alone.")
+    means = {
+        name: {who: [s for s in scores if np.isfinite(s)] for who, scores in patients.items()}
+        for name, patients in found.items()
+    }
+    return {
+        name: [float(np.mean(patients[who])) if patients[who] else float("nan") for who in wanted]
+        for name, patients in means.items()
+    }
+
+
 def test_rows(scores: dict[str, list[float]], tests: list[PairedTest]) -> list[dict[str, Any]]:
-    """Each test with the mean Dice of both recipes over their cases, and its standard deviation."""
+    """Each test with the mean Dice of both recipes over patients, and its standard deviation."""
     rows = []
     for test in tests:
         both = {"one": _mean_and_deviation(scores[test.one]), "other": _mean_and_deviation(scores[test.other])}
@@ -116,11 +147,14 @@ def told(scores: dict[str, list[float]], tests: list[PairedTest]) -> str:
     """Means and deviations, then the tests, for a terminal."""
     width = max(len(name) for name in scores)
     lines = [
-        "{:<{}}  Dice {mean:.4f} ± {sd:.4f}  ({} cases)".format(name, width, len(values), **_mean_and_deviation(values))
+        "{:<{}}  Dice {mean:.4f} ± {sd:.4f}  ({})".format(
+            name, width, counted(len(values), "patient"), **_mean_and_deviation(values)
+        )
         for name, values in scores.items()
     ]
     lines += [
-        f"{t.one} against {t.other}: {t.difference:+.4f}, Wilcoxon p {t.p:.3g}, Holm {t.p_holm:.3g}, {t.cases} cases"
+        f"{t.one} against {t.other}: {t.difference:+.4f}, Wilcoxon p {t.p:.3g}, Holm {t.p_holm:.3g}, "
+        f"{counted(t.cases, 'patient')}"
         for t in tests
     ]
     return "\n".join(lines)

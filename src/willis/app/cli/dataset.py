@@ -39,8 +39,8 @@ def describe(
     Parameters
     ----------
     source
-        Folder (ATLAS or BIDS names, or masks alone), or a table of paths: .tsv with subject, mask, and perhaps t1,
-        session and group.
+        Folder (ATLAS or BIDS names, or masks alone), or a table of paths (.tsv or .csv) with subject, mask, and perhaps
+        t1, session and group.
     output
         Folder to make; it must be absent or empty.
     any_value
@@ -103,13 +103,14 @@ def split(
         )
     shares = {"train": 1 - test - validation, "validation": validation, "test": test}
     subjects, edges = _subjects(source, task, bins)
-    _write(source, output, "split", subjects, {name: share for name, share in shares.items() if share}, seed, edges)
+    asked = {name: share for name, share in shares.items() if share}
+    _write(None if task else source, output, "split", subjects, asked, seed, edges)
 
 
 @app.command
 def folds(
     source: Path, *, output: Out, task: str | None = None, bins: int | None = None, count: int = 5, seed: int = 42,
-    within: Path | None = None, part: str = "train",
+    within: Path | None = None, part: str | None = None,
 ) -> None:  # fmt: skip
     """Share patients out into folds that are alike in lesion size.
 
@@ -131,17 +132,19 @@ def folds(
     within
         Split file whose part alone is folded.
     part
-        Which part of it.
+        Which part of it; train when not given.
     """
     if count < 2:
         raise BadInputError(f"--count is {count}; there are at least 2 folds.")
+    if part is not None and within is None:
+        raise BadInputError(f"--part {part} is of a split file; name it with --within, or leave the part out.")
     from willis.learn.split_file import subjects_of_part
 
     subjects, edges = _subjects(source, task, bins)
-    folded = subjects if within is None else subjects_of_part(subjects, within, part)
+    folded = subjects if within is None else subjects_of_part(subjects, within, part or "train")
     held_out = {subject.name for subject in subjects} - {subject.name for subject in folded}
     shares = {f"fold_{n}": 1 / count for n in range(1, count + 1)}
-    _write(source, output, "folds", folded, shares, seed, edges, sorted(held_out))
+    _write(None if task else source, output, "folds", folded, shares, seed, edges, sorted(held_out))
 
 
 @app.command
@@ -263,7 +266,7 @@ def _subjects(source: Path, task: str | None, bins: int | None) -> tuple[list[Si
 
 
 def _write(
-    source: Path,
+    tables: Path | None,
     output: Path,
     kind: Literal["folds", "split"],
     subjects: list[SizedSubject],
@@ -275,18 +278,21 @@ def _write(
     from willis.io.tables import write_table
     from willis.learn.description import read_extents
     from willis.learn.split import split_subjects
-    from willis.learn.split_file import draw_normals, make_split_file, write_split
+    from willis.learn.split_file import draw_normals, is_balance, make_split_file, write_split
 
     if output.suffix != ".json":
         raise BadInputError(f"a split is written as .json; found {output.name}.")
+    balance = output.with_suffix(".tsv")
+    if balance.exists() and not is_balance(balance):
+        raise BadInputError(f"{balance} is no balance of a split and would be overwritten. Name the split otherwise.")
     parts = split_subjects(subjects, shares, seed, edges)
-    extents = read_extents(source)
+    extents = {} if tables is None else read_extents(tables)
     normals = draw_normals(subjects, extents, seed) if extents else {}
     made = make_split_file(kind, seed, parts, subjects, normals, held_out=held_out, edges=edges)
     write_split(made, output)
-    write_table(made.balance, output.with_suffix(".tsv"))
+    write_table(made.balance, balance)
     print(_told(made))
-    print(f"\nSplit: {output}\nBalance: {output.with_suffix('.tsv')}")
+    print(f"\nSplit: {output}\nBalance: {balance}")
 
 
 def _told(made: SplitFile) -> str:

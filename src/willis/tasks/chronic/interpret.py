@@ -32,6 +32,15 @@ def fuse(planes: Sequence[npt.NDArray[np.floating]], threshold: float, how: str)
     return np.asarray(np.mean(planes, axis=0), dtype=np.float32)
 
 
+def majority(planes: int) -> float:
+    """A share that more than half of so many planes reach, and half of them don't.
+
+    >>> [majority(planes) for planes in (1, 2, 3)]
+    [0.5, 0.75, 0.5]
+    """
+    return (planes // 2 + 0.5) / planes
+
+
 def agreement(masks: Sequence[Mask]) -> float | None:
     """Voxels that all planes call lesion over those that any does; None when none does."""
     union = np.logical_or.reduce(masks)

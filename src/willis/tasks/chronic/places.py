@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.tasks.chronic.interpret import assign_regions
-from willis.tasks.chronic.space import region_masks, standard_grid, template
+from willis.tasks.chronic.space import left_half, region_masks, standard_grid, template
 from willis.tasks.ct_template import read_territories
 from willis.tasks.territories import largest, sided, volumes_ml
 from willis.volume.grid import Grid
@@ -32,12 +32,10 @@ def places_in_mni(path: Path, grid: Grid, labels: npt.NDArray[np.integer], part:
     if not (_MNI_NAME.search(path.name) or grid.same_as(standard_grid())):
         return None
     tissue = resample_to(template().tissue, part, "nearest").data
-    i, j, k = np.ogrid[: part.shape[0], : part.shape[1], : part.shape[2]]
-    x, y, z, shift = part.affine[0]
-    left = x * i + y * j + z * k + shift < 0
+    left = left_half(part)
     codes = sided(resample_to(read_territories(None), part, "nearest").data, ~left)
     lesions = labels.astype(np.int32)
     count = int(labels.max(initial=0))
-    regions = assign_regions(lesions, count, {**region_masks(tissue), "left": left})
+    regions = assign_regions(lesions, count, region_masks(tissue, left))
     territories = [largest(volumes_ml(codes, lesions == n, part.voxel_ml)) for n in range(1, count + 1)]
     return [(region, str(most[0]) if most else "") for region, most in zip(regions, territories, strict=True)]

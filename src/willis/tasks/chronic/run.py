@@ -25,7 +25,7 @@ from willis.tasks.chronic import figures, interpret
 from willis.tasks.chronic.fusion_scores import fusion_table
 from willis.tasks.chronic.prepare import PreparedPlanes, prepare
 from willis.tasks.chronic.published import published_tables
-from willis.tasks.chronic.space import region_masks, template
+from willis.tasks.chronic.space import left_half, region_masks, template
 from willis.tasks.chronic.spec import SPEC
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of, total_ml
 from willis.tasks.ct_template import read_territories
@@ -188,9 +188,10 @@ def _on_t1(
         for plane, member in zip(views, prediction.members, strict=True)
     }
     fused = interpret.fuse(list(alone.values()), rules.threshold, fusion)
-    level = 0.5 if fusion == "majority" else rules.threshold
+    level = interpret.majority(len(alone)) if fusion == "majority" else rules.threshold
     labels, count = find_lesions(fused, inside, grid, replace(rules, threshold=level))
-    regions = region_masks(resample_to(template().tissue, grid, "nearest", world_transform=way).data)
+    tissue = resample_to(template().tissue, grid, "nearest", world_transform=way).data
+    regions = region_masks(tissue, left_half(grid, way))
     territories = resample_to(read_territories(None), grid, "nearest", world_transform=way).data
     return _OnT1(
         Volume(fused, grid, role="lesion", unit="1"),

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from willis.phantom.anatomy import builtin_anatomy
 from willis.phantom.contrast import draw_person, lookup_table_of, t1_palette
-from willis.phantom.labels import BRAIN, RIGHT_SIDE, Tissue, lookup
+from willis.phantom.labels import BRAIN, Tissue, lookup
 from willis.volume.grid import FloatArray, Grid
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -81,11 +81,27 @@ def template() -> Template:
     return Template(t1.with_data(t1.data * brain.data, role="template"), brain, tissue)
 
 
-def region_masks(tissue: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Where cortex, cerebellum, brainstem and the patient's left lie, (I, J, K) each, from codes of ``Tissue``."""
+def left_half(grid: Grid, to_template: FloatArray | None = None) -> npt.NDArray[np.bool_]:
+    """(I, J, K) what lies left of the template's middle; codes of tissue don't tell, as sulci have none of a side.
+
+    Parameters
+    ----------
+    grid
+        Whose voxels are told apart.
+    to_template
+        (4, 4), mm of the grid to mm of the template; the same when None.
+    """
+    affine = grid.affine if to_template is None else to_template @ grid.affine
+    i, j, k = np.ogrid[: grid.shape[0], : grid.shape[1], : grid.shape[2]]
+    x, y, z, shift = affine[0]
+    return np.asarray(x * i + y * j + z * k + shift < 0)
+
+
+def region_masks(tissue: npt.NDArray[np.uint8], left: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.bool_]]:
+    """Where cortex, cerebellum and brainstem lie, (I, J, K) each, from codes of ``Tissue``; and the left, as given."""
     return {
         "cortex": lookup((Tissue.CORTEX, Tissue.CSF))[tissue],
         "cerebellum": lookup((Tissue.CEREBELLAR_CORTEX, Tissue.CEREBELLAR_WHITE_MATTER))[tissue],
         "brainstem": lookup((Tissue.BRAINSTEM,))[tissue],
-        "left": (tissue > 0) & ((tissue & RIGHT_SIDE) == 0),
+        "left": left,
     }

@@ -52,7 +52,7 @@ def sized_subjects(folder: Path) -> list[SizedSubject]:
         {image.subject: segment for image, (segment, _) in told_patients(folder)} if (folder / TRUTH).is_file() else {}
     )
     return [
-        SizedSubject(image.subject, image.subject, labelled_mm3(image.labels), kind=told.get(image.subject, ""))
+        SizedSubject(image.subject, image.patient, labelled_mm3(image.labels), kind=told.get(image.subject, ""))
         for image in labelled_scans(folder)
     ]
 

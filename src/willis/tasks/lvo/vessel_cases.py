@@ -55,7 +55,7 @@ class FolderSource:
         ct = as_hounsfield(read_nifti(files.image, "ncct"))
         labels = reorient(read_vessels(files.labels, ct), SCAN_AXES)
         ct = reorient(ct, SCAN_AXES)
-        return planned_case(ct.data, labels.data, ct.grid.spacing_mm, self.plan, VESSELS, files.subject)
+        return planned_case(ct.data, labels.data, ct.grid.spacing_mm, self.plan, VESSELS, files.patient)
 
 
 def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> FolderSource:
@@ -85,7 +85,8 @@ def _source(data: Mapping[str, Any], folds: FoldSettings | None, part: TrainingP
         raise BadInputError("the first stage is trained on labelled CTs; name their folder with --data.")
     found = labelled_scans(Path(settings.folder))
     names = [image.subject for image in found]
-    kept = keep_cases(names, names, settings, folds, part)
+    patients = [image.patient for image in found]
+    kept = keep_cases(names, patients, settings, folds, part)
     return FolderSource(tuple(found[index] for index in kept), settings.plan)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from willis.errors import BadInputError, GeometryError
 from willis.io.bids import find_mask
 from willis.io.nifti import read_nifti
+from willis.io.nifti_names import find_niftis
 from willis.io.study import read_study
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
@@ -96,10 +97,10 @@ def find_patients(folder: Path) -> tuple[LabelledPatient, ...]:
 
 
 def _images(place: Path, subject: str) -> dict[str, Path]:
-    series = sorted(place.glob(f"{subject}_*ctp.nii*"))
+    series = find_niftis(place, f"{subject}_*ctp.*")
     if series:
         return {"ctp": series[0]}
-    maps = {name: sorted(place.glob(f"{subject}_*{name}.nii*")) for name in (*MAPS, "mip")}
+    maps = {name: find_niftis(place, f"{subject}_*{name}.*") for name in (*MAPS, "mip")}
     return {name: paths[0] for name, paths in maps.items() if paths}
 
 
