@@ -124,8 +124,8 @@ def _weights_of_folds(paths: Sequence[Path], first: Fold) -> Iterator[Arrays]:
 def _check_inputs(files: ShivaFiles, fold: Fold) -> None:
     if len(files.channels) != fold.config["inputs"]:
         raise BadInputError(
-            f"{files.folds[0]} takes {fold.config['inputs']} images; {' and '.join(files.channels)} were named "
-            f"by {files.channels_from}. Name them in order with --modalities."
+            f"{files.folds[0]} takes {counted(fold.config['inputs'], 'image')}; {' and '.join(files.channels)} were "
+            f"named by {files.channels_from}. Name them in order with --modalities."
         )
 
 

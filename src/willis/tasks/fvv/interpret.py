@@ -19,6 +19,7 @@ from willis.image.components import component_sizes, label_components, largest_c
 from willis.measure.overlap import dice
 from willis.models.manifest import Rule
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
+from willis.units import apart, rounded
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -26,6 +27,12 @@ Bool3 = npt.NDArray[np.bool_]
 DECISION = "DWI-FLAIR mismatch"
 BRAIN_ABOVE = 0.5  # probability, as published: the sign of the logit
 MIDDLE_MM = 1e-3  # voxels nearer to the brain's middle lie on it, and count half for either side
+NEAR, NEAR_RATIO, UNCONFIRMED = "near the cutoff", "near the cutoff of b0's ratio to the other side", "unconfirmed"
+WHY = {  # what makes an answer doubtful, before the ends of the volume
+    NEAR: "It is near the cutoff: single members find",
+    NEAR_RATIO: "That ratio is near its cutoff, on whose other side it may be: the volume may be",
+    UNCONFIRMED: "Nothing confirms the network's volume, which may be",
+}
 LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
 
 
@@ -67,11 +74,12 @@ class OtherSide:
             return (
                 "b0 could not be compared with the other side, so that what the network calls visible is unconfirmed."
             )
-        said = f"b0 in the infarct is {self.ratio:.2f} times as bright as on the other side"
+        ratio, least = apart(self.ratio, self.least, 2)
+        said = f"b0 in the infarct is {ratio} times as bright as on the other side"
         if not self.hidden:
-            return f"{said}; from {self.least:.2f} times on, what the network calls visible counts."
+            return f"{said}; from {least} times on, what the network calls visible counts."
         return (
-            f"{said}, below {self.least:.2f} times: none of it counts as visible. The network alone called "
+            f"{said}, below {least} times: none of it counts as visible. The network alone called "
             f"{np.mean(self.network_ml):.2f} ml visible."
         )
 
@@ -132,8 +140,8 @@ class Votes:
             return ""
         part, its, was = ("part", "its", "was") if count == 1 else ("parts", "their", "were")
         return (
-            f"{count} {part} of {sum(self.dropped_ml):.2f} ml in all {was} found and dropped, since {its} median ADC "
-            f"is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so may be an "
+            f"{count} {part} of {rounded(sum(self.dropped_ml), 2)} ml in all {was} found and dropped, since {its} median "
+            f"ADC is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so may be an "
             "infarct of more than a week."
         )
 
@@ -246,29 +254,37 @@ def decide(votes: Votes) -> Decision:
             else ("No acute infarct was found, so that there is nothing FLAIR could show.")
         )
         return Decision(DECISION, "no decision", found, False)
-    low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
     mismatch = votes.fvv_ml < MISMATCH_BELOW_ML
-    near = low < MISMATCH_BELOW_ML <= high
     side = "below" if mismatch else "not below"
     reason = (
-        f"The FLAIR Visibility Volume is {votes.fvv_ml:.2f} ml, {side} {MISMATCH_BELOW_ML:g} ml: FLAIR "
+        f"The FLAIR Visibility Volume is {told_ml(votes.fvv_ml)} ml, {side} {MISMATCH_BELOW_ML:g} ml: FLAIR "
         + ("would hardly show the infarct, which speaks for an onset within" if mismatch else "would show the infarct, "
            "which speaks for an onset before")
         + " the time window of thrombolysis."
     )  # fmt: skip
     if votes.other_side is not None:
         reason += f" {votes.other_side.told}"
-    if near:
-        reason += f" It is near the cutoff: {_why_near(votes)} {low:.2f} to {high:.2f} ml."
-    return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not near)
+    doubt = doubt_of(votes)
+    if doubt and votes.interval_ml is not None:
+        ends = " to ".join(map(told_ml, votes.interval_ml))
+        reason += f" {WHY[doubt]} {ends} ml."
+    return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not doubt)
 
 
-def _why_near(votes: Votes) -> str:
+def doubt_of(votes: Votes) -> str:
+    """In what the answer is in doubt, in words of :data:`WHY`; empty where it is certain."""
+    low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
+    if not low < MISMATCH_BELOW_ML <= high:
+        return ""
     other = votes.other_side
     if other is None or not other.doubtful:
-        return "single members find"
-    unsure = "nothing confirms the network's volume" if other.ratio is None else "that ratio is uncertain"
-    return f"{unsure}, and the volume may be"
+        return NEAR
+    return UNCONFIRMED if other.ratio is None else NEAR_RATIO
+
+
+def told_ml(volume_ml: float) -> str:
+    """A volume on its side of the cutoff, in ml."""
+    return apart(volume_ml, MISMATCH_BELOW_ML, 2)[0]
 
 
 def describe_lesions(
@@ -289,7 +305,7 @@ def describe_lesions(
             index=k + 1,
             volume_ml=float(sizes[k]) * grid.voxel_ml,
             centroid_mm=(float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
-            region=f"{'left' if centres[k, 0] < middle else 'right'}, {100 * shown[k]:.0f} % visible",
+            region=f"{'left' if centres[k, 0] < middle else 'right'}, {rounded(100 * shown[k], 0)} % visible",
             probability=float(mean[k]),
         )
         for k in range(count)
@@ -366,17 +382,28 @@ def score_rater(visible: Bool3, lesion: Bool3, rater: Volume, volume_ml: float) 
     return {"dice": dice(visible, seen), "volume_ml": volume_ml, "in_lesion_ml": inside}
 
 
-def summarise(decision: Decision, measurements: Mapping[str, Measurement], *, dropped: bool = False) -> str:
-    """The finding in words, the decision first; ``dropped`` when parts were found and dropped for their ADC."""
+def summarise(
+    decision: Decision, measurements: Mapping[str, Measurement], *, dropped: bool = False, doubt: str = NEAR
+) -> str:
+    """The finding in words, the decision first.
+
+    Parameters
+    ----------
+    dropped
+        Whether parts were found and dropped for their ADC.
+    doubt
+        Of :func:`doubt_of`, said where the decision isn't certain.
+    """
     lesion = measurements["lesion_volume"].value or 0.0
     if decision.answer == "no decision":
         told = "is left after what has no lowered ADC was dropped" if dropped else "was found"
         return f"No acute infarct {told}. {DECISION}: no decision."
     fvv = measurements["flair_visibility_volume"]
-    spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f})"
+    spread = "" if fvv.interval is None else f" ({' to '.join(map(told_ml, fvv.interval))})"
     words = {"mismatch": "DWI-FLAIR mismatch", "no mismatch": "No DWI-FLAIR mismatch"}[decision.answer]
-    near = "" if decision.certain else ", near the cutoff"
+    unsure = "" if decision.certain else f", {doubt}"
+    volume = told_ml(fvv.value or 0.0)
     return (
-        f"{words}{near}: FLAIR Visibility Volume {fvv.value:.2f} ml{spread} of an acute infarct of {lesion:.2f} ml; "
+        f"{words}{unsure}: FLAIR Visibility Volume {volume} ml{spread} of an acute infarct of {rounded(lesion, 2)} ml; "
         f"the cutoff is {MISMATCH_BELOW_ML:g} ml."
     )

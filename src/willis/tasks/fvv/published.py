@@ -17,9 +17,10 @@ from scipy import ndimage
 from willis.draw.tiles import Caption, tiled_png
 from willis.findings import Attachment
 from willis.io.nifti_stack import colour_bytes, stack_bytes
-from willis.tasks.fvv.interpret import Votes
+from willis.tasks.fvv.interpret import Votes, told_ml
 from willis.tasks.fvv.prepare import PUBLISHED_AXES
 from willis.tasks.provenance import Stopwatch
+from willis.units import rounded
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient, reorient_grid
 from willis.volume.volume import Volume
@@ -117,8 +118,8 @@ def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8) -> bytes:
     captions = [
         Caption("For research", "use only", "red", "red"),
         Caption("Brain size", f"{np.count_nonzero(votes.brain) * voxel_ml:.2f}mL", "green"),
-        Caption("Blob size", f"{np.count_nonzero(votes.lesion) * voxel_ml:.2f}mL", "blue"),
-        Caption("Flair Visibility Area", f"{votes.fvv_ml:.2f}mL", "red"),
+        Caption("Blob size", f"{rounded(np.count_nonzero(votes.lesion) * voxel_ml, 2)}mL", "blue"),
+        Caption("Flair Visibility Area", f"{told_ml(votes.fvv_ml)}mL", "red"),
     ]
     return tiled_png([lettered(picture) for picture in synthesis_slices(colours, lesion)], captions)
 

@@ -27,7 +27,7 @@ from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
-from willis.units import MM3_PER_ML
+from willis.units import MM3_PER_ML, counted
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -124,7 +124,9 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(decision, measurements, dropped=bool(votes.dropped_ml)),
+        summary=interpret.summarise(
+            decision, measurements, dropped=bool(votes.dropped_ml), doubt=interpret.doubt_of(votes)
+        ),
         masks=[Mask(name, "b1000", mask) for name, mask in masks.items()],
         probabilities=[Mask(name, "b1000", found) for name, found in _probability(pair, prepared, prediction).items()],
         measurements=measurements,
@@ -231,16 +233,16 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
             f"Parts of the infarct{small} whose median ADC is not below {LOWERED_ADC:g} times the brain's median were "
             "dropped. "
         )
-    counted = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
+    grid = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
     mask = "the brain mask that was given" if pair.brain is not None else "a mask by Otsu's threshold on both images"
     return (
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
         f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle "
-        f"{manifest.name} ({manifest.title}; members: {len(manifest.members)}) was run. Brain, and infarct within it, "
-        f"are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
+        f"{manifest.name} ({manifest.title}; {counted(len(manifest.members), 'member')}) was run. Brain, and infarct "
+        f"within it, are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
         f"the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR "
         f"mismatch. {_ratio_rule(manifest)}"
-        f"Volumes were counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels{between}."
+        f"Volumes were counted on a grid of {' × '.join(str(n) for n in grid.shape)} voxels{between}."
     )
 
 
