@@ -40,17 +40,20 @@ def bounds_of(mask: npt.NDArray[Any], spacing_mm: tuple[float, float, float], ma
     return sides[0], sides[1], sides[2]
 
 
-def choose_slices(extent: npt.NDArray[Any], lesion: npt.NDArray[Any] | None, count: int) -> list[int]:
+def choose_slices(
+    extent: npt.NDArray[Any], lesion: npt.NDArray[Any] | None, count: int, *, every_part: bool = True
+) -> list[int]:
     """Indices along the last axis, rising, at most ``count``.
 
     Parameters
     ----------
     extent
-        (I, J, K) mask of what must be covered; of its lowest and highest 4 % of slices, those without lesion are left
-        out.
+        (I, J, K) mask of what must be covered; its lowest and highest 4 % of slices are left out.
     lesion
-        (I, J, K) mask that draws slices to it, or None. The slice with most of it is always among those chosen, and
-        as many as half of them go where they show one of its connected parts that no other shows, largest parts first.
+        (I, J, K) mask that draws slices to it, or None. The slice with most of it is always among those chosen.
+    every_part
+        Slices with lesion aren't left out, and as many as half of those chosen go where they show one of its connected
+        parts that no other shows, largest parts first. Not for maps, which crumble into noise.
     """
     area = extent.sum(axis=(0, 1))
     hit = np.flatnonzero(area)
@@ -58,7 +61,7 @@ def choose_slices(extent: npt.NDArray[Any], lesion: npt.NDArray[Any] | None, cou
     trim = round(TRIMMED_SHARE * (top - bottom))
     low, high = bottom + trim, top - trim
     count = min(count, high - low)
-    if lesion is not None:
+    if lesion is not None and every_part:
         held = bottom + np.flatnonzero(lesion[:, :, bottom:top].any(axis=(0, 1)))
         if held.size:
             low, high = min(low, int(held[0])), max(high, int(held[-1]) + 1)
@@ -73,7 +76,9 @@ def choose_slices(extent: npt.NDArray[Any], lesion: npt.NDArray[Any] | None, cou
     worst = int(burden.argmax())
     nearest = int(np.abs(np.array(chosen) - worst).argmin())
     chosen[nearest] = worst
-    return [low + k for k in _with_missed(chosen, parts_by_slice(lesion[:, :, low:high]), worst)]
+    if every_part:
+        chosen = _with_missed(chosen, parts_by_slice(lesion[:, :, low:high]), worst)
+    return [low + k for k in chosen]
 
 
 def parts_by_slice(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:

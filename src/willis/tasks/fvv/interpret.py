@@ -140,9 +140,9 @@ class Votes:
             return ""
         part, its, was = ("part", "its", "was") if count == 1 else ("parts", "their", "were")
         return (
-            f"{count} {part} of {rounded(sum(self.dropped_ml), 2)} ml in all {was} found and dropped, since {its} median "
-            f"ADC is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so may be an "
-            "infarct of more than a week."
+            f"{count} {part} of {rounded(sum(self.dropped_ml), 2)} ml in all {was} found and dropped, since {its} "
+            f"median ADC is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so "
+            "may be an infarct of more than a week."
         )
 
     @property

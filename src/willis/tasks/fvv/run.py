@@ -239,9 +239,9 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
         f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle "
         f"{manifest.name} ({manifest.title}; {counted(len(manifest.members), 'member')}) was run. Brain, and infarct "
-        f"within it, are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
-        f"the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR "
-        f"mismatch. {_ratio_rule(manifest)}"
+        f"within it, are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over "
+        f"members of the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means "
+        f"DWI-FLAIR mismatch. {_ratio_rule(manifest)}"
         f"Volumes were counted on a grid of {' × '.join(str(n) for n in grid.shape)} voxels{between}."
     )
 
