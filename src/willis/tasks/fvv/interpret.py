@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from willis.findings import Decision, Lesion, Measurement
 from willis.image.components import component_sizes, label_components, largest_component
+from willis.image.midline import Midline
 from willis.measure.overlap import dice
 from willis.models.manifest import Rule
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
@@ -106,6 +107,8 @@ class Votes:
         Volume of each part that was found and dropped, since its ADC isn't lowered.
     other_side
         What b0 says against its mirrored side; None where no such rule belongs to the bundle, or no infarct was found.
+    plane
+        Between the brain's halves; None where it wasn't looked for.
     """
 
     grid: Grid
@@ -117,6 +120,7 @@ class Votes:
     counted_ml: float
     dropped_ml: tuple[float, ...] = ()
     other_side: OtherSide | None = None
+    plane: Midline | None = None
 
     @property
     def fvv_ml(self) -> float:
@@ -288,9 +292,17 @@ def told_ml(volume_ml: float) -> str:
 
 
 def describe_lesions(
-    lesion: Bool3, visible: Bool3, probability: npt.NDArray[np.floating], brain: Bool3, grid: Grid
+    lesion: Bool3,
+    visible: Bool3,
+    probability: npt.NDArray[np.floating],
+    brain: Bool3,
+    grid: Grid,
+    plane: Midline | None = None,
 ) -> list[Lesion]:
-    """One row for each part of the infarct, on the b1000's own grid; its region is its side and how much is visible."""
+    """One row for each part of the infarct, on the b1000's own grid; its region is its side and how much is visible.
+
+    Sides are those of ``plane``; when None, of the vertical plane through the brain's middle.
+    """
     labels, count = label_components(lesion, 26)
     if count == 0:
         return []
@@ -299,22 +311,28 @@ def describe_lesions(
     centres = grid.to_mm(np.array(ndimage.center_of_mass(lesion, labels, index)))
     mean = np.asarray(ndimage.mean(probability, labels, index))
     shown = np.asarray(ndimage.mean(visible, labels, index))
-    middle = middle_mm(brain if brain.any() else lesion, grid)
+    plane = plane or vertical_plane(brain if brain.any() else lesion, grid)
+    across_mm = rightwards_mm(plane, centres)
     return [
         Lesion(
             index=k + 1,
             volume_ml=float(sizes[k]) * grid.voxel_ml,
             centroid_mm=(float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
-            region=f"{'left' if centres[k, 0] < middle else 'right'}, {rounded(100 * shown[k], 0)} % visible",
+            region=f"{'left' if across_mm[k] < 0 else 'right'}, {rounded(100 * shown[k], 0)} % visible",
             probability=float(mean[k]),
         )
         for k in range(count)
     ]
 
 
-def middle_mm(mask: Bool3, grid: Grid) -> float:
-    """World x of the middle of a mask, mm; left lies below it."""
-    return float(grid.to_mm(np.argwhere(mask).mean(axis=0))[0])
+def vertical_plane(mask: Bool3, grid: Grid) -> Midline:
+    """The scanner's plane between left and right through the middle of a mask."""
+    return Midline((1.0, 0.0, 0.0), float(grid.to_mm(np.argwhere(mask).mean(axis=0))[0]))
+
+
+def rightwards_mm(plane: Midline, points_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """(n,) how far points (n, 3) lie to the right of a plane, mm; on the left it is below 0."""
+    return np.asarray(points_mm @ np.array(plane.normal) - plane.offset_mm)
 
 
 def measure(
@@ -356,7 +374,8 @@ def left_share(votes: Votes) -> float | None:
     """Share of the infarct's voxels left of the brain's middle, %; None without an infarct."""
     if not votes.lesion.any():
         return None
-    x_mm = votes.grid.to_mm(np.argwhere(votes.lesion))[:, 0] - middle_mm(votes.brain, votes.grid)
+    plane = votes.plane or vertical_plane(votes.brain, votes.grid)
+    x_mm = rightwards_mm(plane, votes.grid.to_mm(np.argwhere(votes.lesion)))
     return 100 * float(np.mean(x_mm < -MIDDLE_MM) + np.mean(np.abs(x_mm) <= MIDDLE_MM) / 2)
 
 

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from willis.findings import Decision, Findings, Lesion, Mask, Measurement
 from willis.image.in_plane import SIDE
+from willis.image.mirror import plane_of
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
 from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.fvv import figures, interpret
-from willis.tasks.fvv.asymmetry import b0_ratio
+from willis.tasks.fvv.asymmetry import b0_ratio, reflection_of
 from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes, without_what_b0_hides
 from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
@@ -160,8 +161,11 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
     votes = count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.known_adc)
     votes = counted_between_voxels(votes, list(prediction.members), prepared.grid, threshold)
     rule = manifest.rules.get(VISIBLE_RATIO)
-    ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b) if rule else None
-    return without_what_b0_hides(votes, ratio, rule)
+    if rule is None or not votes.lesion.any():
+        return votes
+    reflection = reflection_of(pair.b0, votes.brain)
+    ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b, reflection)
+    return replace(without_what_b0_hides(votes, ratio, rule), plane=plane_of(reflection))
 
 
 def _least_ml(manifest: Manifest) -> float:
@@ -198,7 +202,7 @@ def _findings(
     pair, votes, grid = found.pair, found.votes, found.pair.b1000.grid
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
     probability = _on_b1000(found.prediction.probability[1], pair, found.prepared)
-    lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
+    lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid, votes.plane)
     adc = interpret.mean_adc(lesion, pair.known_adc)
     rater = {}
     if pair.rater is not None:
