@@ -91,6 +91,7 @@ def test_of_more_lesions_than_slices_the_largest_are_shown_and_the_brain_stays_c
         lesion[2 * number, : 1 + (number % 7 == 0), 2 * number] = True
     chosen = choose_slices(np.ones(lesion.shape, bool), lesion, 20)
     assert np.diff(chosen).max() < 60
+    assert chosen[0] < 30 and chosen[-1] > 270
     held = parts_by_slice(lesion)[:, chosen].any(axis=1)
     assert held[:10].all(), "the largest stand first"
 

@@ -94,7 +94,7 @@ def parts_by_slice(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 def _with_missed(chosen: list[int], held: npt.NDArray[np.bool_], worst: int) -> list[int]:
     """Chosen indices with some moved to parts that none of them holds, larger parts first.
 
-    Those move first that alone hold no part, and of them those that crowd; ``worst`` never does.
+    Those move first that alone hold no part, and of them those that crowd; ``worst``, the lowest and the highest never.
     """
     for _ in range(round(LESION_SHARE * len(chosen))):
         times = held[:, chosen].sum(axis=1)
@@ -102,11 +102,12 @@ def _with_missed(chosen: list[int], held: npt.NDArray[np.bool_], worst: int) -> 
             break
         first = int(times.argmin())
         alone = np.where(held[times == 1].any(axis=0), (held & (times == 1)[:, None]).argmax(axis=0), len(held))
-        spare = [place for place, index in enumerate(chosen) if index != worst and alone[index] > first]
+        inner = range(1, len(chosen) - 1)
+        spare = [place for place in inner if chosen[place] != worst and alone[chosen[place]] > first]
         if not spare:
             break
         ends = [-1, *chosen, held.shape[1]]
-        gone = min(spare, key=lambda place: (-alone[chosen[place]], ends[place + 2] - ends[place]))
+        gone = min(spare, key=lambda place: (alone[chosen[place]] < len(held), ends[place + 2] - ends[place]))
         missed = held[times == 0]
         best = int(np.where(missed[0], missed.sum(axis=0), 0).argmax())
         chosen = sorted([*chosen[:gone], *chosen[gone + 1 :], best])
