@@ -11,6 +11,36 @@ MM_PER_M = 1000.0
 MM_PER_UM = 0.001
 
 
+MOST_DECIMALS = 9
+
+
+def apart(value: float, bound: float, decimals: int) -> tuple[str, str]:
+    """A value and a bound in words that, rounded, stay as they are to each other: below, above or the same.
+
+    Parameters
+    ----------
+    decimals
+        Of both; more where so few would show them as the same, or another way round.
+
+    >>> apart(0.498, 0.5, 2), apart(2.124, 0.5, 2), apart(0.03, 0, 1)
+    (('0.498', '0.500'), ('2.12', '0.50'), ('0.03', '0.00'))
+    """
+    for places in range(decimals, MOST_DECIMALS):
+        words = f"{value:.{places}f}", f"{bound:.{places}f}"
+        if value == bound or float(words[0]) != float(words[1]):
+            return words
+    return f"{value:.{MOST_DECIMALS}f}", f"{bound:.{MOST_DECIMALS}f}"
+
+
+def rounded(value: float, decimals: int) -> str:
+    """A number with so many decimals; with more where it would read 0 and isn't.
+
+    >>> rounded(4.24, 1), rounded(0.03, 1), rounded(0, 1)
+    ('4.2', '0.03', '0.0')
+    """
+    return apart(value, 0, decimals)[0]
+
+
 def counted(count: int, noun: str, plural: str = "") -> str:
     """A count with its noun, for messages.
 

@@ -61,3 +61,14 @@ def test_a_map_as_given_stands_above_what_was_read(with_bar):
     height = min(len(upper), len(lower))
     middle = slice(height // 4, 3 * height // 4), slice(140, 240)
     assert np.abs(upper[middle] - lower[:height][middle]).mean() < 12
+
+
+def test_a_map_is_named_beside_its_bar_and_never_over_the_letters(monkeypatch):
+    told, data = [], volume()
+    monkeypatch.setattr("willis.draw.map_sheet.write", lambda *args, **_: told.append(args[1]))
+    bars = []
+    monkeypatch.setattr("willis.draw.map_sheet.encode_png", lambda figure, **_: bars.append(figure) or b"")
+    shown = ColourMap(data[0], "CBF, ml/100 g/min", (0.0, 70.0), "jet")
+    map_sheet([shown], data[0].with_data(data[1].astype(np.uint8)))
+    assert not [text for text in told if "CBF" in text]
+    assert "CBF, ml/100 g/min" in [axes.get_ylabel() for axes in bars[0].axes]

@@ -5,10 +5,11 @@ import struct
 import numpy as np
 import pytest
 
-from willis.draw.mosaic import axial_mosaic, place
+from willis.draw.mosaic import _left_out, axial_mosaic, place
 from willis.draw.palette import FOUND, REFERENCE
 from willis.draw.panel import Outline, window_of
 from willis.draw.png import MOST_BYTES
+from willis.draw.slices import choose_slices
 from willis.errors import GeometryError
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient
@@ -148,3 +149,21 @@ def test_window_is_taken_inside_the_mask():
 def test_a_position_is_written_with_its_sign():
     assert place(-12.4, "z") == "z \N{MINUS SIGN}12 mm"
     assert place(7.6, "x") == "x +8 mm"
+
+
+def test_a_position_near_zero_has_no_minus():
+    assert place(-0.3, "z") == place(0.3, "z") == "z +0 mm"
+
+
+def test_a_mark_outside_the_brain_mask_is_shown(drawn):
+    scan, mask = head()
+    low = scan.with_data((np.indices(scan.data.shape)[2] < 12).astype(np.uint8))
+    picture = drawn(axial_mosaic(scan, [Outline(mask, FOUND)], slices=4, columns=4, within=low, window=(0, 200)))
+    assert len(picture.where(FOUND)) > 40
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, []), (90, ["20 of 90 outlined parts lie on these slices"])])
+def test_the_legend_says_what_the_slices_leave_out(count, told):
+    held = np.zeros((180, 1, 90), bool)
+    held[2 * np.arange(count), 0, np.arange(count)] = True
+    assert _left_out(held, choose_slices(np.ones(held.shape, bool), held, 20)) == told

@@ -61,3 +61,12 @@ def test_a_map_that_is_nowhere_high_leaves_the_scan_grey(drawn):
     picture = drawn(heat_mosaic(scan, Volume(np.zeros(GRID.shape), GRID), "probability", slices=4, columns=2))
     body = picture.pixels[: picture.height - 44, : picture.width - 120]
     assert (body.max(axis=2) - body.min(axis=2)).max() < 30  # the tint of the words
+
+
+@pytest.mark.parametrize(("highest", "arrow"), [(0.9, False), (1.2, True)])
+def test_a_bar_ends_in_an_arrow_where_values_lie_beyond_it(monkeypatch, highest, arrow):
+    drawn = []
+    monkeypatch.setattr("willis.draw.overlay.encode_png", lambda figure: drawn.append(figure) or b"")
+    heat_mosaic(Volume(cylinder(70), GRID), Volume(cylinder(20, highest), GRID), "HU", slices=1, columns=1)
+    bar = next(axes for axes in drawn[0].axes if axes.get_ylabel() == "HU")
+    assert bool(max(patch.get_path().vertices[:, 1].max() for patch in bar.patches) > 1) is arrow

@@ -1,10 +1,11 @@
 """Slices cover the brain and go where the lesion is."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from willis.draw.slices import bounds_of, choose_slices, foreground
+from willis.draw.slices import bounds_of, choose_slices, foreground, parts_by_slice
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -61,3 +62,42 @@ def test_foreground_is_what_isnt_air():
     np.testing.assert_array_equal(foreground(Volume(data, grid)), data == 100)
     np.testing.assert_array_equal(foreground(Volume(data * 10 - 1000, grid, "ncct", "HU")), data == 100)
     assert foreground(Volume(np.zeros((4, 4, 4)), grid)).all()
+
+
+@pytest.mark.parametrize("lowest", [0, 57])
+@pytest.mark.parametrize("count", [4, 12, 56])
+def test_a_lesion_at_the_vertex_or_the_base_is_shown(lowest, count):
+    lesion = np.zeros((3, 3, 60), bool)
+    lesion[1, 1, lowest : lowest + 2] = True
+    chosen = choose_slices(column(range(60)), lesion, count)
+    assert {lowest, lowest + 1} & set(chosen)
+    assert len(chosen) == count
+
+
+def test_every_small_lesion_beside_a_large_one_is_shown():
+    extent, lesion = np.ones((40, 40, 150), bool), np.zeros((40, 40, 150), bool)
+    lesion[20:, 20:, 60:90] = True
+    heights = (20, 31, 47, 52, 66, 88, 97, 113, 126)
+    for place, height in enumerate(heights):
+        lesion[2 * place, 0, height] = True
+    chosen = choose_slices(extent, lesion, 20)
+    assert set(heights) <= set(chosen)
+    assert len(chosen) == 20 and min(chosen) < 25 and max(chosen) > 125
+
+
+def test_of_more_lesions_than_slices_the_largest_are_shown_and_the_brain_stays_covered():
+    lesion = np.zeros((300, 9, 300), bool)
+    for number in range(150):
+        lesion[2 * number, : 1 + (number % 7 == 0), 2 * number] = True
+    chosen = choose_slices(np.ones(lesion.shape, bool), lesion, 20)
+    assert np.diff(chosen).max() < 60
+    assert chosen[0] < 30 and chosen[-1] > 270
+    held = parts_by_slice(lesion)[:, chosen].any(axis=1)
+    assert held[:10].all(), "the largest stand first"
+
+
+def test_a_tiny_lesion_doesnt_crowd_out_the_rest_of_the_brain():
+    lesion = np.zeros((3, 3, 100), bool)
+    lesion[1, 1, 50] = True
+    steps = np.diff(choose_slices(column(range(100), 100), lesion, 20))
+    assert steps.max() <= 6

@@ -276,7 +276,7 @@ def test_a_fold_of_another_network_is_refused_and_nothing_is_left(keras_file, tm
 
 def test_the_number_of_images_must_fit(keras_file, tmp_path):
     path = keras_file("flair_keras2")
-    with pytest.raises(BadInputError, match="takes 1 images; t1 and flair were named by the files' names"):
+    with pytest.raises(BadInputError, match="takes 1 image; t1 and flair were named by the files' names"):
         import_shiva(path.parent, tmp_path / "bundle")
     bundle = import_shiva(path.parent, tmp_path / "bundle", modalities=["FLAIR"])
     assert bundle.manifest.channels == ("flair",)

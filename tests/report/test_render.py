@@ -5,10 +5,11 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 
 from willis.errors import BadInputError
-from willis.findings import Decision, Figure, Findings, Lesion
+from willis.findings import Decision, Figure, Findings, Lesion, Mask
 from willis.report.render import page_of, render, render_folder
 from willis.report.write import write
 
@@ -146,6 +147,17 @@ def test_findings_with_nothing_but_words_give_a_page():
 def test_no_lesion_is_said(example_findings):
     page = Page(page_of(replace(example_findings, lesions=())))
     assert "No lesion was found." in page.text
+
+
+def test_a_penumbra_without_a_core_is_not_called_no_lesion(example_findings):
+    lesion = next(mask.volume for mask in example_findings.masks if mask.label == "wmh")
+    nothing = lesion.with_data(np.zeros_like(lesion.data))
+    masks = [Mask("core", "flair", nothing), Mask("penumbra", "flair", lesion)]
+    for penumbra, said in ((lesion, "what was found is in the mask of penumbra."), (nothing, "No lesion was found.")):
+        masks[1] = Mask("penumbra", "flair", penumbra)
+        page = Page(page_of(replace(example_findings, lesions=(), masks=masks)))
+        assert said in page.text
+    assert "in the mask of" not in page.text
 
 
 def test_a_decision_is_shown_with_its_reason_and_doubt(example_findings):

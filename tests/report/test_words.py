@@ -14,6 +14,8 @@ from willis.report.words import doi_of, flat, interval, number, place, quantity,
         (1234.56, "ml", "1235"), (12.345, "ml", "12.3"), (9.996, "ml", "10.00"), (0.5, "ml", "0.50"),
         (0.0123, "ml", "0.012"), (0.0, "ml", "0"), (3, "", "3"), (3.0, "count", "3"), (None, "ml", "–"),
         (math.nan, "ml", "–"), (-2.5, "ml", "\N{MINUS SIGN}2.50"), (True, "", "yes"),
+        (0.000486, "1", "< 0.001"), (-0.0002, "HU", "> \N{MINUS SIGN}0.001"),
+        (0.0006, "ml", "0.001"), (0.0014, "ml", "0.001"),
     ],
 )  # fmt: skip
 def test_number(value, unit, words):
@@ -40,7 +42,16 @@ def test_places_are_named_by_side():
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("left_volume_ml", "Left volume (ml)"), ("wmh_count", "WMH count"), ("ml", "Ml"), ("t1", "T1")],
+    [
+        ("left_volume_ml", "Left volume (ml)"),
+        ("wmh_count", "WMH count"),
+        ("ml", "Ml"),
+        ("t1", "T1"),
+        ("b1000", "b1000"),
+        ("adc", "ADC"),
+        ("ncct", "Non-contrast CT"),
+        ("ctp", "CT perfusion"),
+    ],
 )
 def test_title(name, words):
     assert title_of(name) == words

@@ -1,11 +1,14 @@
 """The infarct's b0 against the other side: the ratio is found however the head lies and the coil shades."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from willis.image.mirror import find_reflection
-from willis.tasks.fvv.asymmetry import b0_ratio
+from willis.image.mirror import find_reflection, plane_of
+from willis.tasks.fvv.asymmetry import b0_ratio, reflection_of
+from willis.tasks.fvv.interpret import Votes, describe_lesions, left_share
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -80,3 +83,20 @@ def test_fluid_and_infarct_on_the_other_side_are_not_compared():
 def test_without_an_infarct_there_is_no_ratio():
     b0, b1000, brain, infarct, _ = scan(0, 0, 0, 1.0)
     assert ratio_of(b0, b1000, brain, np.zeros_like(infarct)) is None
+
+
+@pytest.mark.parametrize("roll", [-18, 18])
+def test_sides_are_the_brains_own_in_a_tilted_head(roll):
+    """Infarcts near the middle, high up, of which the scanner's own vertical plane has one on the wrong side."""
+    b0, _, brain, _, normal = scan(0, roll, 0, 1.0)
+    reflection = reflection_of(Volume(b0.astype(np.float32), GRID), brain)
+    wrong = 0
+    for side, sign in (("left", -1), ("right", 1)):
+        own = sign * (AT @ normal)
+        lesion = brain & (own > 4) & (own < 12) & (AT[..., 2] > 35)
+        votes = Votes(GRID, brain, lesion, lesion.astype(np.uint8), 1, (1.0,), 1.0, plane=plane_of(reflection))
+        assert left_share(votes) == pytest.approx(100 if side == "left" else 0, abs=1)
+        wrong += abs(left_share(replace(votes, plane=None)) - left_share(votes)) > 50
+        (part,) = describe_lesions(lesion, lesion, lesion.astype(np.float32), brain, GRID, votes.plane)
+        assert part.region.startswith(side)
+    assert wrong == 1

@@ -143,3 +143,18 @@ def test_the_published_keys_are_all_there() -> None:
 def test_times_of_a_drawing_are_measured(upright: dict[str, bytes]) -> None:
     values = dict(line.split("=") for line in upright["synthesis.txt"].decode("ascii").splitlines())
     assert float(values["Time-8-Figure"]) > 0
+
+
+@pytest.mark.parametrize(("pixel_mm", "tall_over_wide"), [((1.0, 1.0), 1.2), ((5.0, 1.0), 6.0), ((0.9, 1.8), 0.6)])
+def test_a_slice_keeps_its_proportions(pixel_mm: tuple[float, float], tall_over_wide: float) -> None:
+    tall, wide, _ = lettered(np.zeros((24, 20, 3), np.uint8), pixel_mm).shape
+    assert tall / wide == pytest.approx(tall_over_wide, rel=0.02)
+    assert max(tall, wide) >= LEAST_PANEL_PX
+
+
+@pytest.mark.parametrize("members", [1, 2, 3, 5, 10, 11, 13, 15, 25])
+def test_five_of_ten_votes_are_half_of_any_number_of_members(members: int) -> None:
+    visible = np.arange(members + 1, dtype=np.uint8).reshape(1, 1, -1)
+    grid = Grid(visible.shape, np.eye(4))
+    votes = Votes(grid, visible >= 0, visible >= 0, visible, members, (0.0,) * members, 1.0)
+    assert np.array_equal(2 * votes_of_ten(votes) >= 10, votes.visible_mask)

@@ -206,6 +206,10 @@ def test_the_synthesis_is_the_first_picture(done: Path) -> None:
     assert decision < page.index("<img") < map_ < numbers
 
 
+def test_methods_count_one_member_as_one(done: Path) -> None:
+    assert "; 1 member) was run" in read_derivatives(done).provenance["methods"]
+
+
 def test_methods_name_what_is_dropped(done: Path) -> None:
     assert (
         "median ADC is not below 0.85 times the brain's median were dropped"

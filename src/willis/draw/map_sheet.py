@@ -75,8 +75,6 @@ def map_sheet(
             letter_sides(axes, "axial")
             if row == 0:
                 write(axes, place(position_mm(grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
-            if column == 0:
-                write(axes, shown.title, 0.5, 0.98, "center", "top", INK, bold=True)
         draw_bar(sheet, row, shown)
     sheet.footer(outlines, (CONVENTION,))
     return encode_png(sheet.figure, kept=kept_colours(maps))
@@ -119,7 +117,7 @@ def colormap_of(colours: str | npt.NDArray[np.uint8]) -> Colormap:
 
 
 def draw_bar(sheet: Sheet, row: int, shown: ColourMap) -> None:
-    """The bar of a map with its values, on the right of a row of panels."""
+    """The bar of a map with its title and values, on the right of a row of panels."""
     top = sheet.top + row * (sheet.panel_h + 6)
     box = (1 - (BAR_PX - 14) / WIDTH_PX, 1 - (top + 0.92 * sheet.panel_h) / sheet.height, 16 / WIDTH_PX,
            0.8 * sheet.panel_h / sheet.height)  # fmt: skip
@@ -127,4 +125,5 @@ def draw_bar(sheet: Sheet, row: int, shown: ColourMap) -> None:
     bar = sheet.figure.colorbar(ScalarMappable(Normalize(*shown.limits), colormap_of(shown.colours)), cax=axes)
     bar.ax.tick_params(labelsize=points(14), colors=INK, width=points(1), length=points(4))
     bar.ax.locator_params(nbins=4)
+    bar.set_label(shown.title, color=INK, fontsize=points(15), fontweight="bold")
     bar.outline.set_visible(False)

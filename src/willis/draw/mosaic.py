@@ -11,8 +11,8 @@ from willis.draw.palette import FAINT_INK
 from willis.draw.panel import Edge, Outline, Window, draw_edges, draw_slice, letter_sides, window_of, write
 from willis.draw.planes import VIEWS, Array, Plane, cut, displayed, displayed_on, pixel_mm, position_mm
 from willis.draw.png import encode_png
-from willis.draw.sheet import Sheet
-from willis.draw.slices import Bounds, bounds_of, choose_slices, foreground
+from willis.draw.sheet import CONVENTION, Sheet
+from willis.draw.slices import Bounds, bounds_of, choose_slices, foreground, parts_by_slice
 from willis.volume.volume import Volume
 
 
@@ -28,9 +28,9 @@ def axial_mosaic(
 ) -> bytes:
     """PNG of axial slices from the lowest to the highest, with outlines, in radiological convention.
 
-    Half of the slices are spread evenly over the brain, half go where the outlined area is. Every panel carries R, L
-    and, unless it is the only one (a projection), the height of its slice in mm; panels keep true proportions, with a
-    scale bar below.
+    Half of the slices are spread evenly over the brain, half go where the outlined area is; where connected parts of it
+    lie on none of them, the legend says how many do. Every panel carries R, L and, unless it is the only one (a
+    projection), the height of its slice in mm; panels keep true proportions, with a scale bar below.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def axial_mosaic(
     edges = [(displayed_on(background, o.mask).data > 0.5, o) for o in outlines]
     drawn = _union([mask for mask, _ in edges])
     bounds = bounds_of(extent if drawn is None else extent | drawn, scan.grid.spacing_mm)
-    chosen = choose_slices(extent, drawn, slices)
+    chosen = choose_slices(extent if drawn is None else extent | drawn, drawn, slices)
     window = window or window_of(scan.data, extent)
     size = pixel_mm(scan.grid, "axial")
     sheet = Sheet(len(chosen), columns, panel_mm(bounds, "axial", size), title)
@@ -66,8 +66,14 @@ def axial_mosaic(
         letter_sides(axes, "axial")
         if scan.grid.shape[2] > 1:
             write(axes, place(position_mm(scan.grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
-    sheet.footer(outlines)
+    sheet.footer(outlines, (*_left_out(drawn, chosen), CONVENTION))
     return encode_png(sheet.figure)
+
+
+def _left_out(drawn: npt.NDArray[np.bool_] | None, chosen: Sequence[int]) -> list[str]:
+    """In words, how many connected parts of what is outlined the slices show; nothing where it is all of them."""
+    shown = np.empty(0, bool) if drawn is None else parts_by_slice(drawn)[:, list(chosen)].any(axis=1)
+    return [] if shown.all() else [f"{np.count_nonzero(shown)} of {shown.size} outlined parts lie on these slices"]
 
 
 def place(mm: float, axis: str) -> str:
@@ -76,7 +82,7 @@ def place(mm: float, axis: str) -> str:
     >>> place(-12.4, "z")
     'z −12 mm'
     """
-    return f"{axis} {mm:+.0f} mm".replace("-", "−")
+    return f"{axis} {round(mm):+d} mm".replace("-", "−")
 
 
 def crop(data: Array, plane: Plane, index: int, bounds: Bounds) -> Array:

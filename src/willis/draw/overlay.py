@@ -100,7 +100,8 @@ def heat_mosaic(
     label
         Stands beside the colour bar, with the unit: ``"probability"``.
     limits
-        Values at the two ends of the colour bar; what lies in its lowest 5 % is not laid over the scan.
+        Values at the two ends of the colour bar; what lies in its lowest 5 % is not laid over the scan, and where
+        values lie above its highest the bar ends in an arrow.
     """
     scan, heat = displayed(background), displayed_on(background, values)
     extent = shown_extent(background, within)
@@ -108,7 +109,8 @@ def heat_mosaic(
     floor = limits[0] + FLOOR * (limits[1] - limits[0])
     high = np.asarray(heat.data > floor)
     bounds, size = bounds_of(extent | high, scan.grid.spacing_mm), pixel_mm(scan.grid, "axial")
-    chosen, window = choose_slices(extent, high, slices), window_of(scan.data, extent)
+    chosen = choose_slices(extent, high, slices, every_part=False)
+    window = window_of(scan.data, extent)
     sheet = Sheet(len(chosen), columns, panel_mm(bounds, "axial", size), title, right_px=COLOUR_BAR_PX)
     for number, index in enumerate(chosen):
         axes = sheet.panel(number)
@@ -117,7 +119,7 @@ def heat_mosaic(
         draw_edges(axes, [Edge(crop(m, "axial", index, bounds), o.colour, o.dashed) for m, o in edges], size)
         letter_sides(axes, "axial")
         write(axes, place(position_mm(scan.grid, "axial", index), "z"), 0.025, 0.02, "left", "bottom", FAINT_INK)
-    _colour_bar(sheet, limits, label)
+    _colour_bar(sheet, limits, label, beyond=bool(np.nanmax(heat.data, initial=-np.inf) > limits[1]))
     sheet.footer(outlines, (CONVENTION,))
     return encode_png(sheet.figure)
 
@@ -161,12 +163,13 @@ def _draw_heat(
     )  # fmt: skip
 
 
-def _colour_bar(sheet: Sheet, limits: tuple[float, float], label: str) -> None:
+def _colour_bar(sheet: Sheet, limits: tuple[float, float], label: str, *, beyond: bool) -> None:
     figure: Figure = sheet.figure
     tall = min(360.0, sheet.height - 140.0)
     axes = add_axes(figure, WIDTH_PX - COLOUR_BAR_PX + 24, sheet.top + 24, 18, tall)
     axes.set_axis_on()
-    bar = figure.colorbar(ScalarMappable(Normalize(*limits), colormaps[HEAT]), cax=axes)
+    scale = ScalarMappable(Normalize(*limits), colormaps[HEAT])
+    bar = figure.colorbar(scale, cax=axes, extend="max" if beyond else "neither")
     bar.outline.set_edgecolor(FAINT_INK)
     bar.ax.tick_params(colors=INK, labelsize=points(14), width=points(1), length=points(4))
     bar.set_label(label, color=INK, fontsize=points(15))

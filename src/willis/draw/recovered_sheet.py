@@ -55,7 +55,7 @@ def recovered_sheet(
                 )  # fmt: skip
             letter_sides(axes, "axial")
             if column == 0:
-                words = "as given, its bar framed" if row == 0 else f"as read: {recovered.title}"
+                words = "as given, its bar framed" if row == 0 else "as read"
                 write(axes, words, 0.5, 0.02, "center", "bottom", INK, bold=True)
     draw_bar(sheet, 1, recovered)
     sheet.footer((), (CONVENTION,))

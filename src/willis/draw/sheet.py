@@ -57,7 +57,10 @@ class Sheet:
         return add_axes(self.figure, left, self.top + row * (self.panel_h + GAP_PX), self.panel_w, self.panel_h)
 
     def footer(self, outlines: Sequence[Outline] = (), words: Iterable[str] = (CONVENTION,)) -> None:
-        """A scale bar of 5 cm, a legend of the outlines that have a label, and words at the right if it leaves room."""
+        """A scale bar of 5 cm, a legend of the outlines that have a label, and words at the right.
+
+        Of the words, the last are left out for which the legend leaves no room.
+        """
         middle = self.height - FOOTER_PX / 2
         bar = SCALE_BAR_MM * self.px_per_mm
         x = 2.0 * GAP_PX
@@ -67,7 +70,9 @@ class Sheet:
             if outline.label:
                 self._line(x, x + 34, middle, outline.colour, outline.dashed)
                 x = self._text(outline.label, x + 44, middle, INK) + 30
-        self._text("   ".join(words), WIDTH_PX - 2 * GAP_PX, middle, FAINT_INK, right_of=x)
+        said = list(words)
+        while said and not self._ends_right("   ".join(said), middle, x):
+            said.pop()
 
     def _line(self, start: float, end: float, y: float, colour: str, dashed: bool = False) -> None:
         place = 1 - y / self.height
@@ -78,19 +83,27 @@ class Sheet:
             line.set_linestyle((0, (2, 1)))
         self.figure.add_artist(line)
 
-    def _text(
-        self, words: str, x: float, y: float, colour: str, *, bold: bool = False, right_of: float | None = None
-    ) -> float:
-        """Write, and give the x in pixels where the words end.
+    def _text(self, words: str, x: float, y: float, colour: str, *, bold: bool = False) -> float:
+        """Write, and give the x in pixels where the words end."""
+        text = self._written(words, x, y, colour, "left", bold=bold)
+        return float(self._extent(text)[1])
 
-        With ``right_of`` they end at ``x`` instead, and are left out where they would begin before it.
-        """
-        text: Text = self.figure.text(
+    def _ends_right(self, words: str, y: float, right_of: float) -> bool:
+        """Write so that the words end at the sheet's right, unless they would begin before ``right_of``."""
+        text = self._written(words, WIDTH_PX - 2 * GAP_PX, y, FAINT_INK, "right")
+        if self._extent(text)[0] < right_of:
+            text.remove()
+            return False
+        return True
+
+    def _written(self, words: str, x: float, y: float, colour: str, side: str, *, bold: bool = False) -> Text:
+        return self.figure.text(
             x / WIDTH_PX, 1 - y / self.height, words, color=colour, fontsize=points(TEXT_PX + 2 * bold),
-            fontweight="bold" if bold else "normal", ha="left" if right_of is None else "right", va="center_baseline",
+            fontweight="bold" if bold else "normal", ha=side, va="center_baseline",
         )  # fmt: skip
+
+    def _extent(self, text: Text) -> tuple[float, float]:
+        """Where a text begins and ends, in pixels from the sheet's left."""
         extent = text.get_window_extent(self.figure.canvas.get_renderer())  # type: ignore[attr-defined]
         scale = DPI / self.figure.dpi
-        if right_of is not None and extent.x0 * scale < right_of:
-            text.remove()
-        return float(extent.x1) * scale
+        return extent.x0 * scale, extent.x1 * scale

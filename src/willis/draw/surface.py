@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from willis.draw.palette import BLACK, FOUND
+from willis.draw.palette import BLACK, FOUND, INK
 from willis.draw.panel import write
 from willis.draw.png import encode_png
 from willis.draw.sheet import Sheet
@@ -27,6 +27,8 @@ Array = npt.NDArray[Any]
 def surface_views(brain: Volume, lesion: Volume) -> bytes:
     """PNG of the brain's surface from the lesion's side, the front and above, the lesion shining through.
 
+    Each view bears the letters of the patient's sides: from above his left is on the left, unlike in axial slices.
+
     Parameters
     ----------
     brain, lesion
@@ -35,10 +37,14 @@ def surface_views(brain: Volume, lesion: Volume) -> bytes:
     grid = _upright(brain)
     solid, inner = (_on(mask, grid) for mask in (brain, lesion))
     left = np.argwhere(inner)[:, 0].mean() < np.argwhere(solid)[:, 0].mean() if inner.any() else True
-    views = (("the left" if left else "the right", 0, not left), ("the front", 1, True), ("above", 2, True))
+    views = (
+        ("the left" if left else "the right", 0, not left, "AP" if left else "PA"),
+        ("the front", 1, True, "RL"),
+        ("above", 2, True, "LR"),
+    )
     side = max(grid.shape) * STEP_MM
     sheet = Sheet(len(views), len(views), (side, side))
-    for number, (name, axis, far) in enumerate(views):
+    for number, (name, axis, far, letters) in enumerate(views):
         picture = _seen(solid, inner, axis, far)
         rows, columns = picture.shape[:2]
         axes = sheet.panel(number)
@@ -47,6 +53,8 @@ def surface_views(brain: Volume, lesion: Volume) -> bytes:
         axes.set_xlim(0, side)
         axes.set_ylim(side, 0)
         write(axes, f"from {name}", 0.025, 0.02, "left", "bottom")
+        for letter, x, at in zip(letters, (0.025, 0.975), ("left", "right"), strict=True):
+            write(axes, letter, x, 0.98, at, "top", INK, bold=True)
     sheet.footer(words=())
     return encode_png(sheet.figure)
 

@@ -154,6 +154,11 @@ def find_midplane(brain: Volume, image: Volume | None = None) -> Midline:
         shown = image.with_data(np.clip(image.data, *COMPARED_HU).astype(np.float32))
     compared = dilate_mm(brain, COMPARED_BEYOND_MM)
     reflection = find_reflection(shown, compared, starts_deg=starts, least_seen=LEAST_SEEN)
+    return plane_of(reflection)
+
+
+def plane_of(reflection: FloatArray) -> Midline:
+    """The plane that a reflection (4, 4), mm to mm, mirrors at."""
     normal = np.linalg.eigh(np.eye(3) - reflection[:3, :3])[1][:, -1]
     normal = normal if normal[0] > 0 else -normal
     return Midline((float(normal[0]), float(normal[1]), float(normal[2])), float(reflection[:3, 3] @ normal) / 2)

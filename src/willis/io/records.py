@@ -14,6 +14,7 @@ Record = dict[str, Any]
 
 MEASUREMENT_COLUMNS = ("name", "value", "unit", "interval_low", "interval_high", "label")
 LESION_LABELS = ("wmh", "lesion", "core", "penumbra", "flairvisible")  # of masks that show disease, not anatomy
+UNLISTED_LABELS = ("penumbra", "flairvisible")  # of masks whose parts stand in no list of lesions
 LESION_COLUMNS = ("index", "volume_ml", "x_mm", "y_mm", "z_mm", "region", "probability")
 
 

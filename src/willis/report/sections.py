@@ -15,7 +15,7 @@ from typing import Any
 
 from willis.findings import Figure, Findings, Measurement
 from willis.io.derivatives import output_names
-from willis.io.records import seeks_lesions
+from willis.io.records import UNLISTED_LABELS, seeks_lesions
 from willis.report.words import doi_of, flat, is_number, title_of
 
 KEY_NUMBERS = 4  # measurements shown large, the first of the findings' order
@@ -103,8 +103,14 @@ def table(findings: Findings, name: str) -> Context | None:
 
 
 def lesions(findings: Findings) -> Context | None:
-    """The lesions by falling volume; that there are none is said, too, of a task that looks for them."""
-    return folded(findings.lesions) if seeks_lesions(findings) else None
+    """The lesions by falling volume; that there are none is said, too, of a task that looks for them.
+
+    Where none is listed, what was found of :data:`~willis.io.records.UNLISTED_LABELS` is named.
+    """
+    if not seeks_lesions(findings):
+        return None
+    beside = {m.label for m in findings.masks if m.label in UNLISTED_LABELS and m.volume.data.any()}
+    return {**folded(findings.lesions), "beside": sorted(beside)}
 
 
 def methods(findings: Findings) -> Context | None:

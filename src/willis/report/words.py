@@ -19,19 +19,25 @@ UNIT_WORDS = {
 }
 COLUMN_UNITS = {"ml": "ml", "mm": "mm", "mm3": "mm³", "s": "s", "hu": "HU", "percent": "%", "deg": "°"}
 ACRONYMS = {"wmh": "WMH", "flair": "FLAIR", "t1": "T1", "dwi": "DWI", "ct": "CT", "cpu": "CPU", "id": "ID"}
+ACRONYMS |= {name: name.upper() for name in ("adc", "cbf", "cbv", "mtt", "ttp", "mip", "roi", "mca", "aca", "pca")}
+ACRONYMS |= {"b0": "b0", "b1000": "b1000", "ctp": "CT perfusion", "ncct": "non-contrast CT"}
 ACRONYMS |= {"sha256": "SHA-256", "gb": "GB", "nihss": "NIHSS", "onnx": "ONNX", "openvino": "OpenVINO"}
+KEPT_SMALL = ("b0", "b1000")  # even as a heading's first word: B0 is the magnet's field
 NOT_DEFINED = "–"
 SIGNIFICANT = 3
+LEAST_SHOWN = 0.001
 MINUS = "\N{MINUS SIGN}"
 
 _DOI = re.compile(r"\bdoi:\s*(10\.\d{4,9}/[^\s,;]*[^\s,;.])", re.IGNORECASE)
 
 
 def number(value: Any, unit: str = "") -> str:
-    """A number without its unit: whole counts, else three significant digits and no more than two decimals.
+    """A number without its unit: whole counts, else three significant digits and no more than three decimals.
 
-    >>> number(1234.56, "ml"), number(12.345), number(0.0123), number(3.0, "count"), number(None)
-    ('1235', '12.3', '0.012', '3', '–')
+    Of what is nearer to 0 than these can show that is said.
+
+    >>> number(1234.56, "ml"), number(12.345), number(0.0123), number(3.0, "count"), number(None), number(0.0002)
+    ('1235', '12.3', '0.012', '3', '–', '< 0.001')
     """
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return NOT_DEFINED
@@ -41,6 +47,8 @@ def number(value: Any, unit: str = "") -> str:
         return f"{round(value)}".replace("-", MINUS)
     if value == 0:
         return "0"
+    if abs(value) < LEAST_SHOWN / 2:
+        return f"< {LEAST_SHOWN:g}" if value > 0 else f"> {MINUS}{LEAST_SHOWN:g}"
     decimals = SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
     text = f"{value:.{max(0, min(decimals, 2 if abs(value) >= 0.1 else 3))}f}"
     return text.replace("-", MINUS)
@@ -93,7 +101,7 @@ def title_of(name: str) -> str:
     unit = COLUMN_UNITS.get(parts[-1].lower()) if len(parts) > 1 else None
     words = [ACRONYMS.get(part.lower(), part) for part in (parts[:-1] if unit else parts)]
     text = " ".join(words)
-    text = text[:1].upper() + text[1:]
+    text = text if parts[0].lower() in KEPT_SMALL else text[:1].upper() + text[1:]
     return f"{text} ({unit})" if unit else text
 
 

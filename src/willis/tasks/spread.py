@@ -9,6 +9,7 @@ from willis.measure.conformal import RatioInterval
 from willis.models.manifest import Manifest
 from willis.tasks.clusters import rules_of
 from willis.tasks.taskspec import OptionValue
+from willis.units import rounded
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Spread:
         return 100 * low / whole_ml, 100 * high / whole_ml
 
     def __str__(self) -> str:
-        return "{:.1f} to {:.1f} ".format(*self.ends) + self.within
+        low, high = (rounded(end, 1) for end in self.ends)
+        return f"{low} to {high} {self.within}"
 
 
 def volume_spread(

@@ -122,10 +122,11 @@ def _weights_of_folds(paths: Sequence[Path], first: Fold) -> Iterator[Arrays]:
 
 
 def _check_inputs(files: ShivaFiles, fold: Fold) -> None:
-    if len(files.channels) != fold.config["inputs"]:
+    wanted = fold.config["inputs"]
+    if len(files.channels) != wanted:
         raise BadInputError(
-            f"{files.folds[0]} takes {fold.config['inputs']} images; {' and '.join(files.channels)} were named "
-            f"by {files.channels_from}. Name them in order with --modalities."
+            f"{files.folds[0]} takes {counted(int(str(wanted)), 'image')}; {' and '.join(files.channels)} were "
+            f"named by {files.channels_from}. Name them in order with --modalities."
         )
 
 

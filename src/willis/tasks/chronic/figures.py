@@ -54,7 +54,10 @@ def make(
         ),
     ]
     if lesions:
-        caption = "The lesion within the brain, seen from its side, the front and above; depth is shaded."
+        caption = (
+            "The lesion within the brain, seen from its side, the front and above, where the patient's left is on the "
+            "left; depth is shaded."
+        )
         figures.append(Figure("surface", caption, "result", surface_views(brain, lesion)))
     if len(planes) > 1:
         share = np.asarray(np.mean([by_label[f"lesion{plane}"].data > 0 for plane in planes], axis=0), np.float32)

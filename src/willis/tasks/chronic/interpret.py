@@ -16,7 +16,7 @@ from willis.findings import Lesion, Measurement
 from willis.tasks.clusters import total_ml
 from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.territories import Place
-from willis.units import counted
+from willis.units import counted, rounded
 from willis.volume.grid import Grid
 from willis.volume.plane import Plane
 
@@ -126,8 +126,9 @@ def summarise(
     largest = lesions[0]
     count = counted(len(lesions), "lesion")
     return (
-        f"{total.value:.1f} ml of chronic stroke lesion{in_brackets(spread)} in {count}, "
-        f"{share.value:.1f} % of the brain. The largest has {largest.volume_ml:.1f} ml, {largest.region}."
+        f"{rounded(total.value or 0, 1)} ml of chronic stroke lesion{in_brackets(spread)} in {count}, "
+        f"{rounded(share.value or 0, 1)} % of the brain. The largest has {rounded(largest.volume_ml, 1)} ml, "
+        f"{largest.region}."
         + ("" if territory is None else f" {100 * territory[1]:.0f} % lies in the {territory[0]} territory.")
     )
 

@@ -19,7 +19,15 @@ RIDGE = 1e-4  # keeps terms that the tissue at hand doesn't tell apart small
 LEAST_COMPARED_ML = 0.2  # of the infarct; with less there is no ratio
 
 
-def b0_ratio(b0: Volume, b1000: Volume, lesion: Bool3, brain: Bool3, b: float) -> float | None:
+def reflection_of(b0: Volume, brain: Bool3) -> FloatArray:
+    """(4, 4) the reflection, mm to mm, that lays the brain's b0 on itself."""
+    shown = b0.with_data(np.where(brain, b0.data.astype(np.float32), 0))
+    return find_reflection(shown, Volume(brain.astype(np.uint8), b0.grid))
+
+
+def b0_ratio(
+    b0: Volume, b1000: Volume, lesion: Bool3, brain: Bool3, b: float, reflection: FloatArray | None = None
+) -> float | None:
     """Median over the infarct of b0 divided by b0 at the mirrored place, where both show tissue.
 
     T2 rises with the hours since onset, and the FLAIR signal with it, while b1000 is bright from the first minutes
@@ -35,6 +43,8 @@ def b0_ratio(b0: Volume, b1000: Volume, lesion: Bool3, brain: Bool3, b: float) -
         (I, J, K) on it.
     b
         Of the b1000, s/mm².
+    reflection
+        Of :func:`reflection_of`, which is called when None.
 
     Returns
     -------
@@ -49,8 +59,7 @@ def b0_ratio(b0: Volume, b1000: Volume, lesion: Bool3, brain: Bool3, b: float) -
     both = brain & (first > 0) & (second > 0)
     adc = np.log(np.where(both, first, 1.0) / np.where(both, second, 1.0)) / b
     healthy = both & (adc < FLUID_ADC) & ~lesion
-    shown = Volume(np.where(brain, first, 0), grid)
-    reflection = find_reflection(shown, Volume(brain.astype(np.uint8), grid))
+    reflection = reflection_of(b0, brain) if reflection is None else reflection
     share, signal = (
         resample_to(Volume(part.astype(np.float32), grid), grid, world_transform=reflection).data
         for part in (healthy, np.where(healthy, first, 0))

@@ -16,9 +16,11 @@ from scipy import ndimage
 
 from willis.findings import Decision, Lesion, Measurement
 from willis.image.components import component_sizes, label_components, largest_component
+from willis.image.midline import Midline
 from willis.measure.overlap import dice
 from willis.models.manifest import Rule
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
+from willis.units import apart, rounded
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
@@ -26,6 +28,12 @@ Bool3 = npt.NDArray[np.bool_]
 DECISION = "DWI-FLAIR mismatch"
 BRAIN_ABOVE = 0.5  # probability, as published: the sign of the logit
 MIDDLE_MM = 1e-3  # voxels nearer to the brain's middle lie on it, and count half for either side
+NEAR, NEAR_RATIO, UNCONFIRMED = "near the cutoff", "near the cutoff of b0's ratio to the other side", "unconfirmed"
+WHY = {  # what makes an answer doubtful, before the ends of the volume
+    NEAR: "It is near the cutoff: single members find",
+    NEAR_RATIO: "That ratio is near its cutoff, on whose other side it may be: the volume may be",
+    UNCONFIRMED: "Nothing confirms the network's volume, which may be",
+}
 LOWERED_ADC = 0.85  # of the brain's median, which CSF raises; assumed: infarcts of the first week have 0.4 to 0.8
 
 
@@ -67,11 +75,12 @@ class OtherSide:
             return (
                 "b0 could not be compared with the other side, so that what the network calls visible is unconfirmed."
             )
-        said = f"b0 in the infarct is {self.ratio:.2f} times as bright as on the other side"
+        ratio, least = apart(self.ratio, self.least, 2)
+        said = f"b0 in the infarct is {ratio} times as bright as on the other side"
         if not self.hidden:
-            return f"{said}; from {self.least:.2f} times on, what the network calls visible counts."
+            return f"{said}; from {least} times on, what the network calls visible counts."
         return (
-            f"{said}, below {self.least:.2f} times: none of it counts as visible. The network alone called "
+            f"{said}, below {least} times: none of it counts as visible. The network alone called "
             f"{np.mean(self.network_ml):.2f} ml visible."
         )
 
@@ -98,6 +107,8 @@ class Votes:
         Volume of each part that was found and dropped, since its ADC isn't lowered.
     other_side
         What b0 says against its mirrored side; None where no such rule belongs to the bundle, or no infarct was found.
+    plane
+        Between the brain's halves; None where it wasn't looked for.
     """
 
     grid: Grid
@@ -109,6 +120,7 @@ class Votes:
     counted_ml: float
     dropped_ml: tuple[float, ...] = ()
     other_side: OtherSide | None = None
+    plane: Midline | None = None
 
     @property
     def fvv_ml(self) -> float:
@@ -132,9 +144,9 @@ class Votes:
             return ""
         part, its, was = ("part", "its", "was") if count == 1 else ("parts", "their", "were")
         return (
-            f"{count} {part} of {sum(self.dropped_ml):.2f} ml in all {was} found and dropped, since {its} median ADC "
-            f"is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so may be an "
-            "infarct of more than a week."
+            f"{count} {part} of {rounded(sum(self.dropped_ml), 2)} ml in all {was} found and dropped, since {its} "
+            f"median ADC is not below {LOWERED_ADC:g} times the brain's: so is signal that distortion piles up, and so "
+            "may be an infarct of more than a week."
         )
 
     @property
@@ -246,35 +258,51 @@ def decide(votes: Votes) -> Decision:
             else ("No acute infarct was found, so that there is nothing FLAIR could show.")
         )
         return Decision(DECISION, "no decision", found, False)
-    low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
     mismatch = votes.fvv_ml < MISMATCH_BELOW_ML
-    near = low < MISMATCH_BELOW_ML <= high
     side = "below" if mismatch else "not below"
     reason = (
-        f"The FLAIR Visibility Volume is {votes.fvv_ml:.2f} ml, {side} {MISMATCH_BELOW_ML:g} ml: FLAIR "
+        f"The FLAIR Visibility Volume is {told_ml(votes.fvv_ml)} ml, {side} {MISMATCH_BELOW_ML:g} ml: FLAIR "
         + ("would hardly show the infarct, which speaks for an onset within" if mismatch else "would show the infarct, "
            "which speaks for an onset before")
         + " the time window of thrombolysis."
     )  # fmt: skip
     if votes.other_side is not None:
         reason += f" {votes.other_side.told}"
-    if near:
-        reason += f" It is near the cutoff: {_why_near(votes)} {low:.2f} to {high:.2f} ml."
-    return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not near)
+    doubt = doubt_of(votes)
+    if doubt and votes.interval_ml is not None:
+        ends = " to ".join(map(told_ml, votes.interval_ml))
+        reason += f" {WHY[doubt]} {ends} ml."
+    return Decision(DECISION, "mismatch" if mismatch else "no mismatch", reason, certain=not doubt)
 
 
-def _why_near(votes: Votes) -> str:
+def doubt_of(votes: Votes) -> str:
+    """In what the answer is in doubt, in words of :data:`WHY`; empty where it is certain."""
+    low, high = votes.interval_ml or (votes.fvv_ml, votes.fvv_ml)
+    if not low < MISMATCH_BELOW_ML <= high:
+        return ""
     other = votes.other_side
     if other is None or not other.doubtful:
-        return "single members find"
-    unsure = "nothing confirms the network's volume" if other.ratio is None else "that ratio is uncertain"
-    return f"{unsure}, and the volume may be"
+        return NEAR
+    return UNCONFIRMED if other.ratio is None else NEAR_RATIO
+
+
+def told_ml(volume_ml: float) -> str:
+    """A volume on its side of the cutoff, in ml."""
+    return apart(volume_ml, MISMATCH_BELOW_ML, 2)[0]
 
 
 def describe_lesions(
-    lesion: Bool3, visible: Bool3, probability: npt.NDArray[np.floating], brain: Bool3, grid: Grid
+    lesion: Bool3,
+    visible: Bool3,
+    probability: npt.NDArray[np.floating],
+    brain: Bool3,
+    grid: Grid,
+    plane: Midline | None = None,
 ) -> list[Lesion]:
-    """One row for each part of the infarct, on the b1000's own grid; its region is its side and how much is visible."""
+    """One row for each part of the infarct, on the b1000's own grid; its region is its side and how much is visible.
+
+    Sides are those of ``plane``; when None, of the vertical plane through the brain's middle.
+    """
     labels, count = label_components(lesion, 26)
     if count == 0:
         return []
@@ -283,22 +311,28 @@ def describe_lesions(
     centres = grid.to_mm(np.array(ndimage.center_of_mass(lesion, labels, index)))
     mean = np.asarray(ndimage.mean(probability, labels, index))
     shown = np.asarray(ndimage.mean(visible, labels, index))
-    middle = middle_mm(brain if brain.any() else lesion, grid)
+    plane = plane or vertical_plane(brain if brain.any() else lesion, grid)
+    across_mm = rightwards_mm(plane, centres)
     return [
         Lesion(
             index=k + 1,
             volume_ml=float(sizes[k]) * grid.voxel_ml,
             centroid_mm=(float(centres[k, 0]), float(centres[k, 1]), float(centres[k, 2])),
-            region=f"{'left' if centres[k, 0] < middle else 'right'}, {100 * shown[k]:.0f} % visible",
+            region=f"{'left' if across_mm[k] < 0 else 'right'}, {rounded(100 * shown[k], 0)} % visible",
             probability=float(mean[k]),
         )
         for k in range(count)
     ]
 
 
-def middle_mm(mask: Bool3, grid: Grid) -> float:
-    """World x of the middle of a mask, mm; left lies below it."""
-    return float(grid.to_mm(np.argwhere(mask).mean(axis=0))[0])
+def vertical_plane(mask: Bool3, grid: Grid) -> Midline:
+    """The scanner's plane between left and right through the middle of a mask."""
+    return Midline((1.0, 0.0, 0.0), float(grid.to_mm(np.argwhere(mask).mean(axis=0))[0]))
+
+
+def rightwards_mm(plane: Midline, points_mm: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """(n,) how far points (n, 3) lie to the right of a plane, mm; on the left it is below 0."""
+    return np.asarray(points_mm @ np.array(plane.normal) - plane.offset_mm)
 
 
 def measure(
@@ -340,7 +374,8 @@ def left_share(votes: Votes) -> float | None:
     """Share of the infarct's voxels left of the brain's middle, %; None without an infarct."""
     if not votes.lesion.any():
         return None
-    x_mm = votes.grid.to_mm(np.argwhere(votes.lesion))[:, 0] - middle_mm(votes.brain, votes.grid)
+    plane = votes.plane or vertical_plane(votes.brain, votes.grid)
+    x_mm = rightwards_mm(plane, votes.grid.to_mm(np.argwhere(votes.lesion)))
     return 100 * float(np.mean(x_mm < -MIDDLE_MM) + np.mean(np.abs(x_mm) <= MIDDLE_MM) / 2)
 
 
@@ -366,17 +401,28 @@ def score_rater(visible: Bool3, lesion: Bool3, rater: Volume, volume_ml: float) 
     return {"dice": dice(visible, seen), "volume_ml": volume_ml, "in_lesion_ml": inside}
 
 
-def summarise(decision: Decision, measurements: Mapping[str, Measurement], *, dropped: bool = False) -> str:
-    """The finding in words, the decision first; ``dropped`` when parts were found and dropped for their ADC."""
+def summarise(
+    decision: Decision, measurements: Mapping[str, Measurement], *, dropped: bool = False, doubt: str = NEAR
+) -> str:
+    """The finding in words, the decision first.
+
+    Parameters
+    ----------
+    dropped
+        Whether parts were found and dropped for their ADC.
+    doubt
+        Of :func:`doubt_of`, said where the decision isn't certain.
+    """
     lesion = measurements["lesion_volume"].value or 0.0
     if decision.answer == "no decision":
         told = "is left after what has no lowered ADC was dropped" if dropped else "was found"
         return f"No acute infarct {told}. {DECISION}: no decision."
     fvv = measurements["flair_visibility_volume"]
-    spread = "" if fvv.interval is None else f" ({fvv.interval[0]:.2f} to {fvv.interval[1]:.2f})"
+    spread = "" if fvv.interval is None else f" ({' to '.join(map(told_ml, fvv.interval))})"
     words = {"mismatch": "DWI-FLAIR mismatch", "no mismatch": "No DWI-FLAIR mismatch"}[decision.answer]
-    near = "" if decision.certain else ", near the cutoff"
+    unsure = "" if decision.certain else f", {doubt}"
+    volume = told_ml(fvv.value or 0.0)
     return (
-        f"{words}{near}: FLAIR Visibility Volume {fvv.value:.2f} ml{spread} of an acute infarct of {lesion:.2f} ml; "
+        f"{words}{unsure}: FLAIR Visibility Volume {volume} ml{spread} of an acute infarct of {rounded(lesion, 2)} ml; "
         f"the cutoff is {MISMATCH_BELOW_ML:g} ml."
     )

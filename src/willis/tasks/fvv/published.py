@@ -1,7 +1,8 @@
 """The files of the published software, for those who switch over: predictions, heat map, synthesis.
 
 As published (Benzakoun 2025, doi:10.1177/23969873251362712), but for what was wrong there: the grey of the heat map
-ends at 255 and doesn't wrap to 0, and outlines and the synthesis are drawn on axial slices whatever the file's axes.
+ends at 255 and doesn't wrap to 0, and outlines and the synthesis are drawn on axial slices whatever the file's axes,
+the synthesis in true proportions.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from scipy import ndimage
 from willis.draw.tiles import Caption, tiled_png
 from willis.findings import Attachment
 from willis.io.nifti_stack import colour_bytes, stack_bytes
-from willis.tasks.fvv.interpret import Votes
+from willis.tasks.fvv.interpret import Votes, told_ml
 from willis.tasks.fvv.prepare import PUBLISHED_AXES
 from willis.tasks.provenance import Stopwatch
+from willis.units import rounded
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient, reorient_grid
 from willis.volume.volume import Volume
@@ -66,8 +68,9 @@ def published_files(votes: Votes, native: Mapping[str, UInt8], b1000: Volume, wa
             Attachment("predictions.nii.gz", stack_bytes(predictions, grid)),
             Attachment("heatmap.nii.gz", colour_bytes(_turned_back(colours, grid), grid)),
         ]
+    across, along, _ = reorient_grid(grid, PUBLISHED_AXES).spacing_mm
     with watch.stage("synthesis"):
-        files.append(Attachment("synthesis.png", synthesis_png(votes, colours, upright["lesion"])))
+        files.append(Attachment("synthesis.png", synthesis_png(votes, colours, upright["lesion"], (along, across))))
     return [*files, Attachment("synthesis.txt", synthesis_text(votes, watch.stages).encode("ascii"))]
 
 
@@ -79,8 +82,13 @@ def _turned_back(colours: UInt8, grid: Grid) -> UInt8:
 
 
 def votes_of_ten(votes: Votes) -> UInt8:
-    """(I, J, K) votes for "visible" scaled to 0 to 10; of ten members their number."""
-    return np.rint(votes.visible.astype(np.float32) * FULL_VOTES / votes.members).astype(np.uint8)
+    """(I, J, K) votes for "visible" scaled to 0 to 10; of ten members their number.
+
+    From 5 on they are those of at least half of the members, however many these are.
+    """
+    shares = np.rint(votes.visible.astype(np.float32) * FULL_VOTES / votes.members).astype(np.uint8)
+    fewer = 2 * votes.visible.astype(int) < votes.members
+    return np.asarray(np.where(fewer, np.minimum(shares, FULL_VOTES // 2 - 1), shares), dtype=np.uint8)
 
 
 def heatmap(b1000: npt.NDArray[Any], native: Mapping[str, UInt8]) -> UInt8:
@@ -105,22 +113,24 @@ def outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(ndimage.binary_dilation(mask, square, iterations=2) ^ mask)
 
 
-def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8) -> bytes:
+def synthesis_png(votes: Votes, colours: UInt8, lesion: UInt8, pixel_mm: tuple[float, float]) -> bytes:
     """The published picture: volumes on top, then five slices a row, those with more than five voxels of infarct.
 
     Parameters
     ----------
     colours, lesion
         (I, J, K, 3) and (I, J, K), axes as published.
+    pixel_mm
+        Height and width of a voxel in these slices.
     """
     voxel_ml = votes.grid.voxel_ml
     captions = [
         Caption("For research", "use only", "red", "red"),
         Caption("Brain size", f"{np.count_nonzero(votes.brain) * voxel_ml:.2f}mL", "green"),
-        Caption("Blob size", f"{np.count_nonzero(votes.lesion) * voxel_ml:.2f}mL", "blue"),
-        Caption("Flair Visibility Area", f"{votes.fvv_ml:.2f}mL", "red"),
+        Caption("Blob size", f"{rounded(np.count_nonzero(votes.lesion) * voxel_ml, 2)}mL", "blue"),
+        Caption("Flair Visibility Area", f"{told_ml(votes.fvv_ml)}mL", "red"),
     ]
-    return tiled_png([lettered(picture) for picture in synthesis_slices(colours, lesion)], captions)
+    return tiled_png([lettered(picture, pixel_mm) for picture in synthesis_slices(colours, lesion)], captions)
 
 
 def synthesis_slices(colours: UInt8, lesion: UInt8) -> list[UInt8]:
@@ -129,10 +139,15 @@ def synthesis_slices(colours: UInt8, lesion: UInt8) -> list[UInt8]:
     return [colours[:, ::-1, k].swapaxes(0, 1) for k in shown]
 
 
-def lettered(picture: UInt8) -> UInt8:
-    """A slice (rows, columns, 3) drawn large, each voxel as several pixels, R in its left upper corner, L right."""
-    factor = -(-LEAST_PANEL_PX // max(picture.shape[:2]))
-    image = Image.fromarray(np.ascontiguousarray(picture.repeat(factor, axis=0).repeat(factor, axis=1)))
+def lettered(picture: UInt8, pixel_mm: tuple[float, float] = (1.0, 1.0)) -> UInt8:
+    """A slice (rows, columns, 3) drawn large, each voxel as several pixels, R in its left upper corner, L right.
+
+    ``pixel_mm`` is a voxel's height and width: one that isn't square keeps its proportions.
+    """
+    tall, wide = (side / min(pixel_mm) for side in pixel_mm)
+    factor = int(-(-LEAST_PANEL_PX // max(picture.shape[0] * tall, picture.shape[1] * wide)))
+    large = picture.repeat(round(factor * tall), axis=0).repeat(round(factor * wide), axis=1)
+    image = Image.fromarray(np.ascontiguousarray(large))
     font, draw = ImageFont.load_default(LETTER_PX), ImageDraw.Draw(image)
     for letter, x, anchor in (("R", INSET_PX, "la"), ("L", image.width - INSET_PX, "ra")):
         draw.text((x, INSET_PX), letter, "white", font, anchor, stroke_width=2, stroke_fill="black")

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from willis.findings import Decision, Findings, Lesion, Mask, Measurement
 from willis.image.in_plane import SIDE
+from willis.image.mirror import plane_of
 from willis.infer.back import probability_to_grid
 from willis.infer.ensemble import Prediction, predict
 from willis.models.manifest import Manifest
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.fvv import figures, interpret
-from willis.tasks.fvv.asymmetry import b0_ratio
+from willis.tasks.fvv.asymmetry import b0_ratio, reflection_of
 from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes, without_what_b0_hides
 from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
@@ -27,7 +28,7 @@ from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
 from willis.tasks.taskspec import OptionValue
-from willis.units import MM3_PER_ML
+from willis.units import MM3_PER_ML, counted
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
 
@@ -124,7 +125,9 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(decision, measurements, dropped=bool(votes.dropped_ml)),
+        summary=interpret.summarise(
+            decision, measurements, dropped=bool(votes.dropped_ml), doubt=interpret.doubt_of(votes)
+        ),
         masks=[Mask(name, "b1000", mask) for name, mask in masks.items()],
         probabilities=[Mask(name, "b1000", found) for name, found in _probability(pair, prepared, prediction).items()],
         measurements=measurements,
@@ -158,8 +161,11 @@ def _votes(pair: DwiPair, prepared: Prepared, prediction: Prediction, manifest: 
     votes = count_votes(members_on(pair, prepared, prediction), grid, threshold, max(least, 1), pair.known_adc)
     votes = counted_between_voxels(votes, list(prediction.members), prepared.grid, threshold)
     rule = manifest.rules.get(VISIBLE_RATIO)
-    ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b) if rule else None
-    return without_what_b0_hides(votes, ratio, rule)
+    if rule is None or not votes.lesion.any():
+        return votes
+    reflection = reflection_of(pair.b0, votes.brain)
+    ratio = b0_ratio(pair.b0, pair.b1000, votes.lesion, votes.brain, pair.b, reflection)
+    return replace(without_what_b0_hides(votes, ratio, rule), plane=plane_of(reflection))
 
 
 def _least_ml(manifest: Manifest) -> float:
@@ -196,7 +202,7 @@ def _findings(
     pair, votes, grid = found.pair, found.votes, found.pair.b1000.grid
     lesion, visible, brain = (masks[name].data > 0 for name in ("lesion", "flairvisible", "brain"))
     probability = _on_b1000(found.prediction.probability[1], pair, found.prepared)
-    lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid)
+    lesions = interpret.describe_lesions(lesion, visible, probability.data, brain, grid, votes.plane)
     adc = interpret.mean_adc(lesion, pair.known_adc)
     rater = {}
     if pair.rater is not None:
@@ -231,16 +237,16 @@ def _methods(study: Study, pair: DwiPair, prepared: Prepared, bundle: Bundle) ->
             f"Parts of the infarct{small} whose median ADC is not below {LOWERED_ADC:g} times the brain's median were "
             "dropped. "
         )
-    counted = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
+    grid = prepared.grid if manifest.window.mode == "slices" else pair.b1000.grid
     mask = "the brain mask that was given" if pair.brain is not None else "a mask by Otsu's threshold on both images"
     return (
         f"Acute infarct and its FLAIR-visible part were segmented on a b{pair.b:g} and {second}. {how}, given mean 0 "
         f"and standard deviation 1 in {mask}, and cut at ± {manifest.intensity.cap:g}. The bundle "
-        f"{manifest.name} ({manifest.title}; members: {len(manifest.members)}) was run. Brain, and infarct within it, "
-        f"are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over members of "
-        f"the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means DWI-FLAIR "
-        f"mismatch. {_ratio_rule(manifest)}"
-        f"Volumes were counted on a grid of {' × '.join(str(n) for n in counted.shape)} voxels{between}."
+        f"{manifest.name} ({manifest.title}; {counted(len(manifest.members), 'member')}) was run. Brain, and infarct "
+        f"within it, are what at least half of the members find. {dropped}The FLAIR Visibility Volume is the mean over "
+        f"members of the volume that each calls visible in the infarct. Below {MISMATCH_BELOW_ML:g} ml it means "
+        f"DWI-FLAIR mismatch. {_ratio_rule(manifest)}"
+        f"Volumes were counted on a grid of {' × '.join(str(n) for n in grid.shape)} voxels{between}."
     )
 
 

@@ -15,6 +15,7 @@ from willis.findings import Figure, Mask
 from willis.image.project import project, project_labels
 from willis.tasks.ct_template import template
 from willis.tasks.lvo.headspace import SOFT_HU
+from willis.tasks.lvo.interpret import VESSEL_NAMES
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import VESSELS
@@ -88,7 +89,7 @@ def _vessels(prepared: PreparedHead, judged: Judged) -> list[Figure]:
     seen = project(np.clip(ct.data[:, :, slab], *MIP_WINDOW), inside)
     segments = project_labels(labels.data[:, :, slab], (1, 2, 3, 4))
     outlines = [
-        Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, name.upper())
+        Outline(Volume((segments == code).astype(np.uint8)[:, :, None], flat), colour, VESSEL_NAMES[name])
         for code, (name, colour) in enumerate(zip(VESSELS, TERRITORY_COLOURS, strict=True), start=1)
     ]
     if judged.place is not None and judged.place.data.any():

@@ -17,6 +17,7 @@ from willis.tasks.lvo.prepare import PreparedHead
 from willis.tasks.lvo.spec import VESSELS
 from willis.tasks.lvo.vessels import DENSE_HU, DENSE_RATIO, SIDES, VesselSide
 from willis.tasks.territories import NAMES, RIGHT, TERRITORIES
+from willis.units import apart, rounded
 
 LEAST_CLUSTER_ML = 1.0  # of brain darker than its mirror image; smaller clusters are sulci that don't match
 VESSEL_NAMES = {"c7": "ICA terminus", "m1": "M1", "m2": "M2", "other": "other vessels"}
@@ -168,9 +169,10 @@ def decide(judged: Judged, manifest: Manifest, dense: Sequence[str], contrast: b
     trust = f"calibrated on {calibration.origin}" if calibration is not None else "not calibrated"
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
     doubt = " Vessels hold contrast agent: the probability can't be trusted." if contrast else ""
+    probability, threshold = apart(judged.probability, judged.threshold, 2)
     reason = (
-        f"A large vessel occlusion is {answer}{where}: probability {judged.probability:.2f} ({trust}), threshold "
-        f"{judged.threshold:.2f}.{sign}{doubt}"
+        f"A large vessel occlusion is {answer}{where}: probability {probability} ({trust}), threshold {threshold}."
+        f"{sign}{doubt}"
     )
     return Decision("large vessel occlusion", answer, reason, certain=calibration is not None and not contrast)
 
@@ -196,7 +198,7 @@ def summarise(
     if not total:
         return f"{decision.reason} No brain is darker than its mirror image by {least:g} HU or more."
     worst = sorted((t for t in territories if t.darker_ml > 0), key=lambda t: -t.darker_ml)
-    where = ", ".join(f"{t.side} {NAMES[t.name]} {t.darker_ml:.0f} ml" for t in worst[:3])
+    where = ", ".join(f"{t.side} {NAMES[t.name]} {rounded(t.darker_ml, 0)} ml" for t in worst[:3])
     return (
         f"{decision.reason} {total:.0f} ml of brain are darker than its mirror image by {least:g} HU or more"
         f"{f': {where}' if where else ''}. This may be new or old, an infarct or something else."

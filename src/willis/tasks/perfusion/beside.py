@@ -11,6 +11,7 @@ from willis.findings import Measurement
 from willis.measure.overlap import dice
 from willis.tasks.perfusion.by_network import NetworkReading
 from willis.tasks.perfusion.interpret import Mask, Reading
+from willis.units import rounded
 from willis.volume.grid import Grid
 
 
@@ -64,12 +65,14 @@ def told_of_network(measurements: Mapping[str, Measurement]) -> str:
     """What the network found, in words."""
     core = measurements["network_core_volume"].value
     if "network_penumbra_volume" not in measurements:
-        return f"The network finds {core:.1f} ml of core and penumbra together."
+        return f"The network finds {rounded(core or 0, 1)} ml of core and penumbra together."
     penumbra, ratio = measurements["network_penumbra_volume"].value, measurements["network_mismatch_ratio"].value
     if core == 0 and penumbra == 0:
         return "The network finds neither core nor penumbra."
     words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
-    return f"The network finds {core:.1f} ml of core and {penumbra:.1f} ml of penumbra; {words}."
+    return (
+        f"The network finds {rounded(core or 0, 1)} ml of core and {rounded(penumbra or 0, 1)} ml of penumbra; {words}."
+    )
 
 
 def _ml(mask: Mask, grid: Grid) -> float:

@@ -15,6 +15,7 @@ from willis.image.components import component_sizes, label_components
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S, shown_name
 from willis.tasks.perfusion.trials import value_of
+from willis.units import rounded
 from willis.volume.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -289,11 +290,11 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
     side = side_of(measurements)
     where = f" ({side})" if side else ""
     if core is None or penumbra is None:
-        words = f"{late:.1f} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
+        words = f"{rounded(late, 1)} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
         return f"{words}; the core can't be told.{lacking}"
     ratio = value_of(measurements, "mismatch_ratio")
-    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
-    return f"Core {core:.1f} ml and penumbra {penumbra:.1f} ml by thresholds{where}; {words}.{lacking}"
+    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {rounded(ratio, 1)}"
+    return f"Core {rounded(core, 1)} ml and penumbra {rounded(penumbra, 1)} ml by thresholds{where}; {words}.{lacking}"
 
 
 def _lacking(missing: Sequence[str]) -> str:

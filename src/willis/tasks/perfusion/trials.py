@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from willis.findings import Measurement
+from willis.units import apart
 
 
 def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
@@ -19,9 +21,9 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
     late = value_of(measurements, "hypoperfused_volume")
     ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
     rows = [
-        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70),
-        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8),
-        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15),
+        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70, 70),
+        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8, 1.8),
+        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15, 15),
         _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
         _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
     ]  # fmt: skip
@@ -40,8 +42,11 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
     return rows
 
 
-def _row(trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None) -> dict[str, Any]:
-    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{value:.3g} {unit}".strip()
+def _row(
+    trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None, bound: float | None = None
+) -> dict[str, Any]:
+    """One criterion; a value with a ``bound`` is rounded, but never onto it."""
+    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{_rounded(value, bound)} {unit}".strip()
     if figure == "age, NIHSS and core":
         found = "see above"
     return {
@@ -51,6 +56,19 @@ def _row(trial: str, figure: str, value: float | None, unit: str, wanted: str, m
         "criterion": wanted,
         "met": "unknown" if met is None else "met" if met else "not met",
     }
+
+
+def _rounded(value: float, bound: float | None) -> str:
+    """To three significant digits, or as many as keep it on its side of the bound.
+
+    >>> _rounded(5.66, 70), _rounded(69.97, 70), _rounded(1234.5, 1.8), _rounded(0.0, 70), _rounded(71.5, None)
+    ('5.66', '69.97', '1234', '0', '71.5')
+    """
+    if bound is None or value == 0:
+        return f"{value:g}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    words = apart(value, bound, decimals)[0]
+    return words.rstrip("0").rstrip(".") if "." in words else words
 
 
 def value_of(measurements: Mapping[str, Measurement], name: str) -> float | None:

@@ -13,7 +13,7 @@ from willis.findings import Lesion, Measurement
 from willis.tasks.clusters import total_ml
 from willis.tasks.spread import Spread, in_brackets
 from willis.tasks.wmh.spec import REGIONS
-from willis.units import counted
+from willis.units import counted, rounded
 
 
 def measure(
@@ -57,8 +57,8 @@ def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]
     where = f", counted as {largest.region}" if largest.region else ""
     count = counted(len(lesions), "lesion")
     return (
-        f"{total.value:.1f} ml of white matter hyperintensity{in_brackets(spread)} in {count}, "
-        f"{share.value:.2f} % of the brain. The largest has {largest.volume_ml:.2f} ml{where}."
+        f"{rounded(total.value or 0, 1)} ml of white matter hyperintensity{in_brackets(spread)} in {count}, "
+        f"{rounded(share.value or 0, 2)} % of the brain. The largest has {rounded(largest.volume_ml, 2)} ml{where}."
     )
 
 
