@@ -18,7 +18,8 @@ from willis.learn.trainer import train
 from willis.nets.registry import build_network
 
 SCRIPT = Path(__file__).with_name("train_balls.py")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SCRIPT.parent), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+SEEN = os.pathsep.join(filter(None, (str(SCRIPT.parent), os.environ.get("PYTHONPATH"))))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": SEEN, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
 def recipe(**training: object) -> Recipe:

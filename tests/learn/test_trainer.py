@@ -65,6 +65,24 @@ def test_interrupted_and_resumed_gives_the_same_bits(tmp_path: Path, sources: Mo
     assert rows == list(range(1, 9))
 
 
+def test_a_finished_run_is_over_and_resuming_it_neither_reads_cases_nor_writes_rows(
+    tmp_path: Path, sources: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = train(recipe(), sources.Balls(), out=tmp_path)
+    rows = read_log(tmp_path)
+    (tmp_path / "curves.png").unlink()
+
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("a batch was made")
+
+    monkeypatch.setattr("willis.learn.trainer.make_batch", refuse)
+    again = train(recipe(), sources.Balls(), out=tmp_path, resume=True)
+    assert (again.state.reason, again.state.step) == ("finished", 8)
+    assert same(ended.members[0], again.members[0])
+    assert read_log(tmp_path) == rows
+    assert (tmp_path / "curves.png").stat().st_size > 0
+
+
 def test_killed_between_checkpoints_gives_the_same_bits(tmp_path: Path, sources: ModuleType) -> None:
     whole = train(recipe(), sources.Balls(), out=tmp_path / "whole")
 

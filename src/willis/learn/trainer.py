@@ -113,8 +113,11 @@ class _Run:
 
     def go(self) -> None:
         """Run until a reason to end."""
+        self.state.reason = self._ended()
+        if self.state.reason:
+            self._close()
+            return
         with ThreadPoolExecutor(1) as ahead:
-            self.state.reason = self._ended()
             coming = self._order(ahead)
             while not self.state.reason and (self._left or self._enter_next()):
                 start = time.perf_counter()
@@ -129,6 +132,10 @@ class _Run:
         self._checkpoint()
         if self.log is not None:
             self.log.add("note", self.state.step, {"reason": self.state.reason})
+        self._close()
+
+    def _close(self) -> None:
+        if self.log is not None:
             self.log.finish()
         self.world.barrier()
 
@@ -230,7 +237,9 @@ class _Run:
 
     def _ended(self) -> str:
         """Why no step may follow, by the run's state alone: so a run that had ended isn't resumed by a step."""
-        return "patience" if self._stale and self._next is None else ""
+        if self._next is not None:
+            return ""
+        return "patience" if self._stale else "" if self._left else "finished"
 
     def _reason(self) -> str:
         if ended := self._ended():
