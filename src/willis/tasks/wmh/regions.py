@@ -37,7 +37,10 @@ RegionOfVoxel = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class RegionMaps:
-    """Where ventricles, cortex and the rest are, as masks on the FLAIR's grid, all (I, J, K)."""
+    """Where ventricles, cortex and the rest are, as masks on the FLAIR's grid, all (I, J, K).
+
+    ``left`` is all that lies left of the brain's middle, outside the brain that was found too: what is not left is right.
+    """
 
     ventricles: npt.NDArray[np.bool_]
     cortex: npt.NDArray[np.bool_]

@@ -193,10 +193,11 @@ def _looks(study: Study, prepared: Prepared, bundle: Bundle, brain: Brain | None
 
 
 def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> RegionMaps | None:
-    names = ("ventricles", "cortex", "cerebellum", "brainstem", "left")
-    if brain is None or not all(brain.has(name) for name in names):
+    names = ("ventricles", "cortex", "cerebellum", "brainstem")
+    if brain is None or not all(brain.has(name) for name in (*names, "left")):
         return None
-    return RegionMaps(*(brain.part_on(name, grid, way).data > 0 for name in names))
+    parts = (brain.part_on(name, grid, way).data > 0 for name in names)
+    return RegionMaps(*parts, brain.left_half_on(grid, way).data > 0)
 
 
 def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
