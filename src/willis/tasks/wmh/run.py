@@ -50,7 +50,7 @@ class _OnFlair:
 
     probability: Volume
     brain: Volume
-    maps: RegionMaps | None
+    ventricles: Volume | None
     region_of_voxel: RegionOfVoxel | None
     labels: npt.NDArray[np.int32]
     count: int
@@ -117,7 +117,9 @@ def run(
         looks = _looks(study, prepared, bundle, brain)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(study, prepared, prediction, masks, measurements, found.maps, found.region_of_voxel)
+        pictures = figures.make(
+            study, prepared, prediction, masks, measurements, found.ventricles, found.region_of_voxel
+        )
     tell(1.0, "done")
     brain_notes = brain.notes if brain is not None and "brain" not in study else ()
     notes = [*prepared.notes, *looks, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
@@ -129,7 +131,7 @@ def run(
         probabilities=probabilities,
         measurements=measurements,
         lesions=lesions,
-        tables={"regions": interpret.region_table(measurements)} if found.maps else {},
+        tables={"regions": interpret.region_table(measurements)} if region_ml is not None else {},
         figures=pictures,
         provenance=make_provenance(
             SPEC,
@@ -139,7 +141,7 @@ def run(
             bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
             prediction=describe_prediction(prediction),
             stopwatch=watch,
-            methods=_methods(study, prepared, bundle, rules, by_region=found.maps is not None) + methods_of(spread),
+            methods=_methods(study, prepared, bundle, rules, by_region=region_ml is not None) + methods_of(spread),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
         ),
         notes=notes,
@@ -167,9 +169,9 @@ def _on_flair(
     members = _members_on(prediction, prepared, grid, way)
     labels, count = find_lesions(probability.data, inside, grid, rules, members)
     member_ml = [np.count_nonzero(find_lesions(m, inside, grid, rules)[0]) * grid.voxel_ml for m in members]
-    maps = _region_maps(brain, grid, way)
-    region_of_voxel = None if maps is None else region_of_voxels(maps, grid.spacing_mm)
-    return _OnFlair(probability, mask, maps, region_of_voxel, labels, count, tuple(member_ml))
+    region_of_voxel = _regions_on(brain, prepared.grid, grid, way)
+    ventricles = None if brain is None or region_of_voxel is None else brain.part_on("ventricles", grid, way)
+    return _OnFlair(probability, mask, ventricles, region_of_voxel, labels, count, tuple(member_ml))
 
 
 def _members_on(
@@ -192,12 +194,18 @@ def _looks(study: Study, prepared: Prepared, bundle: Bundle, brain: Brain | None
     return contrast_notes(images, lambda name: brain.part_on(name, prepared.grid).data > 0)
 
 
-def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> RegionMaps | None:
+def _regions_on(brain: Brain | None, fine: Grid, grid: Grid, way: FloatArray | None) -> RegionOfVoxel | None:
+    """(I, J, K) region of each voxel of ``grid``, told on the network's grid of 1 mm; None when parts are unknown.
+
+    Thick slices, or a FLAIR that shows a slab, would miss the nearest of a ventricle or of the cortex.
+    """
     names = ("ventricles", "cortex", "cerebellum", "brainstem")
     if brain is None or not all(brain.has(name) for name in (*names, "left")):
         return None
-    parts = (brain.part_on(name, grid, way).data > 0 for name in names)
-    return RegionMaps(*parts, brain.left_half_on(grid, way).data > 0)
+    parts = (brain.part_on(name, fine).data > 0 for name in names)
+    maps = RegionMaps(*parts, brain.left_half_on(fine).data > 0)
+    told = Volume(region_of_voxels(maps, fine.spacing_mm), fine)
+    return resample_to(told, grid, "nearest", world_transform=way).data
 
 
 def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
@@ -243,7 +251,7 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         " Each voxel of a lesion was given its region: brainstem or cerebellum; juxtacortical within "
         f"{JUXTACORTICAL_MM:g} mm of the cortex and nearer to it than to a ventricle; periventricular within "
         f"{PERIVENTRICULAR_MM:g} mm of a ventricle; else deep. A network of any contrast found these parts in the "
-        f"{prepared.reference.upper()} at 2 mm. A lesion is counted in the region that has most of it."
+        f"{prepared.reference.upper()} at 2 mm; distances were taken at 1 mm. A lesion is counted in the region that has most of it."
         if by_region
         else ""
     )
