@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from willis.infer.ensemble import Prediction, predict
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import Brain, find_brain
-from willis.tasks.brain.mask import masks_of
+from willis.tasks.brain.mask import mask_notes, masks_of
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of, total_ml
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
@@ -121,7 +121,7 @@ def run(
             study, prepared, prediction, masks, measurements, found.ventricles, found.region_of_voxel
         )
     tell(1.0, "done")
-    brain_notes = brain.notes if brain is not None and "brain" not in study else ()
+    brain_notes = _brain_notes(study, prepared, brain)
     notes = [*prepared.notes, *looks, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
         task=SPEC.name,
@@ -156,6 +156,12 @@ def _find_brain(study: Study, bundle: Bundle, settings: RunSettings) -> tuple[Br
         if "brain" not in study:
             raise
         return None, f"Regions are unknown: {problem}"
+
+
+def _brain_notes(study: Study, prepared: Prepared, brain: Brain | None) -> Sequence[str]:
+    if brain is None:
+        return ()
+    return mask_notes(prepared.brain, brain, prepared.reference.upper()) if "brain" in study else brain.notes
 
 
 def _on_flair(
