@@ -17,7 +17,8 @@ RADIUS_MM = 70.0
 
 def ball(radius_mm=RADIUS_MM, shift_mm=0.0):
     middle = np.array([94.0 + shift_mm, 94.0, 94.0])
-    return np.linalg.norm(np.indices(GRID.shape).T * 4.0 - middle, axis=-1).T < radius_mm
+    away = np.linalg.norm(np.indices(GRID.shape).T * 4.0 - middle, axis=-1).T
+    return away < radius_mm
 
 
 @pytest.fixture

@@ -97,8 +97,8 @@ def _beside(image: Path, prefix: str, suffix: str) -> Path | None:
     kept = [path for path in paths if stem_of(path) == alike] or paths
     if len(kept) > 1:
         raise BadInputError(
-            f"{prefix} has {len(kept)} files of the kind {suffix}, {_listed(kept)}; which of them goes with {image.name} "
-            f"can't be told. Keep one, or name it {alike}.nii.gz."
+            f"{prefix} has {len(kept)} files of the kind {suffix}, {_listed(kept)}; which of them goes with "
+            f"{image.name} can't be told. Keep one, or name it {alike}.nii.gz."
         )
     return next(iter(kept), None)
 

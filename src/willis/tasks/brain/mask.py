@@ -71,14 +71,14 @@ def mask_notes(own: Volume, brain: Brain, called: str) -> list[str]:
         The image.
     """
     found, given = brain.mask_on(own.grid).data > 0, own.data > 0
-    shared = np.count_nonzero(found & given)
-    within, held = shared / np.count_nonzero(given), shared / max(1, np.count_nonzero(found))
+    shared = float(np.count_nonzero(found & given))
+    within, held = shared / np.count_nonzero(given), shared / max(1, int(np.count_nonzero(found)))
     if within >= LEAST_WITHIN and held >= LEAST_HELD:
         return []
     return [
         f"The brain mask that was given doesn't fit the {called}: {within:.0%} of it lie in the brain that is found "
-        f"there, of which it holds {held:.0%}; at least {LEAST_WITHIN:.0%} and {LEAST_HELD:.0%} are expected. Check that "
-        "it is this scan's, on the same grid."
+        f"there, of which it holds {held:.0%}; at least {LEAST_WITHIN:.0%} and {LEAST_HELD:.0%} are expected. Check "
+        "that it is this scan's, on the same grid."
     ]
 
 

@@ -208,8 +208,8 @@ def _regions_on(brain: Brain | None, fine: Grid, grid: Grid, way: FloatArray | N
     names = ("ventricles", "cortex", "cerebellum", "brainstem")
     if brain is None or not all(brain.has(name) for name in (*names, "left")):
         return None
-    parts = (brain.part_on(name, fine).data > 0 for name in names)
-    maps = RegionMaps(*parts, brain.left_half_on(fine).data > 0)
+    parts = {name: brain.part_on(name, fine).data > 0 for name in names}
+    maps = RegionMaps(**parts, left=brain.left_half_on(fine).data > 0)
     told = Volume(region_of_voxels(maps, fine.spacing_mm), fine)
     return resample_to(told, grid, "nearest", world_transform=way).data
 
@@ -257,7 +257,8 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         " Each voxel of a lesion was given its region: brainstem or cerebellum; juxtacortical within "
         f"{JUXTACORTICAL_MM:g} mm of the cortex and nearer to it than to a ventricle; periventricular within "
         f"{PERIVENTRICULAR_MM:g} mm of a ventricle; else deep. A network of any contrast found these parts in the "
-        f"{prepared.reference.upper()} at 2 mm; distances were taken at 1 mm. A lesion is counted in the region that has most of it."
+        f"{prepared.reference.upper()} at 2 mm; distances were taken at 1 mm. A lesion is counted in the region that "
+        "has most of it."
         if by_region
         else ""
     )
