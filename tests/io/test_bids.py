@@ -53,6 +53,31 @@ def test_a_patient_without_a_mask_or_with_two_is_named(tmp_path):
         find(tmp_path)
 
 
+@pytest.mark.parametrize("t1", ["acq-mprage_T1w", "run-1_T1w", "T1w"])
+def test_a_t1_of_other_entities_is_the_session_s_own(tmp_path, t1):
+    patient(tmp_path, "sub-01", "sub-01", "acq-3d_FLAIR", t1)
+    mask(tmp_path, "sub-01")
+    (study,) = find(tmp_path)
+    assert study.images["t1"].name == f"sub-01_{t1}.nii.gz"
+
+
+def test_of_several_t1s_the_one_with_the_flair_s_entities_is_taken_and_else_none(tmp_path):
+    patient(tmp_path, "sub-01", "sub-01", "FLAIR", "T1w", "ce-gadolinium_T1w")
+    mask(tmp_path, "sub-01")
+    (study,) = find(tmp_path)
+    assert study.images["t1"].name == "sub-01_T1w.nii.gz"
+    (tmp_path / "sub-01/anat/sub-01_T1w.nii.gz").rename(tmp_path / "sub-01/anat/sub-01_run-1_T1w.nii.gz")
+    with pytest.raises(BadInputError, match=r"2 files of the kind T1w, .*gadolinium_T1w.nii.gz and sub-01_run-1_T1w"):
+        find(tmp_path)
+
+
+def test_one_mask_for_two_flairs_is_refused(tmp_path):
+    patient(tmp_path, "sub-01", "sub-01", "run-1_FLAIR", "run-2_FLAIR")
+    mask(tmp_path, "sub-01")
+    with pytest.raises(BadInputError, match=r"sub-01 has 2 files of the kind FLAIR, sub-01_run-1_FLAIR.nii.gz and"):
+        find(tmp_path)
+
+
 def test_a_folder_without_patients_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="a BIDS folder is expected"):
         find(tmp_path)

@@ -51,3 +51,12 @@ def test_a_small_field_of_view_does_not_hide_the_blank(tissue_hu):
     far = found[0] == 0
     assert far.mean() > 0.95
     assert np.abs(found - aired)[aired > 0.4].max() < 1e-3
+
+
+@pytest.mark.parametrize("background", [-100.0, -2.5, 1000.0])
+def test_beyond_the_field_of_view_lies_the_image_s_own_background(background):
+    grid = Grid(SHAPE, np.diag([2.0, 2.0, 2.0, 1.0]))
+    values = np.where(HEAD, np.random.default_rng(4).uniform(50, 150, SHAPE), 0.0).astype(np.float32)
+    expected, _ = prepare(Volume(values, grid, role="t1"))
+    found, _ = prepare(Volume(values + np.float32(background), grid, role="t1"))
+    np.testing.assert_allclose(found, expected, atol=1e-4)

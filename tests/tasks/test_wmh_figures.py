@@ -45,7 +45,8 @@ def made(head, maps):
     region = None if maps is None else region_of_voxels(maps, GRID.spacing_mm)
     volumes = None if region is None else region_volumes(lesions, region, GRID.voxel_ml)
     measurements = measure([], mask.volume_ml, None, volumes)
-    found = figures.make(Study({"flair": image}), prepared, prediction, masks, measurements, maps, region)
+    ventricles = None if maps is None else mask.with_data(maps.ventricles.astype(np.uint8))
+    found = figures.make(Study({"flair": image}), prepared, prediction, masks, measurements, ventricles, region)
     return {figure.name: figure for figure in found}
 
 

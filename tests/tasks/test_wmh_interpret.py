@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions
 from willis.tasks.spread import Spread
@@ -42,6 +43,19 @@ def test_a_cluster_below_the_least_size_is_dropped_by_volume_not_by_voxels():
     assert count == 1
     assert labels[20, 20, 10] == 1
     assert labels[5, 5, 5] == 0
+
+
+@pytest.mark.parametrize("turn_deg", range(1, 20, 2))
+def test_the_rounding_of_an_oblique_affine_drops_no_cluster_of_the_least_size(turn_deg):
+    turn = Rotation.from_euler("xyz", (turn_deg, -turn_deg / 2, 3), degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = turn.astype(np.float32)
+    grid = Grid(SHAPE, affine)
+    probability = blob((5, 5, 5), (1, 1, 3)) + blob((20, 20, 10), (1, 1, 2))
+    agreed = ClusterRules(0.5, 3.0, 26, 0.25, agreed_mm3=3.0)
+    labels, count = find_lesions(probability, BRAIN, grid, agreed, [probability])
+    assert count == 1
+    assert labels[5, 5, 5] == 1
 
 
 def test_a_cluster_mostly_outside_the_brain_is_dropped():

@@ -166,8 +166,8 @@ def test_parts_found_in_a_phantom_give_the_regions_of_its_true_anatomy():
     patient = make_patient("wmh", 4242, 3, [builtin_anatomy()])
     grid = patient.truth["regions_anatomy"].grid
     brain = find_brain(patient.study["t1"])
-    names = ("ventricles", "cortex", "cerebellum", "brainstem", "left")
-    found = region_of_voxels(RegionMaps(*(brain.part_on(n, grid).data > 0 for n in names)), grid.spacing_mm)
+    parts = (brain.part_on(n, grid).data > 0 for n in ("ventricles", "cortex", "cerebellum", "brainstem"))
+    found = region_of_voxels(RegionMaps(*parts, brain.left_half_on(grid).data > 0), grid.spacing_mm)
     true, known = true_regions(patient.truth)
     assert (found == true)[known].mean() >= 0.8
     near_lesions = known & ndimage.binary_dilation(patient.truth["wmh_anatomy"].data > 0, iterations=2)

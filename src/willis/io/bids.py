@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,32 +82,54 @@ def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str,
     Raises
     ------
     BadInputError
-        When there is no such session, one has no mask of that label or more than one, or an image is there with two
-        endings.
+        When there is no such session, or one has no mask of that label or more than one, more than one required image,
+        several of another kind that can't be told apart, or an image with two endings.
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give a BIDS folder of labelled patients.")
+    sessions: defaultdict[tuple[str, str | None], list[Path]] = defaultdict(list)
+    for image in find_niftis(folder, f"sub-*/**/anat/*_{SUFFIX[required]}.*"):
+        if named := _SUBJECT.match(image.name):
+            sessions[named[1], named[2]].append(image)
     found = []
-    listed = find_niftis(folder, f"sub-*/**/anat/*_{SUFFIX[required]}.*")
-    _refuse_twins(listed)
-    for image in listed:
-        named = _SUBJECT.match(image.name)
-        if named is None:
-            continue
-        stem = image.name[: -len(image.name.split("_")[-1])]
-        images = {role: path for role in roles if (path := _sibling(image.parent, stem, SUFFIX[role])) is not None}
-        prefix = "_".join(part for part in named.groups() if part)
+    for (subject, session), files in sessions.items():
+        prefix = "_".join(part for part in (subject, session) if part)
+        _refuse_twins(files)
+        if len(files) > 1:
+            raise BadInputError(
+                f"{prefix} has {len(files)} files of the kind {SUFFIX[required]}, {_listed(files)}; a mask belongs to "
+                "one. Keep the one that was labelled."
+            )
+        images = {role: path for role in roles if (path := _beside(files[0], prefix, SUFFIX[role])) is not None}
         mask = find_mask(folder, f"{prefix}_space-{space}_label-{label}_mask")
-        found.append(LabelledStudy(named.group(1), named.group(2), images, mask))
+        found.append(LabelledStudy(subject, session, images, mask))
     if not found:
         raise BadInputError(f"{folder} holds no sub-*/anat/*_{SUFFIX[required]}.nii.gz; a BIDS folder is expected.")
     return found
 
 
-def _sibling(folder: Path, stem: str, suffix: str) -> Path | None:
-    found = find_niftis(folder, f"{stem}{suffix}.*")
-    _refuse_twins(found)
-    return next(iter(found), None)
+def _beside(image: Path, prefix: str, suffix: str) -> Path | None:
+    """The image of another kind of one session: that with the same entities (``acq-``, ``run-``), or else the only one.
+
+    Raises
+    ------
+    BadInputError
+        When there are several, none with the same entities, or two of one name.
+    """
+    paths = [p for p in find_niftis(image.parent, f"{prefix}_*") if stem_of(p).endswith(f"_{suffix}")]
+    alike = f"{stem_of(image).rpartition('_')[0]}_{suffix}"
+    kept = [path for path in paths if stem_of(path) == alike] or paths
+    _refuse_twins(kept)
+    if len(kept) > 1:
+        raise BadInputError(
+            f"{prefix} has {len(kept)} files of the kind {suffix}, {_listed(kept)}; which of them goes with "
+            f"{image.name} can't be told. Keep one, or name it {alike}.nii.gz."
+        )
+    return next(iter(kept), None)
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return " and ".join(path.name for path in paths)
 
 
 def _refuse_twins(paths: Sequence[Path]) -> None:

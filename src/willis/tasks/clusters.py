@@ -21,6 +21,8 @@ from willis.units import MM3_PER_ML
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
+VOLUME_ROUNDING = 1e-5  # relative; an affine in float32 makes a voxel of an oblique grid so much smaller than it is
+
 
 @dataclass(frozen=True)
 class ClusterRules:
@@ -88,7 +90,7 @@ def find_lesions(
     labels, count = label_components(probability >= rules.threshold, rules.connectivity)
     if count == 0:
         return labels, 0
-    voxel_mm3 = grid.voxel_ml * MM3_PER_ML
+    voxel_mm3 = grid.voxel_ml * MM3_PER_ML * (1 + VOLUME_ROUNDING)
     sizes = np.bincount(labels.ravel(), minlength=count + 1)
     outside = np.bincount(labels[~brain], minlength=count + 1)
     keep = (sizes * voxel_mm3 >= rules.min_mm3) & (outside <= rules.max_outside_brain * sizes)

@@ -76,6 +76,19 @@ class Brain:
         least = manifest.threshold.value if tight else threshold_of(manifest, name)
         return found.with_data((found.data >= least).astype(np.uint8), unit="")
 
+    def left_half_on(self, grid: Grid, world_transform: FloatArray | None = None) -> Volume:
+        """``uint8``, 1 left of the middle of the brain: where ``left`` has more than half of what ``brain`` has.
+
+        Where no brain was found, at its rim and about it, the side of the nearest voxel of the brain.
+        """
+        outputs = self.bundle.manifest.outputs
+        brain, left = self.probability[outputs.index("brain")], self.probability[outputs.index("left")]
+        unknown = brain < threshold_of(self.bundle.manifest, "brain")
+        nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+        lead = Volume((left - brain / 2)[tuple(nearest)], self.grid, role="left")
+        moved = resample_to(lead, grid, "linear", world_transform=world_transform)
+        return moved.with_data((moved.data > 0).astype(np.uint8))
+
     def mask_on(self, grid: Grid, world_transform: FloatArray | None = None, *, tight: bool = False) -> Volume:
         """Brain mask on another grid: in one piece, without holes; of an extracted image, what was kept of it.
 

@@ -15,6 +15,9 @@ from willis.volume.volume import Volume
 
 BrainMaskOf = Callable[[Volume], Volume]
 
+LEAST_WITHIN = 0.9  # part of a given mask that lies in the brain that is found; assumed: masks wider by 2 mm lie above
+LEAST_HELD = 0.6  # part of the found brain, with its fluid, that a given mask holds; assumed: tissue alone lies above
+
 
 def brain_mask(study: Study, image: Volume, brain_mask_of: BrainMaskOf) -> Volume:
     """The study's own mask as :func:`own_brain_mask` gives it; without one, what ``brain_mask_of`` finds."""
@@ -53,6 +56,30 @@ def own_brain_mask(study: Study, image: Volume, called: str = "") -> Volume | No
             "the brain mask is empty; at least one voxel must be above 0. Leave it out to have one made."
         )
     return replace(given, data=(given.data > 0).astype(np.uint8), role="brain")
+
+
+def mask_notes(own: Volume, brain: Brain, called: str) -> list[str]:
+    """What is said of a given mask that lies elsewhere than the brain of its image: another scan's, or moved.
+
+    Parameters
+    ----------
+    own
+        The mask that was given, not empty.
+    brain
+        What was found in the image that the mask is of.
+    called
+        The image.
+    """
+    found, given = brain.mask_on(own.grid).data > 0, own.data > 0
+    shared = float(np.count_nonzero(found & given))
+    within, held = shared / np.count_nonzero(given), shared / max(1, int(np.count_nonzero(found)))
+    if within >= LEAST_WITHIN and held >= LEAST_HELD:
+        return []
+    return [
+        f"The brain mask that was given doesn't fit the {called}: {within:.0%} of it lie in the brain that is found "
+        f"there, of which it holds {held:.0%}; at least {LEAST_WITHIN:.0%} and {LEAST_HELD:.0%} are expected. Check "
+        "that it is this scan's, on the same grid."
+    ]
 
 
 def masks_of(brain: Brain | None, *, tight: bool = False) -> BrainMaskOf:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from willis.image.intensity import scale_range
+from willis.image.intensity import RANGE_FLOOR_PERCENTILE, scale_range
 from willis.volume.grid import FloatArray, Grid, Shape3
 from willis.volume.resample import resample_to
 from willis.volume.volume import Volume
@@ -48,8 +48,11 @@ def blank_around(hounsfield: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
 
 
 def prepare(image: Volume, centre_mm: FloatArray | None = None) -> tuple[npt.NDArray[np.float32], Grid]:
-    """The network's input (1, 128, 128, 128) and its grid, about a point; about the middle of the image when None."""
+    """The network's input (1, 128, 128, 128) and its grid, about a point; about the middle of the image when None.
+
+    Beyond a CT's field of view lies air, beyond another image's what it has for background, which needn't be 0.
+    """
     grid = network_grid(image.grid.centre_mm if centre_mm is None else centre_mm)
-    fill = AIR_HU if image.unit == "HU" else 0.0
+    fill = AIR_HU if image.unit == "HU" else float(np.percentile(image.data, RANGE_FLOOR_PERCENTILE))
     coarse = resample_to(image.with_data(image.data.astype(np.float32)), grid, "linear", fill=fill)
     return network_input(coarse.data, image.unit)[None], grid

@@ -59,8 +59,9 @@ class WmhData(LabelledFolder):
     Parameters
     ----------
     folder
-        BIDS folder of labelled patients: FLAIR, T1 where there is one, and in ``derivatives`` the lesion mask
-        ``*_space-flair_label-wmh_mask.nii.gz``. Empty: phantoms are made as they are needed.
+        BIDS folder of labelled patients: one FLAIR a session, a T1 where there is one (that with the FLAIR's entities,
+        or the only one), and in ``derivatives`` the lesion mask ``*_space-flair_label-wmh_mask.nii.gz``. Empty:
+        phantoms are made as they are needed.
     split, part
         See :class:`willis.learn.parts.LabelledFolder`.
     phantom

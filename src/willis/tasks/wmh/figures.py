@@ -20,7 +20,6 @@ from willis.tasks.wmh.regions import (
     JUXTACORTICAL_MM,
     PERIVENTRICULAR_MM,
     PLACES,
-    RegionMaps,
     RegionOfVoxel,
     part_in,
 )
@@ -37,14 +36,14 @@ def make(
     prediction: Prediction,
     masks: Sequence[Mask],
     measurements: Mapping[str, Measurement],
-    maps: RegionMaps | None,
+    ventricles: Volume | None,
     region_of_voxel: RegionOfVoxel | None,
 ) -> list[Figure]:
     """Lesion mosaic, regions in numbers and on slices, and the quality pages.
 
     Parameters
     ----------
-    maps, region_of_voxel
+    ventricles, region_of_voxel
         On the FLAIR's grid; None when regions are unknown.
     """
     flair = study["flair"]
@@ -62,8 +61,8 @@ def make(
     if chart is not None:
         caption = "Volume of the lesions of each region, by side."
         figures.append(Figure("regions", caption, "regions", chart, kind="chart"))
-    if maps is not None and region_of_voxel is not None:
-        figures.append(_places(flair, lesions, brain, maps, region_of_voxel))
+    if ventricles is not None and region_of_voxel is not None:
+        figures.append(_places(flair, lesions, brain, ventricles, region_of_voxel))
     figures.append(
         Figure(
             "brain",
@@ -91,10 +90,11 @@ def _regions(measurements: Mapping[str, Measurement]) -> bytes | None:
     return bar_chart(groups, unit="ml")
 
 
-def _places(flair: Volume, lesions: Volume, brain: Volume, maps: RegionMaps, region_of_voxel: RegionOfVoxel) -> Figure:
+def _places(
+    flair: Volume, lesions: Volume, brain: Volume, ventricles: Volume, region_of_voxel: RegionOfVoxel
+) -> Figure:
     inside = lesions.data > 0
     parts = {place: part_in(place, inside, region_of_voxel) for place in PLACES}
-    ventricles = lesions.with_data(maps.ventricles.astype(np.uint8))
     outlines = [Outline(ventricles, INK, "ventricles", dashed=True)]
     outlines += [
         Outline(lesions.with_data(part.astype(np.uint8)), PLACE_COLOURS[place], place, dashed=place == "brainstem")

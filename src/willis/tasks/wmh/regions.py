@@ -1,7 +1,8 @@
 """Where in the brain each voxel of a lesion counts: by the brain's parts, and by distance from ventricles and cortex.
 
 Ventricles, cortex, cerebellum, brainstem and the left half are what the ``brain`` network finds in the T1, or in the
-FLAIR without one (``tasks.brain.find``), at its threshold, brought from its 2 mm grid to the FLAIR's.
+FLAIR without one (``tasks.brain.find``), at its threshold, brought from its 2 mm grid to one of 1 mm. Distances are
+taken there, and each voxel of the FLAIR has the region of its centre, however thick its slices are.
 
 Volumes are divided voxel by voxel, so that a confluent lesion gives each region the part that lies there. The other
 custom, to call a whole lesion periventricular where it touches a ventricle, was left: a bridge of one voxel between two
@@ -37,7 +38,10 @@ RegionOfVoxel = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class RegionMaps:
-    """Where ventricles, cortex and the rest are, as masks on the FLAIR's grid, all (I, J, K)."""
+    """Where ventricles, cortex and the rest are, as masks on one grid, all (I, J, K).
+
+    ``left`` is all that lies left of the brain's middle, outside the brain that was found too; the rest is right.
+    """
 
     ventricles: npt.NDArray[np.bool_]
     cortex: npt.NDArray[np.bool_]

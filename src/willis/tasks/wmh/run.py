@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from willis.infer.ensemble import Prediction, predict
 from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.brain.find import Brain, find_brain
-from willis.tasks.brain.mask import masks_of
+from willis.tasks.brain.mask import mask_notes, masks_of
 from willis.tasks.clusters import ClusterRules, describe_lesions, find_lesions, mask_of, rules_of, total_ml
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
@@ -50,7 +50,7 @@ class _OnFlair:
 
     probability: Volume
     brain: Volume
-    maps: RegionMaps | None
+    ventricles: Volume | None
     region_of_voxel: RegionOfVoxel | None
     labels: npt.NDArray[np.int32]
     count: int
@@ -117,9 +117,11 @@ def run(
         looks = _looks(study, prepared, bundle, brain)
     tell(4 / STEPS, "drawing")
     with watch.stage("figures"):
-        pictures = figures.make(study, prepared, prediction, masks, measurements, found.maps, found.region_of_voxel)
+        pictures = figures.make(
+            study, prepared, prediction, masks, measurements, found.ventricles, found.region_of_voxel
+        )
     tell(1.0, "done")
-    brain_notes = brain.notes if brain is not None and "brain" not in study else ()
+    brain_notes = _brain_notes(study, prepared, brain)
     notes = [*prepared.notes, *looks, *brain_notes, *prediction.notes, *([brain_problem] if brain_problem else [])]
     return Findings(
         task=SPEC.name,
@@ -129,7 +131,7 @@ def run(
         probabilities=probabilities,
         measurements=measurements,
         lesions=lesions,
-        tables={"regions": interpret.region_table(measurements)} if found.maps else {},
+        tables={"regions": interpret.region_table(measurements)} if region_ml is not None else {},
         figures=pictures,
         provenance=make_provenance(
             SPEC,
@@ -139,7 +141,7 @@ def run(
             bundles=[describe_bundle(b) for b in (bundle, *([brain.bundle] if brain is not None else []))],
             prediction=describe_prediction(prediction),
             stopwatch=watch,
-            methods=_methods(study, prepared, bundle, rules, by_region=found.maps is not None) + methods_of(spread),
+            methods=_methods(study, prepared, bundle, rules, by_region=region_ml is not None) + methods_of(spread),
             registrations={role: _fit(r) for role, r in prepared.registrations.items()},
         ),
         notes=notes,
@@ -156,6 +158,12 @@ def _find_brain(study: Study, bundle: Bundle, settings: RunSettings) -> tuple[Br
         return None, f"Regions are unknown: {problem}"
 
 
+def _brain_notes(study: Study, prepared: Prepared, brain: Brain | None) -> Sequence[str]:
+    if brain is None:
+        return ()
+    return mask_notes(prepared.brain, brain, prepared.reference.upper()) if "brain" in study else brain.notes
+
+
 def _on_flair(
     study: Study, prepared: Prepared, prediction: Prediction, brain: Brain | None, rules: ClusterRules
 ) -> _OnFlair:
@@ -167,9 +175,9 @@ def _on_flair(
     members = _members_on(prediction, prepared, grid, way)
     labels, count = find_lesions(probability.data, inside, grid, rules, members)
     member_ml = [np.count_nonzero(find_lesions(m, inside, grid, rules)[0]) * grid.voxel_ml for m in members]
-    maps = _region_maps(brain, grid, way)
-    region_of_voxel = None if maps is None else region_of_voxels(maps, grid.spacing_mm)
-    return _OnFlair(probability, mask, maps, region_of_voxel, labels, count, tuple(member_ml))
+    region_of_voxel = _regions_on(brain, prepared.grid, grid, way)
+    ventricles = None if brain is None or region_of_voxel is None else brain.part_on("ventricles", grid, way)
+    return _OnFlair(probability, mask, ventricles, region_of_voxel, labels, count, tuple(member_ml))
 
 
 def _members_on(
@@ -192,11 +200,18 @@ def _looks(study: Study, prepared: Prepared, bundle: Bundle, brain: Brain | None
     return contrast_notes(images, lambda name: brain.part_on(name, prepared.grid).data > 0)
 
 
-def _region_maps(brain: Brain | None, grid: Grid, way: FloatArray | None) -> RegionMaps | None:
-    names = ("ventricles", "cortex", "cerebellum", "brainstem", "left")
-    if brain is None or not all(brain.has(name) for name in names):
+def _regions_on(brain: Brain | None, fine: Grid, grid: Grid, way: FloatArray | None) -> RegionOfVoxel | None:
+    """(I, J, K) region of each voxel of ``grid``, told on the network's grid of 1 mm; None when parts are unknown.
+
+    Thick slices, or a FLAIR that shows a slab, would miss the nearest of a ventricle or of the cortex.
+    """
+    names = ("ventricles", "cortex", "cerebellum", "brainstem")
+    if brain is None or not all(brain.has(name) for name in (*names, "left")):
         return None
-    return RegionMaps(*(brain.part_on(name, grid, way).data > 0 for name in names))
+    parts = {name: brain.part_on(name, fine).data > 0 for name in names}
+    maps = RegionMaps(**parts, left=brain.left_half_on(fine).data > 0)
+    told = Volume(region_of_voxels(maps, fine.spacing_mm), fine)
+    return resample_to(told, grid, "nearest", world_transform=way).data
 
 
 def _mask_on(mask: Volume, grid: Grid, way: FloatArray | None) -> Volume:
@@ -242,7 +257,8 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         " Each voxel of a lesion was given its region: brainstem or cerebellum; juxtacortical within "
         f"{JUXTACORTICAL_MM:g} mm of the cortex and nearer to it than to a ventricle; periventricular within "
         f"{PERIVENTRICULAR_MM:g} mm of a ventricle; else deep. A network of any contrast found these parts in the "
-        f"{prepared.reference.upper()} at 2 mm. A lesion is counted in the region that has most of it."
+        f"{prepared.reference.upper()} at 2 mm; distances were taken at 1 mm. A lesion is counted in the region that "
+        "has most of it."
         if by_region
         else ""
     )
