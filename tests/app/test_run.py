@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pytest
 
 from willis.app.cli import main
+from willis.io.tables import read_table
 from willis.models.manifest import Threshold
 from willis.models.store import BUNDLES_VARIABLE, open_bundle, write_bundle
 
@@ -148,6 +149,27 @@ def test_failure_while_writing_leaves_nothing(
     assert run_wmh(scan, tmp_path / "out", "--register", "never") == 2
     assert "No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bids_folder_is_run_session_by_session(
+    scan: Any, bundles: Path, results: Results, tmp_path: Path, capsys: Captured
+) -> None:
+    place = tmp_path / "in" / "sub-07" / "ses-1" / "anat"
+    place.mkdir(parents=True)
+    for path, end in ((scan.t1, "T1w"), (scan.flair, "FLAIR")):
+        shutil.copy(path, place / f"sub-07_ses-1_{end}.nii.gz")
+    (tmp_path / "in" / "sub-08" / "anat").mkdir(parents=True)
+    shutil.copy(scan.t1, tmp_path / "in" / "sub-08" / "anat" / "sub-08_T1w.nii.gz")
+    out = tmp_path / "out"
+    assert main.call(["run", "wmh", str(tmp_path / "in"), "--register", "never", "-o", str(out)]) == 3
+    said = capsys.readouterr().out
+    assert "sub-08: wmh needs --flair" in said and f"1 of 2 patients: {out}" in said
+    rows = {row["patient"]: row for row in read_table(out / "wmh.tsv")}
+    alone = measurements(results.out)["wmh_volume"]["value"]
+    assert float(rows["sub-07_ses-1"]["wmh_volume"] or 0) == pytest.approx(alone, rel=1e-4)
+    assert rows["sub-08"]["wmh_volume"] is None
+    assert (out / "sub-07_ses-1" / "report.html").is_file() and not (out / "sub-08").exists()
+    assert (out / "sub-07_ses-1" / "sub-07_ses-1_space-flair_label-wmh_mask.nii.gz").is_file()
 
 
 def test_brain_from_the_command_line(scan: Any, bundles: Path, tmp_path: Path, capsys: Captured) -> None:

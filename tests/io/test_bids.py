@@ -5,7 +5,7 @@ import pytest
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError
-from willis.io.bids import find_labelled, find_labels
+from willis.io.bids import find_labelled, find_labels, find_patients
 from willis.io.nifti import read_nifti, write_nifti
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -140,3 +140,54 @@ def test_names_in_capital_letters_are_read_and_twins_are_refused(tmp_path):
     touch(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz")
     with pytest.raises(BadInputError, match="differ by their ending alone"):
         find(tmp_path)
+
+
+SUFFIXES = {"t1": ("T1w",), "ct": ("ct", "CT")}
+
+
+def test_sessions_of_a_folder_with_one_image_for_each_role(tmp_path):
+    patient(tmp_path, "sub-01_ses-b", "sub-01/ses-b", "T1w", "acq-2_FLAIR")
+    patient(tmp_path, "sub-02", "sub-02", "CT", "T1w")
+    patient(tmp_path, "sub-02", "derivatives/x/sub-02", "space-mni_T1w")
+    patient(tmp_path, "sub-03", "sub-03", "acq-a_T1w", "acq-b_T1w", "acq-b_ct")
+    patient(tmp_path, "sub-04", "sub-04", "FLAIR")
+    found = find_patients(tmp_path, SUFFIXES)
+    assert {name: sorted(path.name for path in one.images.values()) for name, one in found.items()} == {
+        "sub-01_ses-b": ["sub-01_ses-b_T1w.nii.gz"],
+        "sub-02": ["sub-02_CT.nii.gz", "sub-02_T1w.nii.gz"],
+        "sub-03": ["sub-03_acq-b_T1w.nii.gz", "sub-03_acq-b_ct.nii.gz"],
+    }
+    assert not any(one.problem for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("run-1_T1w", "run-2_T1w"), "2 images of the kind t1, sub-01_run-1_T1w.nii.gz and sub-01_run-2_T1w.nii.gz"),
+        (("run-1_T1w", "run-2_T1w", "run-1_ct", "run-2_ct"), "2 images of the kind"),
+        (("ct", "CT"), "2 images of the kind ct"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_a_session_s_problem(tmp_path, names, said):
+    patient(tmp_path, "sub-01", "sub-01", *names)
+    patient(tmp_path, "sub-02", "sub-02", "T1w")
+    found = find_patients(tmp_path, SUFFIXES)
+    assert said in found["sub-01"].problem and not found["sub-01"].images
+    assert not found["sub-02"].problem
+
+
+def test_a_file_in_another_patient_s_folder_and_one_with_two_endings_are_told(tmp_path):
+    patient(tmp_path, "sub-01", "sub-02", "T1w")
+    patient(tmp_path, "sub-03", "sub-03", "T1w")
+    touch(tmp_path / "sub-03" / "anat" / "sub-03_T1w.nii")
+    found = find_patients(tmp_path, SUFFIXES)
+    assert "is of sub-01 by its name and of sub-02 by its folder" in found["sub-01"].problem
+    assert "differ by their ending alone" in found["sub-03"].problem
+
+
+def test_a_folder_without_such_images_is_refused(tmp_path):
+    patient(tmp_path, "sub-01", "sub-01", "FLAIR")
+    with pytest.raises(BadInputError, match="holds no patient; .* end in one of _T1w, _ct, _CT"):
+        find_patients(tmp_path, SUFFIXES)
+    with pytest.raises(BadInputError, match="is not a folder"):
+        find_patients(tmp_path / "none", SUFFIXES)

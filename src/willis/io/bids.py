@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,14 @@ class LabelledStudy:
         return "_".join(part for part in (self.subject, self.session) if part)
 
 
+@dataclass(frozen=True)
+class FoundPatient:
+    """Files of one patient, or of one session, by role; or in words why they can't be used."""
+
+    images: Mapping[str, Path]
+    problem: str = ""
+
+
 def patient_of(name: str) -> str:
     """The patient that a session's name is of: what sessions of one patient share.
 
@@ -63,6 +71,65 @@ def session_of(path: Path) -> str:
     """
     found = _SESSION.search(path.name)
     return found[1] if found else ""
+
+
+def find_patients(folder: Path, suffixes: Mapping[str, Sequence[str]]) -> dict[str, FoundPatient]:
+    """Images of each session of a BIDS folder, by the session's name: ``sub-01``, ``sub-01_ses-2``.
+
+    Of several files of one kind, that with the entities (``acq-``, ``run-``) of the session's other images is taken;
+    where that tells nothing, the session is found with its problem. What lies in ``derivatives`` isn't looked at.
+
+    Parameters
+    ----------
+    suffixes
+        By role, what its files' names may end in: ``{"t1": ("T1w",)}``.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such image.
+    """
+    if not folder.is_dir():
+        raise BadInputError(f"{folder} is not a folder; give a BIDS folder, with the images of a patient in sub-*.")
+    sessions: defaultdict[str, defaultdict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for image in find_niftis(folder, "sub-*/**/sub-*"):
+        named, kind = _SUBJECT.match(image.name), stem_of(image).rpartition("_")[2]
+        role = next((role for role, ends in suffixes.items() if kind in ends), None)
+        if named is not None and role is not None:
+            sessions["_".join(part for part in named.groups() if part)][role].append(image)
+    if not sessions:
+        ends = ", ".join(f"_{end}" for kinds in suffixes.values() for end in kinds)
+        raise BadInputError(
+            f"{folder} holds no patient; a BIDS folder is expected, whose sub-* hold NIfTI files with names that end in "
+            f"one of {ends}."
+        )
+    return {name: _one_of_each(folder, name, files) for name, files in sorted(sessions.items())}
+
+
+def _one_of_each(folder: Path, name: str, files: Mapping[str, Sequence[Path]]) -> FoundPatient:
+    """One file for each role of a session."""
+    every = [path for paths in files.values() for path in paths]
+    subject = name.split("_")[0]
+    if strange := [path for path in every if path.relative_to(folder).parts[0] != subject]:
+        where = strange[0].relative_to(folder)
+        return FoundPatient({}, f"{where} is of {subject} by its name and of {where.parts[0]} by its folder.")
+    if twins := told_twins(every):
+        return FoundPatient({}, twins)
+    single = {_entities(paths[0]) for paths in files.values() if len(paths) == 1}
+    images = {}
+    for role, paths in files.items():
+        kept = [path for path in paths if _entities(path) in single] if len(paths) > 1 else paths
+        if len(kept) != 1:
+            return FoundPatient(
+                {}, f"{len(paths)} images of the kind {role}, {_listed(paths)}; run the one that is meant by itself."
+            )
+        images[role] = kept[0]
+    return FoundPatient(images)
+
+
+def _entities(path: Path) -> str:
+    """All of a BIDS name but its suffix: ``sub-01_run-2``."""
+    return stem_of(path).rpartition("_")[0]
 
 
 def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str, space: str) -> list[LabelledStudy]:
@@ -117,7 +184,7 @@ def _beside(image: Path, prefix: str, suffix: str) -> Path | None:
         When there are several, none with the same entities, or two of one name.
     """
     paths = [p for p in find_niftis(image.parent, f"{prefix}_*") if stem_of(p).endswith(f"_{suffix}")]
-    alike = f"{stem_of(image).rpartition('_')[0]}_{suffix}"
+    alike = f"{_entities(image)}_{suffix}"
     kept = [path for path in paths if stem_of(path) == alike] or paths
     _refuse_twins(kept)
     if len(kept) > 1:

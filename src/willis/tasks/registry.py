@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -33,9 +34,13 @@ class TaskRun(Protocol):
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """Where the modules of a task are; nothing is imported before it is needed."""
+    """Where the modules of a task are, and whether it reads folders by a ``cohort.py`` of its own.
+
+    Nothing is imported before it is needed.
+    """
 
     package: str
+    own_cohort: bool = False
 
     def spec(self) -> TaskSpec:
         """``SPEC`` of the task's ``spec.py``, which imports nothing heavy."""
@@ -45,13 +50,19 @@ class TaskEntry:
         """``run`` of the task's ``run.py``."""
         return cast(TaskRun, import_module(f"{self.package}.run").run)
 
-    def run_folder(self) -> Callable[..., list[dict[str, Any]]]:
-        """``run_folder`` of the task's ``cohort.py``, of a task whose specification says ``reads_folders``."""
-        return cast("Callable[..., list[dict[str, Any]]]", import_module(f"{self.package}.cohort").run_folder)
+    def run_folder(self) -> Callable[..., dict[str, str]]:
+        """What runs all patients of a folder, of a task whose specification says ``reads_folders``.
+
+        It is called as :func:`willis.tasks.cohort.run_folder` is, less the specification, and gives each patient's
+        problem.
+        """
+        if self.own_cohort:
+            return cast("Callable[..., dict[str, str]]", import_module(f"{self.package}.cohort").run_folder)
+        return partial(import_module("willis.tasks.cohort").run_folder, self.spec())
 
 
 TASKS: dict[str, TaskEntry] = {
-    "fvv": TaskEntry("willis.tasks.fvv"),
+    "fvv": TaskEntry("willis.tasks.fvv", own_cohort=True),
     "perfusion": TaskEntry("willis.tasks.perfusion"),
     "wmh": TaskEntry("willis.tasks.wmh"),
     "chronic": TaskEntry("willis.tasks.chronic"),

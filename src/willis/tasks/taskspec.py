@@ -35,6 +35,8 @@ class RoleSpec:
         Whether the task can't do without it; see also ``TaskSpec.one_of``.
     is_mask
         A mask, not an image: its flag is ``--brain-mask`` for the role ``brain``.
+    suffixes
+        What its files' names end in where patients lie in a BIDS folder: ``T1w``; none where folders don't hold it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class RoleSpec:
     description: str
     required: bool = False
     is_mask: bool = False
+    suffixes: tuple[str, ...] = ()
 
     @property
     def argument(self) -> str:
@@ -190,7 +193,7 @@ class TaskSpec:
     one_of
         Groups of roles of which at least one must be given.
     reads_folders
-        Whether the task's ``cohort.py`` can run every patient of a folder.
+        Whether every patient of a folder can be run: by the task's own ``cohort.py``, or by its roles' ``suffixes``.
     """
 
     name: str

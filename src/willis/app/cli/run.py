@@ -164,11 +164,12 @@ def analyse_folder(
     from willis.report.write import write
 
     with ProgressReport() as progress:
-        rows = get_task(spec.name).run_folder()(folder, output, resolved, settings=settings, write=write, tell=progress)
-    failed = [row for row in rows if row.get("Problem")]
-    for row in failed:
-        print(f"{row['Patient']}: {row['Problem']}")
-    print(f"{len(rows) - len(failed)} of {counted(len(rows), 'patient')}: {output}")
+        run_folder = get_task(spec.name).run_folder()
+        problems = run_folder(folder, output, resolved, settings=settings, write=write, tell=progress)
+    failed = [name for name, problem in problems.items() if problem]
+    for name in failed:
+        print(f"{name}: {problems[name]}")
+    print(f"{len(problems) - len(failed)} of {counted(len(problems), 'patient')}: {output}")
     return SOME_FAILED if failed else 0
 
 

@@ -18,7 +18,9 @@ SPEC = TaskSpec(
     title="Chronic stroke lesion",
     description="The cavity and scar that an old stroke has left, on a T1, by networks over three planes.",
     roles=(
-        RoleSpec("t1", "T1", "T1-weighted image, whole head or extracted, on any grid.", required=True),
+        RoleSpec(
+            "t1", "T1", "T1-weighted image, whole head or extracted, on any grid.", required=True, suffixes=("T1w",)
+        ),
         RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the T1.", is_mask=True),
     ),
     labels=(
@@ -48,6 +50,7 @@ SPEC = TaskSpec(
         "outlines before the numbers are relied on."
     ),
     default_bundle="chronic",
+    reads_folders=True,
     options=(
         OptionSpec("bias_field", "flag", True, "Correct the bias field (N4) before scaling intensities."),
         OptionSpec(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from willis.errors import BadInputError, WillisError
 from willis.findings import Findings
+from willis.io.bids import FoundPatient
 from willis.io.study import read_study
 from willis.io.tables import write_text
-from willis.tasks.fvv.folder import FoundPatient, find_patients
+from willis.tasks.cohort import Row, Tell, Write, each_patient, one_line
+from willis.tasks.fvv.folder import find_patients
 from willis.tasks.fvv.spec import SPEC
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
@@ -23,17 +25,15 @@ COLUMNS = (
     "FlairVizVolume", "VoxVolume after rescaling", "Mismatch", "Problem",
 )  # fmt: skip
 FROM_SYNTHESIS = {"FlairVizVolume": "FlairVizArea", "VoxVolume after rescaling": "VoxVolume"}
-Write = Callable[[Findings, Path], Path]
 
 
 def run_folder(
     folder: Path, out: Path, options: Mapping[str, Any], *, settings: RunSettings, write: Write,
-    tell: Callable[[float, str], None],
-) -> list[dict[str, Any]]:  # fmt: skip
+    tell: Tell,
+) -> dict[str, str]:  # fmt: skip
     """Run all patients of a folder; one that fails or lacks an image is named in the table, and the others go on.
 
-    The table is written anew after each patient, so that a run that is broken off leaves what was found until then. A
-    second run into the same folder computes all again; until a patient's turn comes, his row of before stands.
+    The table is written anew after each patient, see :func:`willis.tasks.cohort.each_patient`.
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def run_folder(
 
     Returns
     -------
-    list
-        The table's rows.
+    dict
+        By patient the problem; empty where there is none.
 
     Raises
     ------
@@ -58,13 +58,15 @@ def run_folder(
         table under the name of ``results.csv``.
     """
     patients = find_patients(folder)
-    earlier = _earlier_rows(out / RESULTS)
-    rows = {name: earlier[name] for name in patients if name in earlier}
-    for number, (name, patient) in enumerate(patients.items()):
-        tell(number / len(patients), name)
-        rows[name] = {"Patient": name, **_row(name, patient, out / name, options, settings=settings, write=write)}
-        write_text(_csv(rows[known] for known in patients if known in rows), out / RESULTS)
-    return [rows[name] for name in patients]
+
+    def run(name: str, patient: FoundPatient) -> Row:
+        return {"Patient": name, **_row(name, patient, out / name, options, settings=settings, write=write)}
+
+    def save(rows: Sequence[Row]) -> None:
+        write_text(_csv(rows), out / RESULTS)
+
+    rows = each_patient(patients, _earlier_rows(out / RESULTS), run, save, tell)
+    return {name: row.get("Problem") or "" for name, row in rows.items()}
 
 
 def _row(
@@ -78,7 +80,7 @@ def _row(
         findings = run_task(SPEC.name, read_study(subject=_label(name), **files), settings=settings, **options)
         write(findings, out)
     except WillisError as problem:
-        return {"Problem": " ".join(str(problem).split())}
+        return {"Problem": one_line(problem)}
     return _published(findings)
 
 

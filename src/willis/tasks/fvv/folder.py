@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.bids import FoundPatient
 from willis.io.bvals import has_bval
 from willis.io.diffusion import volume_count
 from willis.io.nifti_names import find_niftis, stem_of, told_twins
@@ -16,14 +17,6 @@ B1000_ENDS = ("b1000", "B1000", "DWI")  # *DWI is the published name of a b1000
 ADC_ENDS = ("adc", "ADC")
 FLAIR_ENDS = ("FLAIR", "flair")
 ENDS = {"b1000": B1000_ENDS, "b0": B0_ENDS, "adc": ADC_ENDS, "flair": FLAIR_ENDS}
-
-
-@dataclass(frozen=True)
-class FoundPatient:
-    """Files of one patient by role, or in words why they can't be used."""
-
-    images: Mapping[str, Path]
-    problem: str = ""
 
 
 @dataclass(frozen=True)

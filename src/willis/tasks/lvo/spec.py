@@ -30,6 +30,7 @@ SPEC = TaskSpec(
             "Non-contrast CT",
             "Non-contrast head CT in HU: NIfTI, or the folder of one DICOM series.",
             required=True,
+            suffixes=("ncct", "NCCT", "ct", "CT"),
         ),
         RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the CT.", is_mask=True),
     ),
@@ -68,6 +69,7 @@ SPEC = TaskSpec(
         "doesn't mean that no vessel is occluded; a person must look at the scan and at the pictures."
     ),
     default_bundle="lvo",
+    reads_folders=True,
     options=(
         OptionSpec(
             "vessels",

@@ -23,13 +23,19 @@ SPEC = TaskSpec(
     title="CT perfusion",
     description="Ischaemic core and penumbra from the 4D CT perfusion series, or from its scalar or colour maps.",
     roles=(
-        RoleSpec("ctp", "CTP series", "4D CT perfusion series in HU, with its times beside it or by --times."),
-        RoleSpec("cbf", "CBF", "Cerebral blood flow, ml/100 g/min, or as a colour map."),
-        RoleSpec("cbv", "CBV", "Cerebral blood volume, ml/100 g, or as a colour map."),
-        RoleSpec("mtt", "MTT", "Mean transit time, s, or as a colour map."),
-        RoleSpec("ttp", "TTP", "Time to peak, s, or as a colour map."),
-        RoleSpec("tmax", "Tmax", "Time to the residue function's maximum, s, or as a colour map."),
-        RoleSpec("mip", "MIP", "Maximum intensity projection over time, or as a grey picture; shown only."),
+        RoleSpec(
+            "ctp", "CTP series", "4D CT perfusion series in HU, with its times beside it or by --times.",
+            suffixes=("ctp",),
+        ),
+        RoleSpec("cbf", "CBF", "Cerebral blood flow, ml/100 g/min, or as a colour map.", suffixes=("cbf",)),
+        RoleSpec("cbv", "CBV", "Cerebral blood volume, ml/100 g, or as a colour map.", suffixes=("cbv",)),
+        RoleSpec("mtt", "MTT", "Mean transit time, s, or as a colour map.", suffixes=("mtt",)),
+        RoleSpec("ttp", "TTP", "Time to peak, s, or as a colour map.", suffixes=("ttp",)),
+        RoleSpec("tmax", "Tmax", "Time to the residue function's maximum, s, or as a colour map.", suffixes=("tmax",)),
+        RoleSpec(
+            "mip", "MIP", "Maximum intensity projection over time, or as a grey picture; shown only.",
+            suffixes=("mip",),
+        ),
         RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the series or maps.", is_mask=True),
     ),
     labels=(
@@ -89,6 +95,7 @@ SPEC = TaskSpec(
         "a treatment is given or withheld; a person must look at the maps, the curves and the outlines."
     ),
     default_bundle="perfusion",
+    reads_folders=True,
     options=(
         OptionSpec(
             "method", "choice", "both",

@@ -28,8 +28,13 @@ SPEC = TaskSpec(
     title="White matter hyperintensities",
     description="White matter hyperintensities of presumed vascular origin by region, on T1 + FLAIR or FLAIR alone.",
     roles=(
-        RoleSpec("t1", "T1", "T1-weighted image; makes the result more specific and sets the space when given."),
-        RoleSpec("flair", "FLAIR", "FLAIR image, on its own grid.", required=True),
+        RoleSpec(
+            "t1",
+            "T1",
+            "T1-weighted image; makes the result more specific and sets the space when given.",
+            suffixes=("T1w",),
+        ),
+        RoleSpec("flair", "FLAIR", "FLAIR image, on its own grid.", required=True, suffixes=("FLAIR",)),
         RoleSpec("brain", "Brain mask", "Your own brain mask, on the grid of the T1 (FLAIR when no T1).", is_mask=True),
     ),
     labels=(
@@ -61,6 +66,7 @@ SPEC = TaskSpec(
         "the outlines before the numbers are relied on."
     ),
     default_bundle="wmh",
+    reads_folders=True,
     options=(
         OptionSpec("bias_field", "flag", False, "Correct the bias field (N4) before scaling intensities."),
         OptionSpec(
