@@ -187,7 +187,7 @@ def test_a_file_in_another_patient_s_folder_and_one_with_two_endings_are_told(tm
 
 def test_a_folder_without_such_images_is_refused(tmp_path):
     patient(tmp_path, "sub-01", "sub-01", "FLAIR")
-    with pytest.raises(BadInputError, match="holds no patient; .* end in one of _T1w, _ct, _CT"):
+    with pytest.raises(BadInputError, match=r"holds no patient; .* at the end: _T1w, _ct, _CT"):
         find_patients(tmp_path, SUFFIXES)
     with pytest.raises(BadInputError, match="is not a folder"):
         find_patients(tmp_path / "none", SUFFIXES)
