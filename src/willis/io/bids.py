@@ -100,8 +100,8 @@ def find_patients(folder: Path, suffixes: Mapping[str, Sequence[str]]) -> dict[s
     if not sessions:
         ends = ", ".join(f"_{end}" for kinds in suffixes.values() for end in kinds)
         raise BadInputError(
-            f"{folder} holds no patient; a BIDS folder is expected, whose sub-* hold NIfTI files that are named with one "
-            f"of these at the end: {ends}."
+            f"{folder} holds no patient; a BIDS folder is expected, whose sub-* hold NIfTI files with one of these at "
+            f"the end: {ends}."
         )
     return {name: _one_of_each(folder, name, files) for name, files in sorted(sessions.items())}
 
