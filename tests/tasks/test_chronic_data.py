@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -132,6 +133,35 @@ def test_validation_in_training_says_what_a_run_says_of_a_network_over_neighbour
     found = from_slices(np.moveaxis(judged, 3, 0), settings.views[plane], SHAPE)
     np.testing.assert_allclose(found, run_.probability, atol=1e-4)
     assert np.ptp(found[0][brain]) > 1e-3
+
+
+def test_a_lesion_outside_the_brain_mask_is_missed_in_validation_and_not_asked_for_in_training() -> None:
+    brain = np.zeros(SHAPE, bool)
+    brain[70:120, 80:150, 60:110] = True
+    lesion = np.zeros(SHAPE, np.uint8)
+    lesion[60:80, 100:110, 80:90] = 1
+    t1 = np.full(SHAPE, 100, np.float32)
+    settings = dataset.ChronicData()
+    seen = dataset.sliced_case(t1, lesion, brain, settings, "axial", "a")
+    whole = dataset.sliced_case(t1, lesion, brain, settings, "axial", "a", whole=True)
+    assert (seen.target.sum(), whole.target.sum()) == (1000, 2000)
+    assert not (seen.target[0] & ~seen.mask).any()
+
+
+def test_validation_asks_for_whole_lesions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = folder / "data" / "sub-5_mask.nii.gz"
+    lesion = np.asarray(nib.load(mask).dataobj)
+    brain = lesion * (np.arange(SHAPE[0]) < 70)[:, None, None] > 0
+    grid, image = standard_grid(), lesion[None].astype(np.float32)
+    prepared = SimpleNamespace(images={"axial": image}, mask=brain, grid=grid, to_prepared=np.eye(4), fit=None)
+    monkeypatch.setattr(dataset, "_prepared", lambda _t1, _manifest: prepared)
+    monkeypatch.setattr(dataset, "_t1_path", lambda files: files.mask)
+    source = dataset.FolderSource((LabelledImage("a", "a", mask),), dataset.ChronicData(planes=("axial",)))
+    monkeypatch.setattr(dataset, "_folder_source", lambda *_asked: source)
+    (case,) = dataset.validation_cases({"folder": str(folder / "data"), "planes": ["axial"]})
+    assert case.target.sum() == lesion.sum()
+    trained = dataset.training_cases({"folder": str(folder / "data"), "planes": ["axial"]}).case(0)
+    assert trained.target.sum() == brain.sum()
 
 
 def test_a_mask_of_shares_is_refused_in_training_and_as_reference(tmp_path: Path) -> None:

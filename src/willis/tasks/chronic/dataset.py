@@ -92,18 +92,23 @@ class ChronicData(LabelledFolder):
 
 @dataclass(frozen=True)
 class PhantomSource:
-    """Endless prepared phantoms, the same for one seed; each serves one of the planes."""
+    """Endless prepared phantoms, the same for one seed; each serves one of the planes.
+
+    ``whole`` lesions count where the brain mask leaves them out, too, as a patient's do: nothing is found there.
+    """
 
     anatomies: tuple[Anatomy, ...]
     shapes: tuple[Path, ...]
     seed: int
     data: ChronicData
+    whole: bool = False
 
     def case(self, index: int) -> Case:
         """Phantom ``index // planes`` as the network over plane ``index % planes`` sees it."""
         number, plane = divmod(index, len(self.data.planes))
         made = _phantom(self.seed, number, self.anatomies, self.shapes)
-        return sliced_case(made.t1, made.lesion, made.brain > 0, self.data, self.data.planes[plane], f"{number:06d}")
+        brain, view = made.brain > 0, self.data.planes[plane]
+        return sliced_case(made.t1, made.lesion, brain, self.data, view, f"{number:06d}", whole=self.whole)
 
 
 @lru_cache(maxsize=1)
@@ -114,11 +119,15 @@ def _phantom(seed: int, number: int, anatomies: tuple[Anatomy, ...], shapes: tup
 
 @dataclass(frozen=True)
 class FolderSource:
-    """Labelled T1s through the same ``prepare`` as a patient to be analysed; each serves one of the planes."""
+    """Labelled T1s through the same ``prepare`` as a patient to be analysed; each serves one of the planes.
+
+    ``whole`` as in :class:`PhantomSource`.
+    """
 
     images: tuple[LabelledImage, ...]
     data: ChronicData
     plan: tuple[tuple[tuple[int, int], ...], ...] = ()
+    whole: bool = False
 
     @property
     def batch(self) -> int | None:
@@ -156,7 +165,8 @@ class FolderSource:
         back = np.linalg.inv(prepared.to_prepared)
         lesion = truth.with_data(truth.data.astype(np.float32))
         moved = resample_to(lesion, prepared.grid, "linear", world_transform=back).data >= 0.5
-        return _case(prepared.images[view], moved, prepared.mask, self.data.views[view], files.group)
+        target = moved if self.whole else moved & prepared.mask
+        return _case(prepared.images[view], target, prepared.mask, self.data.views[view], files.group)
 
 
 def _t1_path(files: LabelledImage) -> Path:
@@ -178,10 +188,13 @@ def sliced_case(
     data: ChronicData,
     plane: Plane,
     subject: str,
+    *,
+    whole: bool = False,
 ) -> Case:
     """A T1 (I, J, K) on the standard grid through the same scaling as a patient's, as a case of one plane."""
     image = network_images(t1, brain, _manifest(data))[plane]
-    return _case(image, lesion > 0, brain, data.views[plane], subject)
+    target = lesion > 0 if whole else (lesion > 0) & brain
+    return _case(image, target, brain, data.views[plane], subject)
 
 
 def _case(
@@ -197,7 +210,7 @@ def _case(
         return np.asfortranarray(np.moveaxis(slices_of(array, view), 0, -1))
 
     inside = turned(brain[None].astype(np.float32))[0] > 0
-    target = turned((lesion & brain)[None].astype(np.float32)).astype(np.uint8)
+    target = turned(lesion[None].astype(np.float32)).astype(np.uint8)
     return Case(turned(image), target, inside, subject, (1.0, 1.0, 1.0), stack=view.stack)
 
 
@@ -212,12 +225,15 @@ def training_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -
 
 
 def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None) -> CasesInTurn:
-    """Cases that training never sees: the part left out, or phantoms of another seed."""
+    """Cases that training never sees, with their whole lesions: the part left out, or phantoms of another seed."""
     settings = ChronicData.parse(data, "[data] of the recipe")
     if settings.folder:
-        left_out = _folder_source(settings, folds, "validation")
+        left_out = replace(_folder_source(settings, folds, "validation"), whole=True)
         return CasesInTurn(left_out, len(left_out))
-    return held_out_cases(settings.phantom, lambda heads, seed: PhantomSource(heads, _shapes(settings), seed, settings))
+    shapes = _shapes(settings)
+    return held_out_cases(
+        settings.phantom, lambda heads, seed: PhantomSource(heads, shapes, seed, settings, whole=True)
+    )
 
 
 def validation_images(
