@@ -223,3 +223,9 @@ def test_a_decision_says_what_it_rests_on():
     assert (loose.answer, loose.certain) == ("not suspected", False)
     assert "not calibrated" in loose.reason
     assert "most likely" not in loose.reason
+    calibrated = manifest(Calibration(slope=1.0, intercept=0.0, origin="100 phantoms"))
+    cut = interpret.decide(JUDGED, calibrated, [], cut=True)
+    assert not cut.certain
+    assert cut.reason.endswith("The scan doesn't show all vessels: the probability can't be trusted.")
+    both = interpret.decide(JUDGED, calibrated, [], True, True)
+    assert "Vessels hold contrast agent and the scan doesn't show all vessels: the" in both.reason

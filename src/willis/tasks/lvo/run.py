@@ -88,7 +88,7 @@ def run(
         vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
         contrast = contrast_note(prepared.vessels, prepared.ct) if prepared.vessels else ""
         dense = [] if contrast else interpret.dense_vessels(vessels)
-        decision = interpret.decide(judged, bundle.manifest, dense, bool(contrast))
+        decision = interpret.decide(judged, bundle.manifest, dense, bool(contrast), bool(prepared.unseen))
         measurements = interpret.measure(prepared, territories, darker, vessels, judged)
         masks, maps = _masks(prepared, darker, judged), [_difference(prepared, "ncct", prepared.ct.grid)]
         for space, grid in _own_slices(study):
