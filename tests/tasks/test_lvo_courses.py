@@ -33,7 +33,7 @@ def test_a_whole_head_shows_all_vessels():
 def test_a_scan_without_the_skull_base_is_refused(padded):
     shares = seen_shares(above(-5.0, padded=padded), np.eye(4))
     assert shares["c7", "left"] == shares["m1", "right"] == 0
-    with pytest.raises(BadInputError, match="shows only .*% of where C7, M1 and M2 usually run; at least 50%"):
+    with pytest.raises(BadInputError, match=r"shows only .*% of where C7, M1 and M2 usually run; at least 50%"):
         unseen_vessels(shares, "ncct")
 
 

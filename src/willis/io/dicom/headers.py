@@ -125,7 +125,7 @@ def slice_header(dataset: Any, path: Path) -> SliceHeader:
     BadInputError
         When it holds several frames.
     GeometryError
-        When it doesn't say where it lies, or not in numbers that can be; or its rows and columns aren't at right angles.
+        When it doesn't say where it lies, its place is no place, or its rows and columns aren't at right angles.
     """
     if int(dataset.get("NumberOfFrames", None) or 1) > 1:
         raise BadInputError(

@@ -19,7 +19,7 @@ from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge, unused_note
 from willis.tasks.lvo.prepare import PreparedHead, prepare
-from willis.tasks.lvo.segment import find_segment
+from willis.tasks.lvo.segment import find_segment, side_note
 from willis.tasks.lvo.spec import SPEC, VESSELS
 from willis.tasks.lvo.vessels import contrast_note, measure_vessels
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
@@ -79,7 +79,9 @@ def run(
     with watch.stage("occlusion"):
         prepared, judged = judge(prepared, bundle, settings)
         if segment_bundle is not None:
-            judged = find_segment(prepared, judged, segment_bundle, settings)
+            first, judged = judged, find_segment(prepared, judged, segment_bundle, settings)
+            told = side_note(first, judged, segment_bundle)
+            notes = (*notes, told) if told else notes
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
