@@ -115,6 +115,9 @@ def test_vessel_labels_must_lie_on_the_scan(tmp_path):
     many = write_nifti(Volume(np.full(GRID.shape, 9, np.uint8), GRID), tmp_path / "m.nii.gz")
     with pytest.raises(BadInputError, match="from 9 to 9"):
         read_vessels(many, ct)
+    share = write_nifti(Volume(np.full(GRID.shape, 0.7, np.float32), GRID), tmp_path / "s.nii.gz")
+    with pytest.raises(BadInputError, match="between whole numbers"):
+        read_vessels(share, ct)
 
 
 def test_the_length_of_a_tube_is_that_of_its_middle_line():
@@ -223,3 +226,9 @@ def test_a_decision_says_what_it_rests_on():
     assert (loose.answer, loose.certain) == ("not suspected", False)
     assert "not calibrated" in loose.reason
     assert "most likely" not in loose.reason
+    calibrated = manifest(Calibration(slope=1.0, intercept=0.0, origin="100 phantoms"))
+    cut = interpret.decide(JUDGED, calibrated, [], cut=True)
+    assert not cut.certain
+    assert cut.reason.endswith("The scan doesn't show all vessels: the probability can't be trusted.")
+    both = interpret.decide(JUDGED, calibrated, [], True, True)
+    assert "Vessels hold contrast agent and the scan doesn't show all vessels: the" in both.reason

@@ -18,6 +18,7 @@ from willis.tasks.lvo import calibrate, dataset, judge, labelled_scans, occlusio
 from willis.tasks.lvo.calibrate import Road, find_heads, judge_heads
 from willis.tasks.lvo.labelled_scans import FILES, NEGATIVES, POSITIVES
 from willis.tasks.lvo.prepare import PreparedHead
+from willis.tasks.lvo.spec import PUBLISHED_AXES
 from willis.tasks.lvo.validated import best_threshold
 from willis.volume.volume import Volume
 
@@ -90,6 +91,7 @@ def test_what_is_trained_on_is_what_a_run_would_give_the_network(folder, prepare
     assert source.case(0).target.any()
     assert not source.case(len(source) - 1).target.any()
     assert {str(one["deformation"]) for one in prepared} == {"demons"}
+    assert {read_nifti(path).grid.orientation for path in out.rglob("*.nii.gz")} == {PUBLISHED_AXES}
     blood = read_nifti(next((out / POSITIVES).rglob(FILES["vessels"])))
     assert set(np.unique(blood.data)) == {0, 2, 3}, "segments keep their codes"
 

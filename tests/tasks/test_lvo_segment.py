@@ -4,6 +4,7 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -189,6 +190,22 @@ def test_only_patients_with_an_occlusion_train_it_and_wrong_tables_are_refused(f
     write_table([{"participant_id": "sub-0", "segment": "m1", "side": "left"}], folder / "truth.tsv")
     with pytest.raises(BadInputError, match="doesn't list sub-1"):
         training_cases(data(folder=str(folder)))
+
+
+def test_a_patient_with_two_truths_is_refused(folder):
+    rows = [{"participant_id": "sub-0", "segment": segment, "side": "left"} for segment in ("m1", "m2")]
+    write_table(rows, folder / "truth.tsv")
+    with pytest.raises(BadInputError, match="sub-0 is listed 2 times"):
+        training_cases(data(folder=str(folder)))
+
+
+def test_a_model_that_names_the_other_side_is_told():
+    before = Judged(0.9, 0.5, sides={"left": 0.9, "right": 0.1}, side="left", segment="m1")
+    bundle = SimpleNamespace(name="where")
+    assert segment.side_note(before, before, bundle) == ""
+    assert segment.side_note(replace(before, side="", sides={}), before, bundle) == ""
+    said = segment.side_note(before, replace(before, side="right"), bundle)
+    assert "where names the right side; an occlusion was found likelier on the left (0.90 against 0.10)" in said
 
 
 def test_projections_are_written_for_nnunet_as_the_third_stage_sees_them(folder, tmp_path):

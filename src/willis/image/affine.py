@@ -157,6 +157,8 @@ def turned_deg(one: FloatArray, other: FloatArray) -> float:
 
 @dataclass(frozen=True)
 class _Level:
+    """Both images at one spacing; the moving one is NaN where its own field of view ends within the upright box."""
+
     fixed: Volume
     moving: Volume
     domain: Volume
@@ -164,7 +166,7 @@ class _Level:
     @classmethod
     def of(cls, moving: Volume, fixed: Volume, domain: Volume, window: tuple[float, float], mm: float) -> _Level:
         still = _windowed(resample_to(fixed, _symmetric(fixed.grid, mm), antialias=True, fill=window[0]), window)
-        moved = _windowed(resample_to(moving, _symmetric(moving.grid, mm), antialias=True, fill=window[0]), window)
+        moved = _windowed(resample_to(moving, _symmetric(moving.grid, mm), antialias=True, fill=np.nan), window)
         return cls(still, moved, resample_to(domain, still.grid, "nearest"))
 
     def correlation(self, matrix: FloatArray) -> float:
@@ -199,7 +201,7 @@ def _best_starts(level: _Level, moving: Volume, any_way: bool) -> list[FloatArra
 
     The best few of those on the scanner's table, and of any way, where it is asked for, the best one each.
     """
-    tissue = np.argwhere(level.moving.data > level.moving.data.min())
+    tissue = np.argwhere(level.moving.data > np.nanmin(level.moving.data))
     if len(tissue) == 0:
         raise BadInputError(f"the {moving.role or 'image'} shows nothing but air.")
     low, high = (level.moving.grid.to_mm(np.percentile(tissue, p, axis=0)) for p in (2, 98))
@@ -241,6 +243,11 @@ def _climb(
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsCorrelation()
     method.SetMetricFixedMask(sitk_image(level.domain.with_data((level.domain.data > 0).astype(np.uint8))))
+    seen = np.isfinite(level.moving.data)
+    moving = level.moving
+    if not seen.all():  # what lies beyond the scan is no air
+        moving = moving.with_data(np.where(seen, moving.data, np.nanmin(moving.data)).astype(np.float32))
+        method.SetMetricMovingMask(sitk_image(moving.with_data(seen.astype(np.uint8))))
     method.SetInterpolator(sitk.sitkLinear)
     spacing = level.fixed.grid.spacing_mm[0]
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -254,7 +261,7 @@ def _climb(
     transform.SetTranslation(start[:3, 3].tolist())  # type: ignore[no-untyped-call]
     method.SetInitialTransform(transform, inPlace=True)
     try:
-        method.Execute(sitk_image(level.fixed), sitk_image(level.moving))
+        method.Execute(sitk_image(level.fixed), sitk_image(moving))
     except RuntimeError as error:
         if "map outside" not in str(error):
             raise

@@ -140,11 +140,51 @@ def test_padding_becomes_air(make_series):
         ({"ImagePositionPatient": None}, "has no ImagePositionPatient"),
         ({"NumberOfFrames": 4}, "multi-frame"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "at right angles"),
+        ({"ImageOrientationPatient": [1, 0, 0]}, "has 1, 0, 0 as its ImageOrientationPatient; 6 numbers are needed"),
+        ({"ImagePositionPatient": [1, 2]}, "3 numbers are needed"),
+        ({"PixelSpacing": 0.5}, "has 0.5 as its PixelSpacing; 2 numbers are needed"),
+        ({"PixelSpacing": [0, 0]}, "no distance is 0 or less"),
+        ({"PixelSpacing": [-0.7, 0.5]}, "no distance is 0 or less"),
+        ({"RescaleSlope": 0}, "rescale slope 0"),
+        ({"RescaleType": "Z_EFF"}, "Z_EFF .Rescale Type., not HU"),
     ],
 )
 def test_headers_that_cannot_be_trusted_are_refused(make_series, changes, words):
     with pytest.raises(BadInputError, match=words):
         read_series(make_series(EVEN, **changes))
+
+
+def _emptied_tag(folder: Path, tag: str) -> Path:
+    for path in folder.iterdir():
+        ds = dcmread(path)
+        setattr(ds, tag, None)
+        ds.save_as(path)
+    return folder
+
+
+@pytest.mark.parametrize("tag", ["GantryDetectorTilt", "ImageType", "SliceThickness", "InstanceNumber", "RescaleType"])
+def test_tags_that_are_there_and_empty_count_as_absent(make_series, tmp_path, tag):
+    emptied, _ = read_series(_emptied_tag(make_series(EVEN, folder=tmp_path / "a"), tag))
+    whole, _ = read_series(make_series(EVEN, folder=tmp_path / "b"))
+    np.testing.assert_array_equal(emptied.data, whole.data)
+    assert emptied.notes == whole.notes
+
+
+def test_images_without_rows_hold_none(make_series, tmp_path):
+    folder = make_series(EVEN)
+    ds = dcmread(folder / "010.dcm")
+    ds.Rows = None
+    ds.save_as(folder / "010.dcm")
+    volume, _ = read_series(folder)
+    assert volume.grid.shape[2] == 9
+    assert any("1 file in the folder" in note for note in volume.notes)
+
+
+def test_one_image_of_another_modality_is_refused(make_series):
+    folder = make_series(EVEN)
+    make_series([60.0], folder=folder, first=30, Modality="MR")
+    with pytest.raises(BadInputError, match=r"several modalities: CT \(10\), MR \(1\)"):
+        read_series(folder)
 
 
 def test_two_series_or_two_sizes_in_one_folder_are_refused(make_series, tmp_path):

@@ -19,6 +19,7 @@ from willis.volume.grid import FloatArray
 PREAMBLE = 128  # bytes before "DICM", PS3.10 section 7.1
 ORIENTATION_TOLERANCE = 1e-3  # of direction cosines, stored with few decimals
 SQUARE_TOLERANCE = 1e-3  # cosine of the angle between rows and columns
+LEAST_SPACING_MM = 1e-3  # of pixels: what is smaller, or negative, is no distance
 _TO_RAS = np.array([-1.0, -1.0, 1.0])  # DICOM's patient axes are L, P, S (PS3.3 C.7.6.2.1.1)
 
 
@@ -76,10 +77,10 @@ def read_headers(folder: Path) -> tuple[list[SliceHeader], list[str]]:
     images, other, localizers = [], 0, 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         dataset = read_header(path)
-        if dataset is None or "Rows" not in dataset:
+        if dataset is None or not (dataset.get("Rows") and dataset.get("Columns")):
             other += dataset is not None or not _is_dicom(path)
             continue
-        if "LOCALIZER" in dataset.get("ImageType", ()):
+        if "LOCALIZER" in (dataset.get("ImageType") or ()):
             localizers += 1
             continue
         images.append(slice_header(dataset, path))
@@ -124,20 +125,26 @@ def slice_header(dataset: Any, path: Path) -> SliceHeader:
     BadInputError
         When it holds several frames.
     GeometryError
-        When it doesn't say where it lies, or its rows and columns aren't at right angles.
+        When it doesn't say where it lies, its place is no place, or its rows and columns aren't at right angles.
     """
     if int(dataset.get("NumberOfFrames", None) or 1) > 1:
         raise BadInputError(
             f"{path} is a multi-frame object, which willis doesn't read. Convert it to NIfTI with dcm2niix."
         )
-    for tag in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
-        if not dataset.get(tag):
-            raise GeometryError(f"{path} doesn't say where it lies: it has no {tag}. Export the original series again.")
-    along = np.array([float(v) for v in dataset.ImageOrientationPatient]).reshape(2, 3) * _TO_RAS
+    origin, cosines, spacing = (
+        _numbers(dataset, tag, count, path)
+        for tag, count in (("ImagePositionPatient", 3), ("ImageOrientationPatient", 6), ("PixelSpacing", 2))
+    )
+    if spacing.min() < LEAST_SPACING_MM:
+        raise GeometryError(
+            f"{path} says that its pixels are {spacing[0]:g} × {spacing[1]:g} mm: no distance is 0 or less. Export the "
+            "original series again."
+        )
+    along = cosines.reshape(2, 3) * _TO_RAS
     lengths = np.linalg.norm(along, axis=1)
     if np.abs(lengths - 1).max() > SQUARE_TOLERANCE or abs(along[0] @ along[1]) > SQUARE_TOLERANCE:
         raise GeometryError(f"{path} has rows and columns that aren't at right angles: its orientation is damaged.")
-    rows_mm, columns_mm = (float(v) for v in dataset.PixelSpacing)  # between rows, between columns (PS3.3 10.7.1.1)
+    rows_mm, columns_mm = spacing  # between rows, between columns (PS3.3 10.7.1.1)
     first = along[0] / lengths[0]
     second = along[1] - (along[1] @ first) * first
     return SliceHeader(
@@ -148,21 +155,38 @@ def slice_header(dataset: Any, path: Path) -> SliceHeader:
         instance=int(dataset.get("InstanceNumber", None) or -1),
         shape=(int(dataset.Rows), int(dataset.Columns)),
         axes_mm=np.column_stack([first * columns_mm, second / np.linalg.norm(second) * rows_mm]),
-        origin_mm=np.array([float(v) for v in dataset.ImagePositionPatient]) * _TO_RAS,
+        origin_mm=origin * _TO_RAS,
         thickness_mm=float(dataset.get("SliceThickness", None) or np.nan),
-        tilt_deg=float(
-            dataset.get("GantryDetectorTilt", np.nan) if dataset.get("GantryDetectorTilt") != "" else np.nan
-        ),
+        tilt_deg=np.nan if dataset.get("GantryDetectorTilt") in (None, "") else float(dataset.GantryDetectorTilt),
     )
 
 
+def _numbers(dataset: Any, tag: str, count: int, path: Path) -> FloatArray:
+    """So many finite numbers of a tag.
+
+    Raises
+    ------
+    GeometryError
+        When it is absent, or holds something else.
+    """
+    if dataset.get(tag) in (None, ""):
+        raise GeometryError(f"{path} doesn't say where it lies: it has no {tag}. Export the original series again.")
+    values = np.atleast_1d(np.asarray(dataset[tag].value, dtype=np.float64))
+    if len(values) != count or not np.isfinite(values).all():
+        raise GeometryError(
+            f"{path} has {', '.join(f'{v:g}' for v in values)} as its {tag}; {count} numbers are needed. Export the "
+            "original series again."
+        )
+    return values
+
+
 def refuse_mixture(images: Sequence[SliceHeader], folder: Path) -> None:
-    """Refuse slices of several series, sizes or orientations.
+    """Refuse slices of several series, modalities, sizes or orientations.
 
     Raises
     ------
     BadInputError
-        When there are several series, or several shapes.
+        When there are several series, modalities or shapes.
     GeometryError
         When slices aren't parallel.
     """
@@ -172,6 +196,12 @@ def refuse_mixture(images: Sequence[SliceHeader], folder: Path) -> None:
         listed = ", ".join(f"{named[uid]} ({counted(count, 'image')})" for uid, count in series.most_common())
         raise BadInputError(
             f"{folder} holds {len(series)} series: {listed}. Give the folder of one; put each series into its own."
+        )
+    modalities = Counter(image.modality or "none" for image in images)
+    if len(modalities) > 1:
+        listed = ", ".join(f"{name} ({count})" for name, count in modalities.most_common())
+        raise BadInputError(
+            f"the images in {folder} are of several modalities: {listed}. Give one series of one modality."
         )
     shapes = Counter(image.shape for image in images)
     if len(shapes) > 1:

@@ -17,6 +17,7 @@ from willis.io.dicom.stacking import diagnose, make_stack, sorted_slices
 from willis.volume.stack import SliceStack, to_grid
 from willis.volume.volume import Volume
 
+NOT_HU = ("OD", "MGML", "Z_EFF", "ED", "EDW", "PCT")  # Rescale Types of what CTs show besides HU (PS3.3 C.11.1.1.2)
 AIR_HU = -1024.0  # what lies outside a CT's circle of reconstruction, and the least that is kept
 
 
@@ -40,7 +41,7 @@ def read_series(folder: Path | str, role: str = "") -> tuple[Volume, SliceStack]
     ------
     BadInputError
         When the folder holds no series, several, or pixels that can't be read; two different images of one place; a CT
-        without rescale slope and intercept.
+        without rescale slope and intercept, or whose values are something other than HU.
     GeometryError
         When slices don't say where they lie, aren't parallel, or too many are missing.
     """
@@ -104,7 +105,18 @@ def _rescaled(dataset: Any, stored: npt.NDArray[Any], header: SliceHeader) -> np
             f"{header.path} is a CT without rescale slope and intercept, so that its values aren't HU. Export the "
             "original series."
         )
+    unit = str(dataset.get("RescaleType") or "").strip().upper()
+    if header.modality == "CT" and unit in NOT_HU:
+        raise BadInputError(
+            f"{header.path} says that its values are {unit} (Rescale Type), not HU: it was computed from a scan of "
+            "several energies. Give the series in HU."
+        )
     factor, offset = float(1 if slope is None else slope), float(0 if intercept is None else intercept)
+    if not (factor and np.isfinite([factor, offset]).all()):
+        raise BadInputError(
+            f"{header.path} has the rescale slope {factor:g} and intercept {offset:g}; a slope other than 0 and finite "
+            "numbers are needed. Export the original series."
+        )
     return np.asarray(stored.astype(np.float32) * np.float32(factor) + np.float32(offset))
 
 

@@ -156,8 +156,13 @@ def territory_table(territories: Sequence[Territory]) -> list[dict[str, Any]]:
     ]
 
 
-def decide(judged: Judged, manifest: Manifest, dense: Sequence[str], contrast: bool = False) -> Decision:
-    """Whether an occlusion is suspected, where, and how far the probability can be trusted: not with contrast agent."""
+def decide(
+    judged: Judged, manifest: Manifest, dense: Sequence[str], contrast: bool = False, cut: bool = False
+) -> Decision:
+    """Whether an occlusion is suspected, where, and how far the probability can be trusted.
+
+    Not with contrast agent, nor where the scan cuts the vessels' usual courses.
+    """
     suspected = judged.probability >= judged.threshold
     answer = "suspected" if suspected else "not suspected"
     where = ""
@@ -168,13 +173,18 @@ def decide(judged: Judged, manifest: Manifest, dense: Sequence[str], contrast: b
     calibration = manifest.calibration
     trust = f"calibrated on {calibration.origin}" if calibration is not None else "not calibrated"
     sign = f" Hyperdense: {', '.join(dense)}." if dense else ""
-    doubt = " Vessels hold contrast agent: the probability can't be trusted." if contrast else ""
+    reasons = [
+        words
+        for doubted, words in ((contrast, "vessels hold contrast agent"), (cut, "the scan doesn't show all vessels"))
+        if doubted
+    ]
+    doubt = f" {' and '.join(reasons).capitalize()}: the probability can't be trusted." if reasons else ""
     probability, threshold = apart(judged.probability, judged.threshold, 2)
     reason = (
         f"A large vessel occlusion is {answer}{where}: probability {probability} ({trust}), threshold {threshold}."
         f"{sign}{doubt}"
     )
-    return Decision("large vessel occlusion", answer, reason, certain=calibration is not None and not contrast)
+    return Decision("large vessel occlusion", answer, reason, certain=calibration is not None and not reasons)
 
 
 def segment_name(segment: str) -> str:

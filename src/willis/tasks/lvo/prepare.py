@@ -18,6 +18,7 @@ from willis.io.nifti import read_nifti
 from willis.study import Study
 from willis.tasks.axes import in_axes
 from willis.tasks.ct_template import read_territories
+from willis.tasks.lvo.courses import seen_shares, unseen_vessels
 from willis.tasks.lvo.headspace import MATCHED_HU, HeadSpace, find_head
 from willis.tasks.lvo.hounsfield import as_hounsfield, check_brain_values
 from willis.tasks.lvo.vessels import read_vessels
@@ -57,6 +58,8 @@ class PreparedHead:
         The user's own probability of a territory, 0 to 1, on the midplane grid; None where none was given.
     notes
         Sentences that a reader must see.
+    unseen
+        The one of them on vessels that the scan doesn't show; empty where it shows all.
     """
 
     ct: Volume
@@ -68,6 +71,7 @@ class PreparedHead:
     vessels: Volume | None
     prior: Volume | None
     notes: tuple[str, ...]
+    unseen: str = ""
 
 
 def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
@@ -83,7 +87,8 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     Raises
     ------
     BadInputError
-        When the image is no head CT in HU, or a label map or a prior can't be used.
+        When the image is no head CT in HU, it doesn't show where the vessels run, or a label map or a prior can't be
+        used.
     """
     study = in_axes(study, AXES)
     ct = as_hounsfield(study["ncct"])
@@ -93,7 +98,8 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
     territories = read_territories(cast("Path | None", options["territories"]))
     prior = read_prior(cast(Path, options["prior"])) if options["prior"] else None
     head = find_head(study, ct, str(options["deformation"]))
-    notes = check_brain_values(ct, head.brain)
+    unseen = unseen_vessels(seen_shares(ct, head.fit.matrix), ct.role)
+    notes = (*check_brain_values(ct, head.brain), *([unseen] if unseen else []))
     difference = half_difference(head.hu, head.inside, FLUID_HU, LARGEST_HU, MATCHED_HU)
     codes = np.where(head.inside.data > 0, head.from_template(territories, order=0).data, 0).astype(np.uint8)
     return PreparedHead(
@@ -106,6 +112,7 @@ def prepare(study: Study, options: Mapping[str, Any]) -> PreparedHead:
         vessels=vessels,
         prior=None if prior is None else head.from_template(prior),
         notes=(*(f"CT: {note}" for note in ct.notes), *head.notes, *notes),
+        unseen=unseen,
     )
 
 

@@ -19,7 +19,7 @@ from willis.tasks.lvo import figures, interpret
 from willis.tasks.lvo.find_vessels import check_vessel_bundle, find_vessels
 from willis.tasks.lvo.judge import Judged, judge, unused_note
 from willis.tasks.lvo.prepare import PreparedHead, prepare
-from willis.tasks.lvo.segment import find_segment
+from willis.tasks.lvo.segment import find_segment, side_note
 from willis.tasks.lvo.spec import SPEC, VESSELS
 from willis.tasks.lvo.vessels import contrast_note, measure_vessels
 from willis.tasks.provenance import Stopwatch, describe_bundle, make_provenance
@@ -79,7 +79,9 @@ def run(
     with watch.stage("occlusion"):
         prepared, judged = judge(prepared, bundle, settings)
         if segment_bundle is not None:
-            judged = find_segment(prepared, judged, segment_bundle, settings)
+            first, judged = judged, find_segment(prepared, judged, segment_bundle, settings)
+            told = side_note(first, judged, segment_bundle)
+            notes = (*notes, told) if told else notes
     tell(3 / STEPS, "measuring")
     with watch.stage("interpret"):
         least = float(options["darker"])  # type: ignore[arg-type]
@@ -88,7 +90,7 @@ def run(
         vessels = measure_vessels(prepared.vessels, prepared.ct, prepared.left) if prepared.vessels else {}
         contrast = contrast_note(prepared.vessels, prepared.ct) if prepared.vessels else ""
         dense = [] if contrast else interpret.dense_vessels(vessels)
-        decision = interpret.decide(judged, bundle.manifest, dense, bool(contrast))
+        decision = interpret.decide(judged, bundle.manifest, dense, bool(contrast), bool(prepared.unseen))
         measurements = interpret.measure(prepared, territories, darker, vessels, judged)
         masks, maps = _masks(prepared, darker, judged), [_difference(prepared, "ncct", prepared.ct.grid)]
         for space, grid in _own_slices(study):

@@ -101,6 +101,16 @@ def _placed(
     return replace(judged, side=side, segment=segment, segments=shares, place=place, record=record)
 
 
+def side_note(before: Judged, after: Judged, bundle: Bundle) -> str:
+    """What a reader must know where a model names another side than the one found likelier; empty where it agrees."""
+    if not before.side or after.side == before.side:
+        return ""
+    return (
+        f"The bundle {bundle.name} names the {after.side} side; an occlusion was found likelier on the {before.side} "
+        f"({before.sides[before.side]:.2f} against {before.sides[after.side]:.2f}). The sides contradict each other."
+    )
+
+
 def _check(bundle: Bundle) -> None:
     plan = plan_of(bundle.manifest)
     if plan is None or not plan.flat:

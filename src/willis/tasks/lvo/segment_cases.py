@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,6 +191,9 @@ def _told(path: Path) -> dict[str, tuple[str, str]]:
     rows = read_table(path)
     if not rows or not {PATIENT, "segment", "side"} <= rows[0].keys():
         raise BadInputError(f"{path} needs the columns {PATIENT}, segment and side.")
+    names = Counter(str(row[PATIENT]).split("_")[0] for row in rows)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise BadInputError(f"{twice[0]} is listed {names[twice[0]]} times in {path}; each patient may stand once.")
     told = {str(row[PATIENT]).split("_")[0]: (str(row["segment"]), str(row["side"])) for row in rows}
     for subject, (segment, side) in told.items():
         if segment not in (*SEGMENTS, "none") or (segment != "none" and side not in ("left", "right")):

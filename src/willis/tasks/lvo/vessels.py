@@ -19,6 +19,7 @@ from willis.volume.orient import reorient
 from willis.volume.volume import Volume
 
 SIDES = ("left", "right")
+CODE_TOLERANCE = 1e-3  # of codes that a file's slope and intercept have rounded
 DENSITY_HU = (20.0, 100.0)  # voxels of a vessel that are counted: no fluid beside it, no calcium in its wall
 CONTRAST_HU = 90.0  # median of labelled voxels; clot, calcium and partial volume leave a vessel's median below it
 DENSE_RATIO = 1.2  # of the denser side over the other, and
@@ -40,7 +41,7 @@ def read_vessels(path: Path, ct: Volume) -> Volume:
     Raises
     ------
     BadInputError
-        When it holds other codes.
+        When it holds other codes, or values between them.
     GeometryError
         When it lies on another grid.
     """
@@ -53,6 +54,13 @@ def read_vessels(path: Path, ct: Volume) -> Volume:
             "onto that image (nearest neighbour)."
         )
     codes = np.rint(given.data)
+    between = float(np.abs(given.data - codes).max())
+    if between > CODE_TOLERANCE:
+        raise BadInputError(
+            f"the vessel labels {path.name} hold values between whole numbers (by up to {between:.2g}): a probability, "
+            f"or labels that were resampled linearly. Give whole codes from 0 to {len(VESSELS)}, resampled by nearest "
+            "neighbour."
+        )
     if codes.min() < 0 or codes.max() > len(VESSELS):
         raise BadInputError(
             f"the vessel labels {path.name} hold codes from {codes.min():g} to {codes.max():g}; allowed are 0 to "

@@ -29,7 +29,8 @@ def write_scans(
     """Write patients of a BIDS folder as :mod:`willis.tasks.lvo.labelled_scans` has them.
 
     Each CT goes through the task's own ``prepare``. ``NCCT.nii.gz`` holds the brain alone, as a run gives it to the
-    network; ``blood.nii.gz`` keeps the codes of the vessels. The folder appears when all patients are in it.
+    network; ``blood.nii.gz`` keeps the codes of the vessels. All files lie in ``spec.PUBLISHED_AXES``, which the import
+    of what the published code trains on them takes for granted. The folder appears when all patients are in it.
 
     Parameters
     ----------
@@ -122,4 +123,5 @@ def _write(subject: str, image: Path, labels: Path, deformation: str, folder: Pa
     folder.mkdir(parents=True)
     for channel, data in published_maps(prepared).items():
         kept = data.astype(np.uint8) if channel == "vessels" else data
-        write_nifti(Volume(kept, prepared.ct.grid, role=channel), folder / FILES[channel])
+        turned = reorient(Volume(kept, prepared.ct.grid, role=channel), PUBLISHED_AXES)
+        write_nifti(turned, folder / FILES[channel])
