@@ -36,6 +36,22 @@ def _subject(folder: Path, number: int, session: str = "ses-1", side: int = 4) -
     _save(mask, place / f"{stem}_label-L_desc-T1lesion_mask.nii.gz")
 
 
+def test_t1s_without_a_mask_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    for number in (1, 2, 3):
+        _subject(folder, number)
+    for number in (2, 3):
+        (mask,) = folder.glob(f"sub-r001s{number:03d}/**/*_mask.nii.gz")
+        mask.unlink()
+    assert call(["dataset", "describe", str(folder), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "Left out, with a T1 and no lesion mask: 2 sessions, such as sub-r001s002_ses-1." in said
+    _subject(folder, 2)
+    _subject(folder, 3)
+    assert call(["dataset", "describe", str(folder), "-o", str(tmp_path / "all"), "--workers", "1"]) == 0
+    assert "Left out" not in capsys.readouterr().out
+
+
 @pytest.fixture
 def atlas(tmp_path: Path) -> Path:
     folder = tmp_path / "atlas"

@@ -51,7 +51,7 @@ def describe(
         Processes; else one for each processor.
     """
     from willis.app.cli.progress import ProgressReport
-    from willis.io.labelled import find_labelled_images
+    from willis.io.labelled import find_labelled_images, without_mask
     from willis.learn.description import write_description
     from willis.measure.labelled_sizes import describe_cases
     from willis.tasks.chronic.places import places_in_mni
@@ -68,6 +68,8 @@ def describe(
             progress=progress,
         )
     print(write_description(found, output))
+    if alone := without_mask(source):
+        print(f"Left out, with a T1 and no lesion mask: {counted(len(alone), 'session')}, such as {alone[0]}.")
     print(f"\nTables and pictures: {output}")
 
 
