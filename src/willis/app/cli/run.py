@@ -150,8 +150,14 @@ def analyse_folder(
     Raises
     ------
     WillisError
-        When the folder holds no patient, or anything else is given that one patient alone can have.
+        When it is no folder or holds no patient, or anything else is given that one patient alone can have.
     """
+    if not folder.is_dir():
+        flags = ", ".join(role.flag for role in spec.roles)
+        raise BadInputError(
+            f"{str(folder)!r} can't be given without the option that says what image it is ({flags}); only a folder of "
+            "patients can, and it is none."
+        )
     alone = [f"--{name}" for name in ("index", "subject", "session") if how.pop(name, None) is not None]
     alone += [spec.role(role).flag for role, path in images.items() if path is not None]
     if alone:
