@@ -119,6 +119,11 @@ def test_another_table_of_that_name_is_left_alone(tmp_path: Path, scanner: Scann
         with pytest.raises(BadInputError, match="isn't the table of an earlier run of wmh"):
             run(scanner, tmp_path / "in", tmp_path / "out")
         assert table.read_text() == text and not scanner.read
+    table.unlink()
+    table.with_suffix(".json").write_text("{}")
+    with pytest.raises(BadInputError, match=r"wmh.json exists and isn't the table of an earlier run of wmh"):
+        run(scanner, tmp_path / "in", tmp_path / "out")
+    assert table.with_suffix(".json").read_text() == "{}"
 
 
 def test_every_task_that_reads_folders_knows_its_images_by_their_names() -> None:

@@ -1,4 +1,4 @@
-"""Labelled patients in a BIDS folder: images in ``sub-*/[ses-*/]anat``, masks in ``derivatives``."""
+"""Patients in a BIDS folder: images in ``sub-*/[ses-*/]``, and masks of labelled ones in ``derivatives``."""
 
 from __future__ import annotations
 

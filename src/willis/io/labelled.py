@@ -94,17 +94,16 @@ def find_labelled_images(source: Path) -> list[LabelledImage]:
     return sorted(found, key=lambda item: item.name)
 
 
-def without_mask(source: Path) -> list[str]:
-    """Sessions of a folder that have a T1 and no lesion mask, in the order of names; none of a table.
+def without_mask(source: Path, labelled: Iterable[LabelledImage]) -> list[str]:
+    """Sessions of a folder that have a T1 and are none of the labelled ones, in the order of names; none of a table.
 
     What is no image of a patient's own (in ``derivatives``) isn't counted.
     """
     if not source.is_dir():
         return []
     files = [path for path in find_niftis(source) if "derivatives" not in path.relative_to(source).parts]
-    labelled = {item.name for item in find_labelled_images(source)}
     seen = {_name(stem_of(path)) for path in files if _T1.search(stem_of(path)) and not _says_lesion(path)}
-    return sorted(seen - labelled)
+    return sorted(seen - {item.name for item in labelled})
 
 
 def _of_table(path: Path) -> list[LabelledImage]:

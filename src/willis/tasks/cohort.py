@@ -151,16 +151,19 @@ def _earlier_rows(path: Path, spec: TaskSpec) -> dict[str, Row]:
     Raises
     ------
     BadInputError
-        When it is no table of such a run.
+        When it is no table of such a run, or its description is there without it.
     """
-    if not path.exists():
+    described = path.with_suffix(".json")
+    if not path.exists() and not described.exists():
         return {}
     try:
         rows = read_table(path)
     except BadInputError:
         rows = []
     if not rows or any(PATIENT not in row or PROBLEM not in row for row in rows):
+        there = path if path.exists() else described
         raise BadInputError(
-            f"{path} exists and isn't the table of an earlier run of {spec.name}. Move it away, or give another folder."
+            f"{there} exists and isn't the table of an earlier run of {spec.name}. Move it away, or give another "
+            "folder."
         )
     return {str(row[PATIENT]): row for row in rows}

@@ -68,7 +68,7 @@ def describe(
             progress=progress,
         )
     print(write_description(found, output))
-    if alone := without_mask(source):
+    if alone := without_mask(source, cases):
         print(f"Left out, with a T1 and no lesion mask: {counted(len(alone), 'session')}, such as {alone[0]}.")
     print(f"\nTables and pictures: {output}")
 

@@ -31,9 +31,7 @@ def run_folder(
     folder: Path, out: Path, options: Mapping[str, Any], *, settings: RunSettings, write: Write,
     tell: Tell,
 ) -> dict[str, str]:  # fmt: skip
-    """Run all patients of a folder; one that fails or lacks an image is named in the table, and the others go on.
-
-    The table is written anew after each patient, see :func:`willis.tasks.cohort.each_patient`.
+    """Run all patients of a folder as :func:`willis.tasks.cohort.run_folder` does, with the published table.
 
     Parameters
     ----------
@@ -41,15 +39,8 @@ def run_folder(
         Of one patient, or with a folder for each: published names or BIDS, see :func:`find_patients`.
     out
         Gets a folder for each patient, and ``results.csv``.
-    write
-        Writes one patient's findings into a folder.
-    tell
-        Told the fraction done, and the patient.
-
-    Returns
-    -------
-    dict
-        By patient the problem; empty where there is none.
+    options, settings, write, tell
+        See there.
 
     Raises
     ------
