@@ -25,7 +25,7 @@ from willis.phantom.fvv_training import dwi_case
 from willis.phantom.painting import TRUTH_FRACTION
 from willis.phantom.traced import find_traced
 from willis.tasks.fvv.dataset import study_of
-from willis.tasks.fvv.interpret import decide
+from willis.tasks.fvv.decision import decide
 from willis.tasks.fvv.run import analyse
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
 from willis.tasks.phantoms import PhantomSettings, anatomies_of

@@ -4,7 +4,7 @@
 
 Takes the threshold of infarct and FLAIR-visible part with the highest mean Dice of the infarct over the phantoms that
 have one, and prints what each threshold gives under several rules for how much lower than the brain's median the ADC of
-a part must be; that rule is the house's, ``willis.tasks.fvv.interpret.LOWERED_ADC``. Then takes the ratio of b0 in the
+a part must be; that rule is the house's, ``willis.tasks.fvv.votes.LOWERED_ADC``. Then takes the ratio of b0 in the
 infarct found to b0 on the other side that best splits infarcts of which FLAIR shows less than half from the others, and
 its spread among the former. Threshold and ratio, and where they come from, are written into the bundle's manifest.
 """
@@ -24,9 +24,9 @@ from willis.phantom.painting import TRUTH_FRACTION
 from willis.phantom.traced import find_traced
 from willis.tasks.fvv.asymmetry import b0_ratio
 from willis.tasks.fvv.dataset import study_of
-from willis.tasks.fvv.interpret import LOWERED_ADC, count_votes, restricted
 from willis.tasks.fvv.run import VISIBLE_RATIO, analyse, members_on
 from willis.tasks.fvv.spec import SPEC
+from willis.tasks.fvv.votes import LOWERED_ADC, count_votes, restricted
 from willis.tasks.phantoms import PhantomSettings, anatomies_of
 from willis.tasks.settings import RunSettings
 

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from willis.image.mirror import find_reflection, plane_of
 from willis.tasks.fvv.asymmetry import b0_ratio, reflection_of
-from willis.tasks.fvv.interpret import Votes, describe_lesions, left_share
+from willis.tasks.fvv.interpret import describe_lesions, left_share
+from willis.tasks.fvv.votes import Votes
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 

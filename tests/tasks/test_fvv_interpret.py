@@ -6,19 +6,10 @@ import numpy as np
 import pytest
 
 from willis.models.manifest import Rule
-from willis.tasks.fvv.interpret import (
-    LOWERED_ADC,
-    count_votes,
-    decide,
-    describe_lesions,
-    left_share,
-    mean_adc,
-    measure,
-    score_rater,
-    summarise,
-    without_what_b0_hides,
-)
+from willis.tasks.fvv.decision import decide, summarise
+from willis.tasks.fvv.interpret import describe_lesions, left_share, mean_adc, measure, score_rater
 from willis.tasks.fvv.spec import SPEC
+from willis.tasks.fvv.votes import LOWERED_ADC, count_votes, without_what_b0_hides
 from willis.volume.grid import Grid
 from willis.volume.orient import ORIENTATIONS, reorient
 from willis.volume.volume import Volume

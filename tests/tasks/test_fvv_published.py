@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from willis.tasks.fvv.interpret import Votes, count_votes
 from willis.tasks.fvv.published import (
     LEAST_PANEL_PX,
     heatmap,
@@ -19,6 +18,7 @@ from willis.tasks.fvv.published import (
     synthesis_text,
     votes_of_ten,
 )
+from willis.tasks.fvv.votes import Votes, count_votes
 from willis.tasks.provenance import Stopwatch
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient

@@ -16,7 +16,7 @@ from willis.models.store import write_bundle
 from willis.study import Study
 from willis.tasks.fvv import cohort
 from willis.tasks.fvv.dataset import manifest_fields
-from willis.tasks.fvv.interpret import decide
+from willis.tasks.fvv.decision import decide
 from willis.tasks.fvv.run import analyse
 from willis.tasks.fvv.spec import SPEC
 from willis.tasks.settings import RunSettings

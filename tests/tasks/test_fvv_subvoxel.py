@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from willis.tasks.fvv.interpret import count_votes
 from willis.tasks.fvv.subvoxel import COUNTED_MM, counted_between_voxels, divided
+from willis.tasks.fvv.votes import count_votes
 from willis.volume.grid import Grid
 
 LATTICE = Grid((40, 40, 36), np.array([[2.0, 0, 0, -40], [0, 2.0, 0, -38], [0, 0, 2.0, -36], [0, 0, 0, 1]]))

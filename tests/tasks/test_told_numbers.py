@@ -8,8 +8,9 @@ import pytest
 from willis.findings import Lesion, Measurement
 from willis.models.manifest import Rule
 from willis.tasks.chronic import interpret as chronic
-from willis.tasks.fvv import interpret as fvv
-from willis.tasks.fvv.interpret import OtherSide, Votes
+from willis.tasks.fvv import decision as fvv
+from willis.tasks.fvv.interpret import describe_lesions, measure
+from willis.tasks.fvv.votes import OtherSide, Votes, without_what_b0_hides
 from willis.tasks.lvo import interpret as lvo
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.perfusion import interpret as perfusion
@@ -44,7 +45,7 @@ def votes(*visible_ml: float) -> Votes:
 def test_a_visible_volume_stays_on_its_side_of_the_cutoff(volumes, said):
     found = votes(*volumes)
     assert said in fvv.decide(found).reason
-    summary = fvv.summarise(fvv.decide(found), fvv.measure(found, [], None, {}))
+    summary = fvv.summarise(fvv.decide(found), measure(found, [], None, {}))
     assert f"FLAIR Visibility Volume {fvv.told_ml(found.fvv_ml)} ml" in summary
 
 
@@ -64,17 +65,17 @@ def test_a_ratio_stays_on_its_side_of_the_least(ratio, said):
 )
 def test_a_large_visible_volume_is_not_called_near_the_cutoff_of_volumes(ratio, doubt, why):
     rule = Rule(value=1.1, spread=0.05, origin="made up")
-    found = fvv.without_what_b0_hides(votes(34.0), ratio, rule)
+    found = without_what_b0_hides(votes(34.0), ratio, rule)
     decision = fvv.decide(found)
     assert not decision.certain and why in decision.reason
-    summary = fvv.summarise(decision, fvv.measure(found, [], None, {}), doubt=fvv.doubt_of(found))
+    summary = fvv.summarise(decision, measure(found, [], None, {}), doubt=fvv.doubt_of(found))
     assert summary.startswith(f"No DWI-FLAIR mismatch, {doubt}: FLAIR Visibility Volume 34.00 ml")
 
 
 def test_a_small_visible_share_of_a_part_is_no_0_percent():
     lesion = np.ones((10, 10, 10), bool)
     visible = lesion & (np.arange(1000).reshape(10, 10, 10) < 3)
-    (part,) = fvv.describe_lesions(lesion, visible, lesion.astype(np.float32), lesion, Grid((10, 10, 10), np.eye(4)))
+    (part,) = describe_lesions(lesion, visible, lesion.astype(np.float32), lesion, Grid((10, 10, 10), np.eye(4)))
     assert part.region.endswith("0.3 % visible")
 
 

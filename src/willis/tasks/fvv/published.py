@@ -18,8 +18,9 @@ from scipy import ndimage
 from willis.draw.tiles import Caption, tiled_png
 from willis.findings import Attachment
 from willis.io.nifti_stack import colour_bytes, stack_bytes
-from willis.tasks.fvv.interpret import Votes, told_ml
+from willis.tasks.fvv.decision import told_ml
 from willis.tasks.fvv.prepare import PUBLISHED_AXES
+from willis.tasks.fvv.votes import Votes
 from willis.tasks.provenance import Stopwatch
 from willis.units import rounded
 from willis.volume.grid import Grid

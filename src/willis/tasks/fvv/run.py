@@ -19,11 +19,12 @@ from willis.models.store import Bundle, open_bundle
 from willis.study import Study
 from willis.tasks.fvv import figures, interpret
 from willis.tasks.fvv.asymmetry import b0_ratio, reflection_of
-from willis.tasks.fvv.interpret import LOWERED_ADC, Votes, count_votes, without_what_b0_hides
+from willis.tasks.fvv.decision import decide, doubt_of, summarise
 from willis.tasks.fvv.prepare import DwiPair, pair_of, prepare
 from willis.tasks.fvv.published import published_files, votes_of_ten
 from willis.tasks.fvv.spec import MISMATCH_BELOW_ML, SPEC
 from willis.tasks.fvv.subvoxel import COUNTED_MM, counted_between_voxels
+from willis.tasks.fvv.votes import LOWERED_ADC, Votes, count_votes, without_what_b0_hides
 from willis.tasks.prepared import Prepared
 from willis.tasks.provenance import Stopwatch, describe_bundle, describe_prediction, make_provenance
 from willis.tasks.settings import Progress, RunSettings, part_of, silent
@@ -125,9 +126,7 @@ def run(
     return Findings(
         task=SPEC.name,
         prefix=study.prefix,
-        summary=interpret.summarise(
-            decision, measurements, dropped=bool(votes.dropped_ml), doubt=interpret.doubt_of(votes)
-        ),
+        summary=summarise(decision, measurements, dropped=bool(votes.dropped_ml), doubt=doubt_of(votes)),
         masks=[Mask(name, "b1000", mask) for name, mask in masks.items()],
         probabilities=[Mask(name, "b1000", found) for name, found in _probability(pair, prepared, prediction).items()],
         measurements=measurements,
@@ -207,7 +206,7 @@ def _findings(
     rater = {}
     if pair.rater is not None:
         rater = interpret.score_rater(visible, lesion, pair.rater, study["flairvisible"].volume_ml)
-    return interpret.decide(votes), lesions, interpret.measure(votes, lesions, adc, rater)
+    return decide(votes), lesions, interpret.measure(votes, lesions, adc, rater)
 
 
 def _probability(pair: DwiPair, prepared: Prepared, prediction: Prediction) -> dict[str, Volume]:

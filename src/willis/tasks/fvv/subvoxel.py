@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.infer.back import probability_to_grid
-from willis.tasks.fvv.interpret import Votes
+from willis.tasks.fvv.votes import Votes
 from willis.volume.grid import Grid
 
 COUNTED_MM = 1.0  # voxels are divided until no edge is longer
