@@ -6,7 +6,8 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, GeometryError
+from willis.image.handedness import refuse_mirrored
 from willis.image.register import register_rigid
 from willis.io.nifti import read_nifti
 from willis.volume.grid import Grid
@@ -164,6 +165,42 @@ def test_empty_images_and_masks_are_refused(head):
         register_rigid(head, head, fixed_mask=nothing)
 
 
+def mirrored_by_hand(volume: Volume) -> Volume:
+    """A left and right that its header has wrong, on a grid of any orientation."""
+    return volume.with_data(np.flip(volume.data, 0).copy())
+
+
+def check_sides(moving: Volume, fixed: Volume, mask: Volume | None = None) -> None:
+    found = register_rigid(moving, fixed, fixed_mask=mask)
+    refuse_mirrored(moving, fixed, found, fixed_mask=mask, otherwise="trust the files")
+
+
+@pytest.mark.parametrize("masked", [False, True], ids=["as it lies", "moved, thick oblique slices, in a mask"])
+def test_a_mirrored_image_is_refused_and_the_right_one_taken(head, masked):
+    brain = head.with_data((ndimage.gaussian_filter(head.data, 1) > 15).astype(np.uint8), role="brain")
+    mask = brain if masked else None
+    flair = on_thick_slices(moved(inverted(head), motion((5, -4, 7), (6, -3, 5)))) if masked else inverted(head)
+    check_sides(flair, head, mask)
+    with pytest.raises(GeometryError, match=r"the flair and the t1 contradict each other.*or trust the files\.$"):
+        check_sides(mirrored_by_hand(flair), head, mask)
+
+
+def test_a_mirrored_brain_on_a_whole_head_is_refused(head):
+    brain = ndimage.gaussian_filter(head.data, 4) > 75
+    stripped = inverted(head).with_data(np.where(brain, inverted(head).data, 0).astype(np.float32), role="flair")
+    check_sides(stripped, head)
+    with pytest.raises(GeometryError, match="contradict each other in left and right"):
+        check_sides(mirrored_by_hand(stripped), head)
+
+
+def test_heads_that_fit_either_way_or_neither_are_let_pass(head):
+    both = head.with_data(head.data + np.flip(head.data, 0))
+    check_sides(mirrored_by_hand(inverted(both)), both)
+    noise = np.random.default_rng(9).normal(100, 30, head.grid.shape)
+    other = head.with_data(ndimage.gaussian_filter(noise, 3).astype(np.float32))
+    check_sides(other, head)
+
+
 @pytest.mark.real
 def test_a_whole_head_flair_finds_its_t1_again(real_data):
     t1 = read_nifti(real_data / "wholehead_openms" / "t1.nii.gz", "t1")
@@ -174,3 +211,14 @@ def test_a_whole_head_flair_finds_its_t1_again(real_data):
     middle = t1.grid.centre_mm
     assert np.linalg.norm(rest[:3, :3] @ middle + rest[:3, 3] - middle) < 1.5
     assert not found.poor
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("whose", ["wholehead_openms", "wmh_openms/patient19", "wmh_openms/patient07"])
+def test_a_real_pair_is_taken_and_its_mirrored_flair_refused(real_data, whose):
+    t1 = read_nifti(real_data / whose / "t1.nii.gz", "t1")
+    flair = read_nifti(real_data / whose / "flair.nii.gz", "flair")
+    axis = next(axis for axis, towards in enumerate(flair.grid.orientation) if towards in "LR")
+    check_sides(flair, t1)
+    with pytest.raises(GeometryError, match="contradict each other in left and right"):
+        check_sides(flair.with_data(np.flip(flair.data, axis).copy()), t1)

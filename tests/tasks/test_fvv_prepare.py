@@ -179,6 +179,20 @@ def test_different_grids_are_named(ball: Study) -> None:
         pair_of(Study({"b0": b0, "b1000": ball["b1000"]}), OPTIONS)
 
 
+def test_a_registered_b0_that_is_mirrored_is_refused(ball: Study) -> None:
+    """A second infarct's place is what has a left and a right in this ball."""
+    data = ball["b0"].data.copy()
+    data[30:34, 20:40, 18:30] *= 1.8
+    b1000 = ball["b1000"].with_data(np.where(data > ball["b0"].data, 1.8, 1.0) * ball["b1000"].data)
+    grid = Grid((50, 56, 46), ball["b0"].grid.affine)
+    options = SPEC.resolve_options({"register": True})
+    pair = pair_of(Study({"b0": Volume(data[:-2], grid, role="b0"), "b1000": b1000}), options)
+    assert "b0" in pair.registrations
+    mirrored = Volume(data[::-1][2:].copy(), grid, role="b0")
+    with pytest.raises(GeometryError, match=r"the b0 and the b1000 contradict each other.*give both on one grid"):
+        pair_of(Study({"b0": mirrored, "b1000": b1000}), options)
+
+
 def test_a_mask_on_another_grid_is_refused(ball: Study) -> None:
     other = Grid((10, 10, 10), np.eye(4))
     seen = Volume(np.ones(other.shape, np.uint8), other, role="flairvisible")

@@ -166,6 +166,18 @@ def test_an_image_of_standardised_values_is_refused():
         prepare(Study({"flair": standard, "brain": ellipsoid(GRID)}), manifest(), OPTIONS, never_asked)
 
 
+def test_images_that_contradict_each_other_in_left_and_right_are_refused_unless_files_are_trusted(monkeypatch):
+    def refuse(moving, fixed, found, *, fixed_mask, otherwise):
+        assert (moving.role, fixed.role, fixed_mask.role) == ("flair", "t1", "brain")
+        raise GeometryError(f"mirrored; {otherwise}")
+
+    monkeypatch.setattr(preparing, "refuse_mirrored", refuse)
+    study = Study({"t1": head("t1"), "flair": head("flair", 1), "brain": ellipsoid(GRID)})
+    with pytest.raises(GeometryError, match="pass --register never to trust the files"):
+        prepare(study, manifest(), SPEC.resolve_options({}), never_asked)
+    assert not prepare(study, manifest(), OPTIONS, never_asked).registrations
+
+
 def test_a_doubtful_fit_is_told_though_the_images_stay_where_their_files_place_them(monkeypatch):
     fit = Registration(
         np.eye(4), 0.0, 0.0, 0.1, 1.02, 1.02, 0.4, 1.0, poor=True, reason="The registration is doubtful."

@@ -96,7 +96,12 @@ class _Level:
 
 
 def register_rigid(
-    moving: Volume, fixed: Volume, *, moving_mask: Volume | None = None, fixed_mask: Volume | None = None
+    moving: Volume,
+    fixed: Volume,
+    *,
+    moving_mask: Volume | None = None,
+    fixed_mask: Volume | None = None,
+    start: FloatArray | None = None,
 ) -> Registration:
     """Find the rigid motion that lays one image of a head on another, of any contrasts.
 
@@ -112,6 +117,9 @@ def register_rigid(
         The images, each on its own grid.
     moving_mask, fixed_mask
         Where to compare, each on its image's grid or any other; by default the foreground and some air about it.
+    start
+        (4, 4) motion, mm of the fixed image to mm of the moving one, that is nearly right: it alone is climbed from,
+        and not at 8 mm.
 
     Raises
     ------
@@ -119,12 +127,15 @@ def register_rigid(
         When an image has no foreground, or a mask is empty.
     """
     with one_thread():
-        return _register(moving, fixed, moving_mask, fixed_mask)
+        return _register(moving, fixed, moving_mask, fixed_mask, start)
 
 
-def _register(moving: Volume, fixed: Volume, moving_mask: Volume | None, fixed_mask: Volume | None) -> Registration:
+def _register(
+    moving: Volume, fixed: Volume, moving_mask: Volume | None, fixed_mask: Volume | None, start: FloatArray | None
+) -> Registration:
     levels = [
-        (_level(fixed, fixed_mask, spacing), _level(moving, moving_mask, spacing, OFF_GRID)) for spacing in LEVELS_MM
+        (_level(fixed, fixed_mask, spacing), _level(moving, moving_mask, spacing, OFF_GRID))
+        for spacing in (LEVELS_MM if start is None else LEVELS_MM[1:])
     ]
     sizes = [level.foreground_ml for level in levels[-1]]
     swap = sizes[1] < STRIPPED_RATIO * sizes[0]
@@ -135,7 +146,9 @@ def _register(moving: Volume, fixed: Volume, moving_mask: Volume | None, fixed_m
     if stripped and masks[0] is None:
         levels = [(replace(here, domain=here.foreground), there) for here, there in levels]
     coarse, fine, masked = levels[0], levels[-1], masks[1] is not None
-    rough = [_climb(*coarse, start, masked) for start in _best_starts(*coarse)]
+    given = None if start is None else np.asarray(np.linalg.inv(start) if swap else start, dtype=np.float64)
+    starts = _best_starts(*coarse) if given is None else [given]
+    rough = [_climb(*coarse, first, masked) for first in starts]
     matrix = max(rough, key=lambda found: _compare(*coarse, found).normalised_mi)
     for level in levels[1:]:
         matrix = _climb(*level, matrix, masked)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError, GeometryError
+from willis.image.handedness import refuse_mirrored
 from willis.image.head_mask import common_otsu_mask
 from willis.image.in_plane import InPlane
 from willis.image.intensity import scale_zscore
@@ -155,6 +156,8 @@ def pair_of(study: Study, options: Mapping[str, Any]) -> DwiPair:
     ------
     BadInputError
         When a b value or a unit isn't known, images lie on different grids, or there are fewer than three slices.
+    GeometryError
+        When images that are registered contradict each other in left and right.
     """
     b = b_value(study, options)
     b1000 = study["b1000"]
@@ -195,6 +198,7 @@ def _laid_on(image: Volume, b1000: Volume, *, register: bool) -> tuple[Volume, R
             "Pass --register, or give both on one grid."
         )
     found = register_rigid(image, b1000)
+    refuse_mirrored(image, b1000, found, otherwise="give both on one grid")
     moved = resample_to(image.with_data(image.data.astype(np.float32)), b1000.grid, world_transform=found.matrix)
     return moved, found
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import BadInputError
+from willis.image.handedness import refuse_mirrored
 from willis.image.intensity import correct_bias, scale_p99
 from willis.image.register import Registration, register_rigid
 from willis.models.manifest import Intensity, Manifest
@@ -53,6 +54,8 @@ def prepare(
     ------
     BadInputError
         When the bundle needs an image that isn't there, or the brain mask is empty or lies elsewhere.
+    GeometryError
+        When the images contradict each other in left and right.
     """
     _check_channels(study, manifest)
     reference_role = "t1" if "t1" in study and "t1" in manifest.channels else "flair"
@@ -116,11 +119,13 @@ def _fits(images: Mapping[str, Volume], reference_role: str, brain: Volume, how:
     if how == "never":
         return {}
     reference = images[reference_role]
-    return {
-        role: register_rigid(image, reference, fixed_mask=brain)
-        for role, image in images.items()
-        if role != reference_role
-    }
+    fits = {}
+    for role, image in images.items():
+        if role != reference_role:
+            fits[role] = register_rigid(image, reference, fixed_mask=brain)
+            trusting = "pass --register never to trust the files"
+            refuse_mirrored(image, reference, fits[role], fixed_mask=brain, otherwise=trusting)
+    return fits
 
 
 def _gains(fit: Registration) -> bool:
