@@ -40,6 +40,12 @@ def test_that_members_must_agree_stands_in_the_card():
     assert "outside the brain, in which each member alone finds 10 or more: the same phantoms" in card
 
 
+def test_how_sure_the_network_must_be_of_a_cluster_stands_in_the_card():
+    clusters = VALUES["clusters"] | {"least_mean": 0.55}
+    card = render_card(make_manifest(VALUES | {"clusters": clusters}, "a test"))
+    assert "outside the brain, of a mean probability of at least 0.55: the same phantoms" in card
+
+
 def test_measured_figures_and_training_are_shown_when_there_are_any():
     plain = render_card(make_manifest(VALUES, "a test"))
     assert "## Measured" not in plain

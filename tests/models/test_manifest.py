@@ -33,6 +33,9 @@ def test_json_round_trip_is_exact_and_stable():
     assert '"spacing_mm": [1.0, 1.0, 1.0]' in text
     assert '"axes"' not in text  # the identity of bundles that say none stays
     assert '"agreed_voxels"' not in text
+    assert '"least_mean"' not in text
+    sure = make_manifest(VALUES | {"clusters": {"least_mean": 0.55}}, "a test")
+    assert parse_manifest(sure.to_json(), "a test").clusters.least_mean == 0.55
     turned = manifest.changed(axes="LAS")
     assert parse_manifest(turned.to_json(), "a test") == turned
 
@@ -41,8 +44,11 @@ def test_members_may_be_asked_to_agree_and_planes_may_not():
     asked = VALUES | {"clusters": {"agreed_voxels": 10}}
     manifest = make_manifest(asked, "a test")
     assert parse_manifest(manifest.to_json(), "a test").clusters.agreed_voxels == 10
+    planes = {"planes": [{"plane": "axial", "shape": [192, 192], "start": [0, 0]}]}
     with pytest.raises(BundleError, match="agreed_voxels asks members of volumes"):
-        make_manifest(asked | {"planes": [{"plane": "axial", "shape": [192, 192], "start": [0, 0]}]}, "a test")
+        make_manifest(asked | planes, "a test")
+    with pytest.raises(BundleError, match="least_mean asks a volume's probability"):
+        make_manifest(VALUES | {"clusters": {"least_mean": 0.5}} | planes, "a test")
 
 
 def test_axes_are_an_orientation():

@@ -79,6 +79,17 @@ def test_each_member_must_find_part_of_a_cluster_by_itself():
     assert find_lesions(mean, BRAIN, GRID, stricter, [first, second])[1] == 0
 
 
+def test_a_cluster_of_which_the_network_is_not_sure_is_dropped():
+    sure, unsure = blob((5, 5, 5), (4, 4, 2), 0.6), blob((20, 20, 10), (4, 4, 2), 0.55)
+    unsure[20, 20, 10] = 0.99  # one voxel doesn't make it a lesion
+    rules = ClusterRules(0.5, 3.0, 26, 0.25, least_mean=0.6)
+    labels, count = find_lesions(sure + unsure, BRAIN, GRID, rules)
+    assert count == 1
+    assert np.array_equal(labels > 0, sure > 0)
+    assert find_lesions(sure + unsure, BRAIN, GRID, RULES)[1] == 2
+    assert find_lesions(unsure, BRAIN, GRID, rules)[1] == 0
+
+
 def test_no_lesion_is_a_finding_with_zeros():
     assert find_lesions(np.zeros(SHAPE, np.float32), BRAIN, GRID, RULES)[1] == 0
     measurements = measure([], 1200.0, Spread((0.0, 0.2), "by member"), dict.fromkeys(REGIONS, 0.0))

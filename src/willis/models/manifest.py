@@ -131,13 +131,15 @@ class Rule(_Part):
 class Clusters(_Part):
     """Which connected groups of voxels stay in the mask, and where these limits were chosen.
 
-    Of several members each must find `agreed_voxels` of a group by itself; 0 asks no member.
+    Of several members each must find `agreed_voxels` of a group by itself; 0 asks no member. Groups whose mean
+    probability is below `least_mean` are dropped; 0 drops none.
     """
 
     connectivity: Literal[6, 18, 26] = 26
     min_voxels: Count = 1
     max_outside_brain: Fraction = 1.0
     agreed_voxels: Annotated[int, Field(ge=0)] = 0
+    least_mean: Fraction = 0.0
     origin: str = ""
 
 
@@ -263,6 +265,8 @@ class Manifest(_Part):
             raise ValueError("a plane is named twice")
         if self.planes and self.clusters.agreed_voxels:
             raise ValueError("agreed_voxels asks members of volumes; a bundle of planes fuses its planes otherwise")
+        if self.planes and self.clusters.least_mean:
+            raise ValueError("least_mean asks a volume's probability; planes may be fused by vote")
         if len({view.stack for view in self.planes}) > 1:
             raise ValueError("the planes differ in the slices of a stack; one network configuration serves all of them")
         if self.planes and self.members and len(self.members) not in (1, len(self.planes)):
@@ -299,8 +303,9 @@ class Manifest(_Part):
         for view in values["planes"]:
             if view["stack"] == 1:
                 del view["stack"]
-        if not values["clusters"]["agreed_voxels"]:
-            del values["clusters"]["agreed_voxels"]
+        for asked in ("agreed_voxels", "least_mean"):
+            if not values["clusters"][asked]:
+                del values["clusters"][asked]
         values["files"] = dict(sorted(values["files"].items()))
         for stage in (values, values.get("previous")):
             if stage is not None:

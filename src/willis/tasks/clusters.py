@@ -21,6 +21,7 @@ from willis.units import MM3_PER_ML
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
 
+MEAN_ROUNDING = 1e-6  # relative; of a sum of equal float32 values
 VOLUME_ROUNDING = 1e-5  # relative; an affine in float32 makes a voxel of an oblique grid so much smaller than it is
 
 
@@ -40,6 +41,8 @@ class ClusterRules:
         Largest share of a cluster that may lie outside the brain.
     agreed_mm3
         Least volume of a cluster that each of several members finds by itself; 0 asks no member.
+    least_mean
+        Least mean probability of a cluster's voxels.
     """
 
     threshold: float
@@ -47,6 +50,7 @@ class ClusterRules:
     connectivity: int
     max_outside_brain: float
     agreed_mm3: float = 0.0
+    least_mean: float = 0.0
 
 
 def rules_of(manifest: Manifest, options: Mapping[str, OptionValue]) -> ClusterRules:
@@ -59,6 +63,7 @@ def rules_of(manifest: Manifest, options: Mapping[str, OptionValue]) -> ClusterR
         connectivity=clusters.connectivity,
         max_outside_brain=clusters.max_outside_brain,
         agreed_mm3=clusters.agreed_voxels * voxel_mm3,
+        least_mean=clusters.least_mean,
     )
 
 
@@ -97,6 +102,9 @@ def find_lesions(
     for member in members if rules.agreed_mm3 else ():
         found = np.bincount(labels[member >= rules.threshold], minlength=count + 1)
         keep &= found * voxel_mm3 >= rules.agreed_mm3
+    if rules.least_mean:
+        total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)
+        keep &= total >= rules.least_mean * (1 - MEAN_ROUNDING) * sizes
     keep[0] = False
     renumbered = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return renumbered[labels], int(keep.sum())

@@ -267,6 +267,7 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         if rules.agreed_mm3 and len(bundle.manifest.members) > 1
         else ""
     )
+    sure = f", or of a mean probability below {rules.least_mean:g}" if rules.least_mean else ""
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
     return (
         f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
@@ -275,5 +276,5 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         f"{counted(len(bundle.manifest.members), 'member')}, mean of probabilities) was run; voxels with a probability "
         f"of at least {rules.threshold:g} on the FLAIR's own grid were joined with {rules.connectivity} neighbours, "
         f"and clusters below {rules.min_mm3:g} mm³, more than {100 * rules.max_outside_brain:g} % outside the brain"
-        f"{agreed} were dropped.{regions}"
+        f"{agreed}{sure} were dropped.{regions}"
     )
