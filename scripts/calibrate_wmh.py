@@ -6,7 +6,8 @@ training nor the benchmarks see.
 Fits slope and intercept of the logits (Platt 1999) on voxels drawn evenly from the brains, half of the cases with
 their T1 and half without; then takes the threshold and the least mean probability of a cluster with the highest sum of
 mean Dice and mean lesion F1 over the cases that have lesions, of masks as a run makes them, by the bundle's other
-cluster rules: Dice alone would give up small lesions. All, and where they come from, are written into the bundle's manifest.
+cluster rules: Dice alone would give up small lesions. All, and where they come from, are written into the bundle's
+manifest.
 """
 
 from __future__ import annotations
