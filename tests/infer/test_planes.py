@@ -269,6 +269,18 @@ def test_planes_are_joined_into_one_bundle(tmp_path: Path, images: dict[str, np.
         join_planes([single[0], other], tmp_path / "never", name="never")
 
 
+@pytest.mark.parametrize("half", [True, False])
+def test_joining_keeps_the_weights_as_they_are_stored(tmp_path: Path, half: bool) -> None:
+    single = [made_bundle(tmp_path / name, (name,), 1) for name in ("axial", "coronal")]
+    exact = {name: value * 1.001 for name, value in single[0].member_weights(0).items()}
+    stored = [
+        write_bundle(tmp_path / f"{bundle.name}-stored", bundle.manifest, [exact], half=half) for bundle in single
+    ]
+    joined = join_planes(stored, tmp_path / "both", name="both")
+    for member, bundle in enumerate(stored):
+        assert joined.member_bytes(member) == bundle.member_bytes(0)
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WILLIS_CACHE", str(tmp_path / "cache"))

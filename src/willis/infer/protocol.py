@@ -56,7 +56,8 @@ def finite(logits: Float32, engine: Engine) -> Float32:
     if not (np.isfinite(logits.min()) and np.isfinite(logits.max())):
         raise WillisError(
             f"the network gave answers that are no numbers, in {engine.precision} by {engine.name}; nothing can be "
-            "said of the image. Ask for --precision float32; where that doesn't help, its weights or the image are damaged."
+            "said of the image. Ask for --precision float32; where that doesn't help, the weights or the image are "
+            "damaged."
         )
     return logits
 
