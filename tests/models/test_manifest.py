@@ -40,7 +40,7 @@ def test_json_round_trip_is_exact_and_stable():
 @pytest.mark.parametrize("number", ["NaN", "Infinity"])
 def test_a_number_that_is_none_is_refused(number):
     text = json.dumps(VALUES | {"calibration": {"slope": 1.0, "intercept": 0.25, "origin": "a test"}})
-    with pytest.raises(BundleError, match="calibration.intercept: Input should be a finite number"):
+    with pytest.raises(BundleError, match=r"calibration\.intercept: Input should be a finite number"):
         parse_manifest(text.replace("0.25", number), "a test")
 
 
