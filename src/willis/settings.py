@@ -11,9 +11,9 @@ from willis.errors import BadInputError
 
 
 class Settings(BaseModel):
-    """Base of every configuration: frozen, and a name that it doesn't know is an error."""
+    """Base of every configuration: frozen; a name that it doesn't know is an error, as NaN and infinity are."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:

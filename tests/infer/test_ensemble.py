@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from willis.errors import BadInputError
+from willis.errors import BadInputError, WillisError
 from willis.infer.ensemble import predict, probabilities
+from willis.models.store import write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +85,42 @@ def test_a_sliding_bundle_runs_no_window_outside_the_mask(make_bundle, image):
     found = predict(sliding, image, mask=mask, engine="torch", progress=lambda _, what: told.append(what))
     assert "member 1 of 1, window 1 of 1" in told
     assert np.count_nonzero(found.probability[0]) == 1
+
+
+@pytest.mark.parametrize("window", [{"mode": "whole"}, {"mode": "sliding", "shape": [16, 16, 16], "overlap": 0.5}])
+def test_nothing_is_found_in_an_empty_mask_by_any_output(make_bundle, image, window):
+    mask = np.zeros(image.shape[1:], bool)
+    found = predict(make_bundle(2, window=window), image, mask=mask, engine="torch")
+    assert found.probability.shape == (2, *image.shape[1:])
+    assert not found.probability.any()
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_answers_that_are_no_numbers_are_no_empty_mask(make_bundle, networks, image, engine, tmp_path):
+    weights = {name: value.clone() for name, value in networks[0].state_dict().items()}
+    weights["head.weight"][:] = 3e38
+    overflowing = write_bundle(tmp_path / "b", make_bundle(1).manifest, [weights], half=False)
+    with pytest.raises(WillisError, match="no numbers, in float32 by " + engine):
+        predict(overflowing, image, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weights: weights.pop("head.bias"), "1 array missing, the first head.bias"),
+        (lambda weights: weights.update(more=weights["head.bias"]), "1 array left over, the first more"),
+        (lambda weights: weights.update({"head.bias": weights["head.bias"][:1]}), r"head.bias has the shape \(1,\)"),
+    ],
+)
+def test_weights_of_another_network_are_refused_in_a_sentence(
+    make_bundle, networks, image, engine, change, words, tmp_path
+):
+    weights = dict(networks[0].state_dict())
+    change(weights)
+    other = write_bundle(tmp_path / "b", make_bundle(1).manifest, [weights])
+    with pytest.raises(WillisError, match=f"not of the network that its manifest describes: {words}"):
+        predict(other, image, engine=engine)
 
 
 def test_a_memory_limit_lowers_the_window_and_says_so(make_bundle, networks):

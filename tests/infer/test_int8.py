@@ -9,7 +9,7 @@ from scipy import ndimage
 from willis.errors import BadInputError, BundleError
 from willis.infer.engine import open_engine
 from willis.infer.ensemble import predict
-from willis.infer.int8 import int8_bundle
+from willis.infer.int8 import _masks, int8_bundle
 from willis.infer.protocol import is_int8
 from willis.measure.overlap import dice
 from willis.models.manifest import make_manifest
@@ -124,3 +124,9 @@ def test_the_shipped_one_finds_in_a_made_up_head_what_the_default_does():
     )
     assert expected[1].sum() > 1000
     assert all(dice(one, other) > 0.95 for one, other in zip(found, expected, strict=True))
+
+
+def test_masks_of_a_softmax_are_of_the_likeliest_output():
+    p = np.array([0.4, 0.35, 0.25, 0.1, 0.2, 0.7], np.float32).reshape(2, 3, 1, 1).transpose(1, 0, 2, 3)
+    assert _masks(p, "softmax", 0.5)[:, :, 0, 0].T.tolist() == [[True, False, False], [False, False, True]]
+    assert _masks(p, "sigmoid", 0.3)[:, :, 0, 0].T.tolist() == [[True, True, False], [False, False, True]]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from willis.errors import BadInputError, BundleError
+from willis.infer.export import export_bundle
 from willis.infer.planes import (
     SMOOTHING,
     STEP,
@@ -17,7 +18,8 @@ from willis.infer.planes import (
     run_of,
     slices_of,
 )
-from willis.models.bundle import Bundle
+from willis.infer.protocol import EngineChoice
+from willis.models.bundle import Bundle, read_bundle
 from willis.models.cards import render_card
 from willis.models.join import join_planes
 from willis.models.manifest import PlaneView, make_manifest, parse_manifest
@@ -267,6 +269,38 @@ def test_planes_are_joined_into_one_bundle(tmp_path: Path, images: dict[str, np.
     other = made_bundle(tmp_path / "other", ("sagittal",), 1, threshold={"value": 0.4, "origin": "made up"})
     with pytest.raises(BundleError, match="other differs from axial in threshold"):
         join_planes([single[0], other], tmp_path / "never", name="never")
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_exported_bundle_of_planes_finds_the_same(
+    tmp_path: Path, images: dict[str, np.ndarray], engine: EngineChoice
+) -> None:
+    bundle = made_bundle(tmp_path / "one", ("axial",), 1)
+    exported = read_bundle(export_bundle(bundle, tmp_path / "onnx", "onnx"))
+    found = predict_planes(exported, images, engine=engine, threads=1).probability
+    expected = predict_planes(bundle, images, engine="torch", threads=1).probability
+    assert np.ptp(expected) > 1e-3
+    assert np.abs(found - expected).max() < 1e-4
+
+
+def test_slices_of_several_shapes_are_not_exported(tmp_path: Path) -> None:
+    bundle = made_bundle(tmp_path / "two", ("axial", "coronal"), 1)
+    with pytest.raises(BadInputError, match="two sees slices of 2 shapes"):
+        export_bundle(bundle, tmp_path / "onnx", "onnx")
+    with pytest.raises(BadInputError, match="sees images of 16 × 32 × 1 voxels and no others"):
+        export_bundle(made_bundle(tmp_path / "one", ("axial",), 1), tmp_path / "onnx", "onnx", (16, 16, 4))
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_joining_keeps_the_weights_as_they_are_stored(tmp_path: Path, half: bool) -> None:
+    single = [made_bundle(tmp_path / name, (name,), 1) for name in ("axial", "coronal")]
+    exact = {name: value * 1.001 for name, value in single[0].member_weights(0).items()}
+    stored = [
+        write_bundle(tmp_path / f"{bundle.name}-stored", bundle.manifest, [exact], half=half) for bundle in single
+    ]
+    joined = join_planes(stored, tmp_path / "both", name="both")
+    for member, bundle in enumerate(stored):
+        assert joined.member_bytes(member) == bundle.member_bytes(0)
 
 
 @pytest.fixture(autouse=True)

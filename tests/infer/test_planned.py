@@ -125,6 +125,19 @@ def test_a_cascade_is_two_stages_in_one_folder(cascade, tmp_path, manifest_maker
     assert '"previous"' not in manifest_maker().to_json()
 
 
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_exported_bundle_keeps_its_plan_and_finds_the_same(cascade, tmp_path, engine, monkeypatch):
+    monkeypatch.setenv("WILLIS_CACHE", str(tmp_path / "cache"))
+    first = cascade.stages[0]
+    alone = write_bundle(tmp_path / "alone", first.manifest, [first.member_weights(0)], half=False)
+    exported = read_bundle(export_bundle(alone, tmp_path / "onnx", "onnx"))
+    image = np.random.default_rng(0).normal(30, 20, (1, 9, 8, 10)).astype(np.float32)
+    expected = predict_planned(alone, image, (1, 1, 1), (1, 2), engine="torch", threads=1)
+    found = predict_planned(exported, image, (1, 1, 1), (1, 2), engine=engine, threads=1)
+    assert len(np.unique(expected)) > 1
+    assert np.mean(found != expected) < 0.01
+
+
 def test_each_stage_is_checked_against_the_limit_before_either_runs(cascade, monkeypatch):
     image = np.random.default_rng(0).normal(30, 20, (1, 9, 8, 10)).astype(np.float32)
     settings = {"engine": "torch", "threads": 1}

@@ -51,6 +51,17 @@ def test_sessions_share_their_patient_however_they_are_named(tmp_path: Path) -> 
     assert [(name, group) for name, group, *_ in told(table)] == [("sub-1_ses-a", "sub-1"), ("sub-1_ses-b", "sub-1")]
 
 
+@pytest.mark.parametrize("second", ["P2", "n/a"])
+def test_a_patient_of_two_groups_is_refused(tmp_path: Path, second: str) -> None:
+    for session in "ab":
+        put(tmp_path / f"{session}.nii")
+    table = tmp_path / "paths.tsv"
+    rows = f"sub-1\tses-a\tP1\ta.nii\nsub-1\tses-b\t{second}\tb.nii\n"
+    table.write_text(f"subject\tsession\tgroup\tmask\n{rows}")
+    with pytest.raises(BadInputError, match=r"line 3 of .* gives sub-1 the group .*, and an earlier line 'P1'"):
+        find_labelled_images(table)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,6 +1,6 @@
 """Sources of made-up cases in a module of its own, so that worker processes can import it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -61,6 +61,21 @@ class Balls:
         image = rng.normal(0.5, 0.05, (1, *ball.shape)) + 0.4 * ball
         everywhere = np.ones(ball.shape, bool)
         return Case(image.astype(np.float32), ball[None].astype(np.uint8), everywhere, f"{index:03d}", (1.0, 1.0, 1.0))
+
+
+@dataclass(frozen=True)
+class NamedBalls(Balls):
+    """A ball of each name, or one that nobody labelled."""
+
+    names: tuple[str, ...] = ("sub-1", "sub-2", "sub-3")
+    labelled: bool = True
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def case(self, index: int) -> Case:
+        made = super().case(index)
+        return made if self.labelled else replace(made, target=np.zeros_like(made.target))
 
 
 @dataclass(frozen=True)

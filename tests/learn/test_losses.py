@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from willis.errors import BadInputError
 from willis.learn.losses import Loss, binary_voxel_loss, softmax_voxel_loss, tversky_loss
-from willis.learn.recipe import LossSettings
+from willis.learn.recipe import LossSettings, LossTerm
 
 
 def pair(seed: int = 0, labels: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -175,6 +175,12 @@ def test_weighted_sum_and_label_weights() -> None:
     assert torch.isclose(one, (3 * each[0] + each[1]) / 4)
     total, terms = loss_of({"name": "dice", "weight": 2.0}, {"name": "bce", "weight": 0.5})(logits, target, mask)
     assert float(total) == pytest.approx(2 * terms["dice_loss"] + 0.5 * terms["bce_loss"], rel=1e-5)
+
+
+def test_weights_of_labels_are_one_for_each_output() -> None:
+    settings = LossSettings(terms=(LossTerm(name="bce"),), labels=(2.0,))
+    with pytest.raises(BadInputError, match=r"loss\.labels holds 1 weights and the network has 2 outputs"):
+        Loss(settings)(torch.zeros(1, 2, 2, 2, 2), torch.zeros(1, 2, 2, 2, 2), torch.ones(1, 1, 2, 2, 2))
 
 
 def test_gradients_agree_with_finite_differences() -> None:

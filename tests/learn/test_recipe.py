@@ -53,6 +53,29 @@ def test_what_is_refused(tmp_path: Path, text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("augmentation", {"gamma_range": (0, 1)}, "greater than 0"),
+        ("augmentation", {"gamma_range": (1.4, 0.7)}, "1.4 is above 0.7"),
+        ("augmentation", {"scale": (-1.1, -0.9)}, "greater than 0"),
+        ("augmentation", {"offset_range": (1, -1)}, "1 is above -1"),
+        ("augmentation", {"flip_axes": (0, 0)}, "names an axis twice"),
+        ("augmentation", {"droppable": (-1,)}, "greater than or equal to 0"),
+        ("sampling", {"patch": (0, 4, 4)}, "greater than or equal to 1"),
+        ("optimiser", {"betas": (0.9, 1.5)}, "less than 1"),
+        ("optimiser", {"rate": float("inf")}, "finite number"),
+        ("loss", {"terms": ()}, "at least 1 item"),
+    ],
+)
+def test_what_would_fail_or_mirror_heads_unsaid_later_is_refused_at_once(
+    section: str, values: dict[str, object], said: str
+) -> None:
+    recipe = Recipe.parse({"task": "wmh", "training": {"steps": 1}}, "test")
+    with pytest.raises(BadInputError, match=said):
+        recipe.changed(section, **values)
+
+
 def test_an_absent_recipe(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="can't be read: No such file"):
         read_recipe(tmp_path / "none.toml")

@@ -155,6 +155,52 @@ def test_a_folder_of_patients_may_move(tmp_path: Path, sources: ModuleType) -> N
         train(here.changed("data", folder="/here/cohort-b"), sources.Balls(), out=tmp_path, resume=True)
 
 
+def test_a_run_does_not_go_on_with_other_patients_of_the_folder(tmp_path: Path, sources: ModuleType) -> None:
+    three = sources.NamedBalls()
+    train(recipe(steps=1), three, out=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    for names, words in (
+        (("sub-1", "sub-2"), "begun with 3 sessions, and the folder of patients now gives 2, .* only one has sub-3"),
+        (("sub-1", "sub-2", "sub-4"), "now gives 3, among which only one has sub-3"),
+        (("sub-1", "sub-3", "sub-2"), "now gives 3 in another order"),
+    ):
+        with pytest.raises(BadInputError, match=words):
+            train(recipe(steps=2), sources.NamedBalls(names=names), out=tmp_path, resume=True)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+    assert train(recipe(steps=2), three, out=tmp_path, resume=True).state.step == 2
+
+
+def test_a_run_without_a_checkpoint_begins_with_the_cases_as_they_are_now(tmp_path: Path, sources: ModuleType) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe(), sources.NamedBalls(labelled=False), out=tmp_path / "begun", progress=fail)
+    again = train(recipe(), sources.NamedBalls(), out=tmp_path / "begun", resume=True)
+    assert same(again.members[0], train(recipe(), sources.NamedBalls(), out=tmp_path / "whole").members[0])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"), [("adamw", "sgd", "exp_avg"), ("sgd", "adamw", "momentum_buffer")]
+)
+def test_the_state_of_another_optimiser_is_refused(
+    tmp_path: Path, sources: ModuleType, first: str, second: str, word: str
+) -> None:
+    train(recipe(steps=1).changed("optimiser", name=first), sources.Balls(), out=tmp_path)
+    with pytest.raises(BadInputError, match=f"of another network or optimiser than the recipe's: it holds {word}"):
+        train(recipe(steps=2).changed("optimiser", name=second), sources.Balls(), out=tmp_path, resume=True)
+
+
+def test_weights_to_start_from_that_do_not_fit_are_refused(tmp_path: Path, sources: ModuleType) -> None:
+    weights = train(recipe(steps=1), sources.Balls(), out=tmp_path / "one").members[0]
+    other = {name: value for name, value in weights.items() if name != "head.bias"}
+    with pytest.raises(
+        BadInputError, match=r"not of the recipe's network unet3d: 1 array missing, the first head.bias"
+    ):
+        train(recipe(steps=1), sources.Balls(), out=tmp_path / "two", start=other)
+    assert not (tmp_path / "two").exists()
+
+
 def figures(*values: float) -> tuple[list[int], Any]:
     """A validation that gives these figures one after the other, and the list of when it was asked."""
     left, seen = list(values), []

@@ -104,6 +104,14 @@ def test_imported_weights_are_those_of_the_checkpoint(tmp_path: Path, half: bool
     assert len(weights) == len(same) and all(same) is not half
 
 
+def test_one_model_under_two_names_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(made_up(5), tmp_path / "model1.pth", wrapped=True)
+    (tmp_path / "model1 (1).pth").write_bytes((tmp_path / "model1.pth").read_bytes())
+    with pytest.raises(BadInputError, match=r"model1 \(1\).pth and model1.pth of .* are one model"):
+        import_fvv(tmp_path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_of_four_outputs_three_are_kept(tmp_path: Path) -> None:
     network = made_up(1, outputs=4)
     save_checkpoint(network, tmp_path / "model1.pth", wrapped=True)

@@ -40,6 +40,13 @@ def test_json_round_trip_is_exact_and_stable():
     assert parse_manifest(turned.to_json(), "a test") == turned
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity"])
+def test_a_number_that_is_none_is_refused(number):
+    text = json.dumps(VALUES | {"calibration": {"slope": 1.0, "intercept": 0.25, "origin": "a test"}})
+    with pytest.raises(BundleError, match=r"calibration\.intercept: Input should be a finite number"):
+        parse_manifest(text.replace("0.25", number), "a test")
+
+
 def test_members_may_be_asked_to_agree_and_planes_may_not():
     asked = VALUES | {"clusters": {"agreed_voxels": 10}}
     manifest = make_manifest(asked, "a test")

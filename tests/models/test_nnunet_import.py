@@ -220,3 +220,29 @@ def test_weights_of_another_network_are_refused(folder, tmp_path):
     (folder / "plans.json").write_text(json.dumps(plans))
     with pytest.raises(BadInputError, match="the plans ask for"):
         import_nnunet(folder, tmp_path / "b", name="x")
+
+
+def test_weights_that_the_plans_do_not_speak_of_are_refused_but_for_second_names(folder, tmp_path):
+    file = folder / "fold_0" / "checkpoint_final.pth"
+    held = torch.load(file, weights_only=False)  # our own file
+    state = held["network_weights"]
+    kernel = state["encoder.stages.0.0.convs.0.conv.weight"]
+    for name in ("encoder.stages.0.0.convs.0.all_modules.0.weight", "decoder.encoder.stages.0.0.convs.0.conv.weight"):
+        state[name] = kernel
+    state["decoder.seg_layers.0.weight"] = torch.zeros(3, 6, 1, 1, 1)
+    torch.save(held, file)
+    import_nnunet(folder, tmp_path / "a", name="x")
+    state["encoder.stages.0.0.convs.7.conv.weight"] = kernel
+    torch.save(held, file)
+    with pytest.raises(
+        BadInputError, match=r"holds encoder.stages.0.0.convs.7.conv.weight, which the network that its"
+    ):
+        import_nnunet(folder, tmp_path / "b", name="x")
+
+
+def test_the_fold_of_all_cases_is_a_member_only_where_it_is_alone_or_named(folder, tmp_path):
+    shutil.copytree(folder / "fold_0", folder / "fold_all")
+    assert len(import_nnunet(folder, tmp_path / "a", name="x").manifest.members) == 1
+    assert len(import_nnunet(folder, tmp_path / "b", name="x", folds=["0", "all"]).manifest.members) == 2
+    shutil.rmtree(folder / "fold_0")
+    assert len(import_nnunet(folder, tmp_path / "c", name="x").manifest.members) == 1

@@ -46,6 +46,12 @@ def manifest(tmp_path):
     return path
 
 
+def test_a_manifest_in_another_encoding_is_refused(tmp_path, manifest):
+    manifest.write_text(json.dumps({**VALUES, "title": "Réseau"}, ensure_ascii=False), encoding="latin-1")
+    with pytest.raises(BadInputError, match="not text in UTF-8"):
+        import_onnx(manifest, [write_graph(tmp_path / "a.onnx")], tmp_path / "bundle")
+
+
 def test_graphs_become_members_in_order(tmp_path, manifest):
     graphs = [write_graph(tmp_path / "b.onnx"), write_graph(tmp_path / "a.onnx", sides=(8, 8, 8))]
     import_onnx(manifest, graphs, tmp_path / "bundle")

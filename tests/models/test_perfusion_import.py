@@ -78,3 +78,26 @@ def test_another_network_is_refused(fusion_file, tmp_path):
     shiva.write_bytes(gzip.decompress((GOLDEN.parent / "models" / "t1_flair_keras3.h5.gz").read_bytes()))
     with pytest.raises(BadInputError, match="encoders of no map"):
         read_fusion(shiva)
+
+
+@pytest.mark.parametrize(
+    ("layer", "array", "words"),
+    [
+        ("block3_conv2_ttp", "kernel", r"vgg.2.2.1.weight has the shape .* is needed"),
+        ("batch_normalization_1", "moving_mean", "normalisation batch_normalization_1 has no moving_mean"),
+    ],
+)
+def test_layers_that_do_not_fit_each_other_are_refused(layer, array, words, fusion_file, tmp_path):
+    path = fusion_file("batch")
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights"][layer]
+        name = f"{layer}/{array}"
+        if array == "kernel":
+            cut = group[name][:, :, :-1]
+            del group[name]
+            group[name] = cut
+        else:
+            group.attrs["weight_names"] = [n for n in group.attrs["weight_names"] if array not in str(n)]
+    with pytest.raises(BadInputError, match=words):
+        import_perfusion(path, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()

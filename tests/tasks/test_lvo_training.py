@@ -330,6 +330,16 @@ def test_tables_that_disagree_with_the_folders_are_refused(scans, name, labels, 
         dataset.training_cases(published(scans))
 
 
+def test_sessions_of_a_patient_in_the_test_table_are_not_trained_on(scans):
+    for old, new in (("P0", "P0_ses-1"), ("P1", "P0_ses-2")):
+        (scans / "train_nii_close" / old).rename(scans / "train_nii_close" / new)
+    for table in ("train_labels.csv", "val_labels.csv"):
+        (scans / table).unlink()
+    write_labels(scans, "test_labels.csv", {"P0_ses-1": 1})
+    with pytest.raises(BadInputError, match=r"sessions of P0 are listed in test_labels.csv and in no table"):
+        dataset.training_cases(published(scans), FoldSettings(count=2, index=0))
+
+
 def test_patients_without_an_occlusion_are_needed_and_a_test_table_alone_leaves_the_others_free(scans):
     write_labels(scans, "train_labels.csv", {"P0": 1, "P1": 1})
     write_labels(scans, "val_labels.csv", {"P2": 1, "P3": 0, "P4": 0, "P5": 0})

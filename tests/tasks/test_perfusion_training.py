@@ -177,6 +177,10 @@ def test_labelled_patients_are_found_with_their_tables_and_refused_without_masks
     study, masks = first.read()
     assert study.scalars["nihss"] == 7 and study.series["ctp"].frames == 30
     assert masks["core"].data.sum() > 0 and not (masks["core"].data & masks["penumbra"].data).any()
+    (data / "sub-03" / "ses-1" / "perf").mkdir(parents=True)
+    with pytest.raises(BadInputError, match=r"sub-03/ses-1/perf lies in a session.* Move its perf into sub-03"):
+        find_patients(data)
+    (data / "sub-03" / "ses-1" / "perf").rmdir()
     next((data / "derivatives").rglob("sub-02*label-core*")).unlink()
     with pytest.raises(BadInputError, match=r"sub-02_space-ctp_label-core_mask.nii.gz is absent"):
         find_patients(data)

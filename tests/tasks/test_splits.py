@@ -1,6 +1,7 @@
 """One split file for the folders of every task: who is trained on, who validates, who is never seen."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -265,6 +266,23 @@ def test_a_patient_of_the_folder_in_two_parts_is_told(tmp_path: Path) -> None:
     (tmp_path / "split.json").write_text(json.dumps(made))
     with pytest.raises(BadInputError, match=r"patients lie in more than one part \(train and test: 1\)"):
         _seen(FOLDERS["wmh"], tmp_path, split=str(tmp_path / "split.json"))
+
+
+@pytest.mark.parametrize("name", ["fvv", "occlusion", "vessels"])
+def test_sessions_of_one_patient_are_never_on_both_sides(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = [f"sub-{n // 2:02d}_ses-{n % 2}" for n in range(18)]
+    monkeypatch.setattr(sys.modules[__name__], "NAMES", sessions)
+    folder, root = FOLDERS[name], tmp_path / "data"
+    folder.make(root)
+    assert {s.group for s in labelled_subjects(folder.task, root)} == {f"sub-{n:02d}" for n in range(9)}
+    module = import_module(f"willis.tasks.{folder.module}")
+    for index in range(3):
+        chosen = FoldSettings(count=3, index=index)
+        names = module.training_cases({**folder.data, "folder": str(root)}, chosen).names
+        assert len(names) == 12
+        assert len({session.split("_")[0] for session in names}) == 6
 
 
 def test_which_part_validates_is_asked_for(wmh: Folder, tmp_path: Path) -> None:

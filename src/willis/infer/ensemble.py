@@ -190,7 +190,9 @@ def _member(
         logits = predict_whole(runner, x, manifest.multiple_of)
         p = probabilities(logits, manifest.activation, manifest.calibration)
     else:
-        logits, seen = predict_sliding(runner, x, window, manifest.window.overlap, mask=mask, progress=progress)
+        logits, seen = predict_sliding(
+            runner, x, window, manifest.window.overlap, mask=mask, outputs=len(manifest.outputs), progress=progress
+        )
         p = probabilities(logits, manifest.activation, manifest.calibration)
         p *= seen
     if p.shape[0] != len(manifest.outputs):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from willis.errors import BadInputError, MissingExtraError
 from willis.infer.protocol import is_onnx
 from willis.models.manifest import ONNX_NETWORK
+from willis.models.nnunet_plan import plan_of
 from willis.models.store import CARD_FILE, MANIFEST_FILE, write_bundle
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
         manifest of the bundle they were made of.
     shape
         Voxels (I, J, K); the bundle's window or grid when None. Of a network that finds a slice from a stack, K are the
-        slices of the stack; ONNX then takes any number of stacks (N, C, K, I, J) at once, OpenVINO one.
+        slices of the stack; ONNX then takes any number of stacks (N, C, K, I, J) at once, OpenVINO one. Of a network
+        over planes it is that of the slice, and with a plan its patch, neither of which is to be given; of slices ONNX
+        takes any number (N, C, H, W, 1) at once.
 
     Raises
     ------
     BadInputError
-        When the bundle holds ONNX already or is a cascade, the folder exists, or no shape is known or fit.
+        When the bundle holds ONNX already or is a cascade, the folder exists, no shape is known or fit, or slices of
+        its planes differ in shape.
     MissingExtraError
         When OpenVINO is asked for and not installed.
     """
@@ -50,7 +54,8 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
     if folder.exists():
         raise BadInputError(f"{folder} exists already. Choose another folder.")
     manifest = bundle.manifest
-    spatial = shape or manifest.window.shape or manifest.shape
+    planes = bool(manifest.planes)
+    spatial = _fixed_shape(bundle, shape) or shape or manifest.window.shape or manifest.shape
     if spatial is None:
         raise BadInputError(f"{bundle.name} takes images of any size; give one with --shape, as --shape 96 96 96.")
     stacks = manifest.window.mode == "slices"
@@ -60,17 +65,35 @@ def export_bundle(bundle: Bundle, folder: Path, format_: Format, shape: tuple[in
         return _as_openvino(bundle, folder, whole)
     from willis.infer.onnx_export import onnx_graph
 
+    window, plan = manifest.window, manifest.network.config.get("plan")
     described = manifest.changed(
-        network={"name": ONNX_NETWORK, "config": {}},
+        network={"name": ONNX_NETWORK, "config": {"plan": plan} if plan else {}},
         members=(),
         files={},
-        shape=spatial if manifest.window.mode == "whole" else manifest.shape,
-        window=manifest.window.model_copy(update={"shape": spatial}) if manifest.window.shape else manifest.window,
+        shape=spatial if manifest.window.mode == "whole" and not planes else manifest.shape,
+        window=window.model_copy(update={"shape": spatial}) if window.shape and not planes else window,
         precision=(),
         peculiarities=(*manifest.peculiarities, f"Exported from the bundle {bundle.digest} for images of one size."),
     )
-    graphs = (onnx_graph(bundle, member, whole, any_count=stacks) for member in range(len(manifest.members)))
+    graphs = (onnx_graph(bundle, member, whole, any_count=stacks or planes) for member in range(len(manifest.members)))
     return write_bundle(folder, described, graphs, card=bundle.card or None).folder
+
+
+def _fixed_shape(bundle: Bundle, asked: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
+    """(H, W, 1) of the slices of a bundle of planes, or the patch of one with a plan; None: any shape will do."""
+    plan = plan_of(bundle.manifest)
+    if plan is None and not bundle.manifest.planes:
+        return None
+    shapes = {view.shape for view in bundle.manifest.planes}
+    if len(shapes) > 1:
+        raise BadInputError(
+            f"{bundle.name} sees slices of {len(shapes)} shapes, and a graph is of one; export a bundle of one plane."
+        )
+    fixed = plan.patch if plan is not None else (*shapes.pop(), 1)
+    if asked not in (None, fixed):
+        sides = " × ".join(str(side) for side in fixed)
+        raise BadInputError(f"{bundle.name} sees images of {sides} voxels and no others; leave --shape out.")
+    return fixed
 
 
 def _check_size(bundle: Bundle, shape: tuple[int, ...]) -> None:

@@ -104,8 +104,8 @@ def int8_bundle(
     Raises
     ------
     BadInputError
-        When the bundle holds ONNX already, the folder exists, no shape is known, images are missing, or the network
-        has no convolution between the first and the last.
+        When the bundle holds ONNX already or is one of planes or with a plan, the folder exists, no shape is known,
+        images are missing, or the network has no convolution between the first and the last.
     BundleError
         When the masks differ too much.
     MissingExtraError
@@ -114,6 +114,11 @@ def int8_bundle(
     for package, extra in (("onnxruntime", "onnx"), ("onnx", "onnx"), ("openvino", "openvino")):
         if not find_spec(package):
             raise MissingExtraError(package, extra, "make an int8 bundle")
+    if bundle.manifest.planes or bundle.manifest.network.config.get("plan"):
+        raise BadInputError(
+            f"{bundle.name} is run slice by slice or by a plan, and int8 is compared on whole volumes and windows; it "
+            "stays in float32."
+        )
     with tempfile.TemporaryDirectory() as made:
         exported = export_bundle(bundle, Path(made) / "float32", "onnx", shape)
         window = shape or bundle.manifest.window.shape or bundle.manifest.shape
@@ -251,7 +256,7 @@ def _compared(
     for (image, mask), one in zip(cases, expected, strict=True):
         other = _probability(rounded, image, mask, threads)
         largest = max(largest, float(np.abs(one - other).max()))
-        first, second = one >= threshold, other >= threshold
+        first, second = (_masks(p, bundle.manifest.activation, threshold) for p in (one, other))
         overlap += (first & second).sum(axis=(1, 2, 3))
         sizes += first.sum(axis=(1, 2, 3)) + second.sum(axis=(1, 2, 3))
     with np.errstate(invalid="ignore"):
@@ -259,6 +264,13 @@ def _compared(
     seconds, seconds_int8 = (_cpu_seconds(b, window, threads) for b in (bundle, rounded))
     names = dict(zip(bundle.manifest.outputs, map(float, dice), strict=True))
     return Int8Likeness(names, largest, seconds, seconds_int8, len(cases))
+
+
+def _masks(p: Float32, activation: str, threshold: float) -> npt.NDArray[np.bool_]:
+    """(L, I, J, K) of probabilities: of a softmax the likeliest output's, else those that reach the threshold."""
+    if activation != "softmax":
+        return np.asarray(p >= threshold)
+    return np.asarray(p.argmax(axis=0) == np.arange(len(p)).reshape(-1, 1, 1, 1))
 
 
 def _cpu_seconds(bundle: Bundle, window: Float32, threads: int | None) -> float:

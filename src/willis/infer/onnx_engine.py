@@ -8,7 +8,7 @@ import numpy as np
 
 from willis.errors import BadInputError
 from willis.infer.precision import Precision
-from willis.infer.protocol import Float32
+from willis.infer.protocol import Float32, finite
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -52,4 +52,4 @@ class OnnxEngine:
     def __call__(self, x: Float32) -> Float32:
         """Logits (N, L, I, J, K) of images (N, C, I, J, K), both float32."""
         (logits,) = self._session.run(None, {self._input: np.ascontiguousarray(x, dtype=np.float32)})
-        return np.asarray(logits, dtype=np.float32)
+        return finite(np.asarray(logits, dtype=np.float32), self)

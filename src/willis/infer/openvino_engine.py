@@ -23,7 +23,7 @@ from willis.errors import BadInputError, WillisError
 from willis.infer.graph_memory import COMPILED_BYTES, graph_bytes, weight_values
 from willis.infer.memory import BYTES_FLOAT16, BYTES_FLOAT32
 from willis.infer.precision import Precision
-from willis.infer.protocol import Float32, is_onnx
+from willis.infer.protocol import Float32, finite, is_onnx
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -182,4 +182,4 @@ class OpenVinoEngine:
             compiled = ov.Core().compile_model(self._model(x.shape), "CPU", self._settings)
             self._request, self._shape = compiled.create_infer_request(), x.shape
         self._request.infer([ov.Tensor(np.ascontiguousarray(x, dtype=np.float32), shared_memory=True)])
-        return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
+        return finite(np.array(self._request.get_output_tensor(0).data, dtype=np.float32), self)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from willis.errors import WillisError
+
 if TYPE_CHECKING:
     from willis.models.store import Bundle
 
@@ -41,6 +43,23 @@ class Engine(Protocol):
         BadInputError
             When the network can't take that shape.
         """
+
+
+def finite(logits: Float32, engine: Engine) -> Float32:
+    """The logits of an engine, all of which must be numbers: whatever else there is would be read as nothing found.
+
+    Raises
+    ------
+    WillisError
+        When one is NaN or infinite.
+    """
+    if not (np.isfinite(logits.min()) and np.isfinite(logits.max())):
+        raise WillisError(
+            f"the network gave answers that are no numbers, in {engine.precision} by {engine.name}; nothing can be "
+            "said of the image. Ask for --precision float32; where that doesn't help, the weights or the image are "
+            "damaged."
+        )
+    return logits
 
 
 def is_onnx(bundle: Bundle) -> bool:

@@ -12,12 +12,13 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from willis.errors import BundleError
 from willis.infer.direct import direct, is_direct
 from willis.infer.lowered import lower
 from willis.infer.precision import Precision
-from willis.infer.protocol import Float32
+from willis.infer.protocol import Float32, finite
 from willis.nets.blocks.planar import in_fast_layout
-from willis.nets.registry import build_network
+from willis.nets.registry import build_network, misfit
 
 if TYPE_CHECKING:
     from willis.models.store import Bundle
@@ -26,10 +27,21 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def member_network(bundle: Bundle, member: int) -> nn.Module:
-    """The network of one member with its weights as float32, in evaluation mode."""
+    """The network of one member with its weights as float32, in evaluation mode.
+
+    Raises
+    ------
+    BundleError
+        When the weights aren't those of the network that the manifest describes.
+    """
     with torch.device("meta"):
         network = build_network(bundle.manifest.network.name, bundle.manifest.network.config)
     weights = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in bundle.member_weights(member).items()}
+    if reason := misfit(network, weights):
+        raise BundleError(
+            f"the weights in {bundle.member_path(member)} are not of the network that its manifest describes: "
+            f"{reason}. Fetch or import the bundle again."
+        )
     network.load_state_dict(weights, assign=True)
     return network.eval()
 
@@ -106,4 +118,4 @@ class TorchEngine:
                 logits = self.network(image.to(self.device, memory_format=self.layout))
         finally:
             torch.set_num_threads(before)
-        return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
+        return finite(np.asarray(logits.float().cpu().numpy(), dtype=np.float32), self)

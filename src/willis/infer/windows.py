@@ -103,6 +103,7 @@ def predict_sliding(
     overlap: float = 0.5,
     *,
     mask: npt.NDArray[np.bool_] | None = None,
+    outputs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Float32, npt.NDArray[np.bool_]]:
     """Logits of an image window by window, averaged with Gaussian weights.
@@ -117,6 +118,8 @@ def predict_sliding(
         See :func:`tiles`. Windows at the edge are shifted inwards, not padded.
     mask
         (I, J, K); windows without a voxel of it aren't computed.
+    outputs
+        L where no window is computed, so that nothing says it.
     progress
         Called with windows done and windows in all.
 
@@ -140,6 +143,6 @@ def predict_sliding(
             progress(done, len(todo))
     seen = total > 0
     if logits is None:
-        return np.zeros((1, *shape), np.float32), seen
+        return np.zeros((outputs, *shape), np.float32), seen
     np.divide(logits, total, out=logits, where=seen)
     return logits, seen

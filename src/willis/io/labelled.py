@@ -82,7 +82,8 @@ def find_labelled_images(source: Path) -> list[LabelledImage]:
     Raises
     ------
     BadInputError
-        When there is no mask, a session has two, or the table lacks a column or names a file that isn't there.
+        When there is no mask, a session has two, or the table lacks a column, names a file that isn't there or gives
+        one patient two groups.
     """
     if source.is_file():
         found = _of_table(source)
@@ -112,7 +113,16 @@ def _of_table(path: Path) -> list[LabelledImage]:
         raise BadInputError(f"{path} holds no row; give one for each subject, with the columns subject and mask.")
     if missing := [column for column in TABLE_COLUMNS if column not in rows[0][1]]:
         raise BadInputError(f"{path} lacks the column {missing[0]!r}; needed are {', '.join(TABLE_COLUMNS)}.")
-    return [_of_row(row, number, path) for number, row in rows]
+    found = [_of_row(row, number, path) for number, row in rows]
+    group_of: dict[str, str] = {}
+    for item, (number, row) in zip(found, rows, strict=True):
+        subject = patient_of(row["subject"])
+        if (group := group_of.setdefault(subject, item.group)) != item.group:
+            raise BadInputError(
+                f"line {number} of {path} gives {subject} the group {item.group!r}, and an earlier line {group!r}; "
+                "sessions of one patient have one group, or none of them."
+            )
+    return found
 
 
 def _of_row(cells: dict[str, str], number: int, path: Path) -> LabelledImage:

@@ -81,6 +81,15 @@ class PlannedSource(Protocol):
         """Case and centre voxel of patch ``number`` of a step; None to have it drawn."""
 
 
+@runtime_checkable
+class NamedSource(Protocol):
+    """A source of patients in a folder, which may hold others when a run goes on."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sessions that cases are made of, in the order of their numbers."""
+
+
 @dataclass(frozen=True)
 class CaseList:
     """A source of cases in memory."""

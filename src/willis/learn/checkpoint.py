@@ -14,6 +14,12 @@ from torch import Tensor
 
 from willis.errors import BadInputError
 
+OPTIMISER_STATE: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.SGD: ("momentum_buffer",),
+}
+"""What each optimiser of :func:`willis.learn.learner.make_optimiser` remembers of a parameter."""
+
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Write tensors and JSON-ready values; the file appears under its name only when complete."""
@@ -64,11 +70,20 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what :func:`optimiser_tensors` took; rates and decays stay those of the optimiser as it was made."""
+    """Put back what :func:`optimiser_tensors` took; rates and decays stay those of the optimiser as it was made.
+
+    Raises
+    ------
+    ValueError
+        When they are of an optimiser of another kind.
+    """
     plain = optimiser.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
+    kept = OPTIMISER_STATE[type(optimiser)]
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)
+        if name not in kept:
+            raise ValueError(f"it holds {name} of its parameters; {type(optimiser).__name__} keeps {', '.join(kept)}.")
         state.setdefault(int(index), {})[name] = tensor
     plain["state"] = state
     optimiser.load_state_dict(plain)

@@ -18,7 +18,7 @@ from willis.learn.recipe import OptimiserSettings, Recipe
 from willis.learn.schedule import rate_factor
 from willis.learn.stages import freeze, set_training, stages_of, steps_of_stages
 from willis.nets.blocks.planar import in_fast_layout
-from willis.nets.registry import build_network
+from willis.nets.registry import build_network, misfit
 
 STEP_SEED_STRIDE = 1_000_003  # a prime: seeds of different runs' steps don't meet within a million steps
 
@@ -81,6 +81,11 @@ class Learner:
         The processes that train together.
     start
         Weights to start from (fine-tuning); random ones by the recipe's seed when None.
+
+    Raises
+    ------
+    BadInputError
+        When CUDA is asked for and absent, or the weights to start from are another network's.
     """
 
     def __init__(self, recipe: Recipe, world: World, start: Mapping[str, Tensor] | None = None) -> None:
@@ -90,6 +95,11 @@ class Learner:
         torch.manual_seed(recipe.training.seed)
         network = build_network(recipe.network.name, recipe.network.config)
         if start is not None:
+            if reason := misfit(network, start):
+                raise BadInputError(
+                    f"the weights to start from are not of the recipe's network {recipe.network.name}: {reason}. Give "
+                    "a bundle of the same [network], or none."
+                )
             network.load_state_dict(dict(start))
         self.network = in_fast_layout(network.to(self.device))
         world.join_norms(self.network)
@@ -197,15 +207,22 @@ class Learner:
         return tensors | with_prefix("optimiser", optimiser_tensors(self.optimiser))
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put back what :meth:`tensors` gave."""
+        """Put back what :meth:`tensors` gave.
+
+        Raises
+        ------
+        BadInputError
+            When they are of another network or optimiser.
+        """
         try:
             self.network.load_state_dict(without_prefix("network", tensors))
             if self._average is not None:
                 self._average.network.load_state_dict(without_prefix("average", tensors))
             restore_optimiser(self.optimiser, without_prefix("optimiser", tensors))
         except (RuntimeError, ValueError, KeyError) as error:
+            reason = " ".join(str(error).split())
             raise BadInputError(
-                f"the checkpoint is of another network or optimiser than the recipe's: {error}"
+                f"the checkpoint is of another network or optimiser than the recipe's: {reason}"
             ) from None
 
     def weights(self) -> dict[str, Tensor]:

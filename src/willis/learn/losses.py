@@ -167,7 +167,17 @@ class Loss:
             (N, L, I, J, K).
         mask
             (N, 1, I, J, K).
+
+        Raises
+        ------
+        BadInputError
+            When ``labels`` or ``inside`` don't hold a number for each output.
         """
+        if self.settings.labels and len(self.settings.labels) != logits.shape[1]:
+            raise BadInputError(
+                f"loss.labels holds {len(self.settings.labels)} weights and the network has {logits.shape[1]} outputs; "
+                "give one for each."
+            )
         logits, target = logits.float(), target.float()
         weight = mask.float() if self.settings.masked else None
         if self.settings.inside:

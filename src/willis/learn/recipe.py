@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from willis.errors import BadInputError
 from willis.settings import Settings
 
-Shape3 = tuple[int, int, int]
-Range = tuple[float, float]
+Side = Annotated[int, Field(ge=1)]
+Shape3 = tuple[Side, Side, Side]
+
+
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError(f"the first of a range's ends is the least, and {ends[0]:g} is above {ends[1]:g}")
+    return ends
+
+
+Factor = Annotated[float, Field(gt=0)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Range = Annotated[tuple[Factor, Factor], AfterValidator(_rising)]  # of factors
 
 
 class NetworkSettings(Settings):
@@ -122,7 +133,7 @@ class AugmentationSettings(Settings):
     brightness: float = Field(0.0, ge=0, le=1)
     brightness_range: Range = (0.85, 1.15)
     offset: float = Field(0.0, ge=0, le=1)
-    offset_range: tuple[float, float] = (-0.15, 0.15)
+    offset_range: Annotated[tuple[float, float], AfterValidator(_rising)] = (-0.15, 0.15)
     noise: float = Field(0.0, ge=0, le=1)
     noise_std: float = Field(0.05, ge=0)
     blur: float = Field(0.0, ge=0, le=1)
@@ -130,8 +141,14 @@ class AugmentationSettings(Settings):
     bias: float = Field(0.0, ge=0, le=1)
     bias_log: float = Field(0.2, ge=0)
     channel_dropout: float = Field(0.0, ge=0, le=1)
-    droppable: tuple[int, ...] = ()
+    droppable: tuple[Annotated[int, Field(ge=0)], ...] = ()
     keep_zero: bool = True
+
+    @model_validator(mode="after")
+    def _an_axis_stands_once(self) -> AugmentationSettings:
+        if len(set(self.flip_axes)) < len(self.flip_axes):
+            raise ValueError(f"flip_axes names an axis twice: {list(self.flip_axes)}")
+        return self
 
 
 class LossTerm(Settings):
@@ -192,7 +209,7 @@ class LossSettings(Settings):
     """
 
     activation: Literal["sigmoid", "softmax"] = "sigmoid"
-    terms: tuple[LossTerm, ...] = (LossTerm(name="dice"), LossTerm(name="bce"))  # type: ignore[call-arg]
+    terms: tuple[LossTerm, ...] = Field(default=(LossTerm(name="dice"), LossTerm(name="bce")), min_length=1)  # type: ignore[call-arg]
     labels: tuple[float, ...] = ()
     masked: bool = False
     inside: tuple[int, ...] = ()
@@ -221,7 +238,7 @@ class OptimiserSettings(Settings):
     name: Literal["adamw", "sgd"] = "adamw"
     rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-2, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     momentum: float = Field(0.99, ge=0, lt=1)
     nesterov: bool = True
     l1: float = Field(0.0, ge=0)

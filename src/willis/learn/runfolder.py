@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from willis.learn.checkpoint import load_state
 from willis.learn.learner import Learner
 from willis.learn.recipe import Recipe
 from willis.learn.runstate import RunState
+from willis.units import counted
 
 RECIPE_FILE = "recipe.json"
 LAST_FILE = "last.safetensors"
@@ -60,6 +62,31 @@ def restore(learner: Learner, path: Path) -> RunState:
     learner.restore(tensors)
     learner.plateau_factor = state.plateau_factor
     return state
+
+
+def check_cases(begun: Sequence[str], names: Sequence[str], folder: Path) -> None:
+    """Refuse to go on with other patients than the run in a folder was begun with.
+
+    Parameters
+    ----------
+    begun, names
+        Of the sessions that were learned from, and that would be, in the order of their numbers; none where nothing
+        tells them.
+
+    Raises
+    ------
+    BadInputError
+        Naming one that is on one side alone.
+    """
+    if not begun or list(begun) == list(names):
+        return
+    differing = sorted(set(begun) ^ set(names))
+    one = f", among which only one has {differing[0]}" if differing else " in another order"
+    raise BadInputError(
+        f"the run in {folder} was begun with {counted(len(begun), 'session')}, and the folder of patients now gives "
+        f"{len(names)}{one}: patients that it learned from could be left out to judge it. Give the patients that it "
+        "began with, or another folder for the run."
+    )
 
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:

@@ -33,6 +33,8 @@ class RunState:
         Why the run ended: ``finished``, ``patience``, ``time limit``, ``interrupted``; empty while it runs.
     snapshots
         Steps after which a snapshot was written.
+    cases
+        Names of the sessions that are learned from, where the source tells them.
     """
 
     step: int = 0
@@ -48,6 +50,7 @@ class RunState:
     seconds: float = 0.0
     reason: str = ""
     snapshots: list[int] = field(default_factory=list)
+    cases: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

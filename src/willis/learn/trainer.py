@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 
 from willis.errors import BadInputError
 from willis.learn.batches import Batch, make_batch
-from willis.learn.case import CaseSource
+from willis.learn.case import CaseSource, NamedSource
 from willis.learn.checkpoint import load_state, save_state
 from willis.learn.distributed import World, join_world
 from willis.learn.learner import Learner
 from willis.learn.plateau import follow_plateau
 from willis.learn.pool import CasePool
 from willis.learn.recipe import Recipe
-from willis.learn.runfolder import BEST_FILE, LAST_FILE, may_go_on, restore, write_recipe
+from willis.learn.runfolder import BEST_FILE, LAST_FILE, RECIPE_FILE, check_cases, may_go_on, restore, write_recipe
 from willis.learn.runlog import RunLog
 from willis.learn.runstate import RunState, TrainingResult
 from willis.learn.schedule import ends_cycle
@@ -30,6 +31,7 @@ from willis.learn.schedule import ends_cycle
 Validate = Callable[[nn.Module], Mapping[str, float]]
 Progress = Callable[[int, int, Mapping[str, Any]], None]  # step (1 for the first), steps, figures
 
+CASES_FOLDER = "cases"  # of the run folder
 CURVES_INTERVAL_S = 60.0  # least time between two drawings of the curves while a run goes on
 
 
@@ -70,7 +72,7 @@ def train(
     ------
     BadInputError
         When the folder already holds a run and ``resume`` isn't set, the run to go on with has other cases, another
-        network or other stages, or the settings don't fit together; nothing is written then.
+        network, optimiser or other stages, or the settings don't fit together; nothing is written then.
     """
     folder = Path(out)
     with join_world() as world:
@@ -79,11 +81,17 @@ def train(
             torch.set_num_threads(recipe.training.threads)
         learner = Learner(recipe, world, start)
         state = restore(learner, folder / LAST_FILE) if may_go_on(folder, recipe, resume=resume) else None
+        names = list(cases.names) if isinstance(cases, NamedSource) else []
+        if state is not None:
+            check_cases(state.cases, names, folder)
+        elif world.leads and (folder / RECIPE_FILE).exists():  # a run that ended before its first checkpoint
+            shutil.rmtree(folder / CASES_FOLDER, ignore_errors=True)
         world.barrier()  # all have looked before the leading one writes
         if world.leads:
             write_recipe(folder, recipe)
         with _pool(recipe, cases, folder, world) as pool:
             run = _Run(recipe, folder, learner, pool, state, validate, progress, stop)
+            run.state.cases = names
             run.go()
         return TrainingResult(folder, run.state, run.members(), world.leads)
 
@@ -298,7 +306,7 @@ def _pool(recipe: Recipe, cases: CaseSource, folder: Path, world: World) -> Case
     sampling = recipe.sampling
     return CasePool(
         cases,
-        folder / "cases",
+        folder / CASES_FOLDER,
         window=sampling.window,
         first=sampling.first,
         per_step=sampling.cases_per_step,

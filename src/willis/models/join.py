@@ -9,6 +9,7 @@ from willis.errors import BundleError
 from willis.models.bundle import Bundle
 from willis.models.cards import render_card
 from willis.models.publish import write_bundle
+from willis.models.weights import holds_half
 from willis.units import counted
 
 OWN_FIELDS = ("name", "title", "version", "members", "files", "planes", "training", "measured", "precision", "source")
@@ -64,4 +65,5 @@ def join_planes(bundles: Sequence[Bundle], folder: Path, *, name: str, replace: 
         source=f"joined from {', '.join(f'{b.name} ({b.digest[:12]})' for b in bundles)}",
     )
     weights = (bundle.member_weights(0) for bundle in bundles)
-    return write_bundle(folder, manifest, weights, half=True, card=render_card(manifest), replace=replace)
+    half = all(holds_half(bundle.member_bytes(0)) for bundle in bundles)  # packed so again, they lose nothing
+    return write_bundle(folder, manifest, weights, half=half, card=render_card(manifest), replace=replace)

@@ -33,6 +33,11 @@ def pack_weights(weights: Weights, *, half: bool = True) -> bytes:
     return save({name: _stored(name, _as_array(value), half) for name, value in sorted(weights.items())})
 
 
+def holds_half(content: bytes) -> bool:
+    """Whether a safetensors file that can be read stores an array as float16."""
+    return any(array.dtype == np.float16 for array in load(content).values())
+
+
 def unpack_weights(content: bytes, where: str) -> dict[str, npt.NDArray[Any]]:
     """Read safetensors; floating arrays come as float32.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from willis.errors import invalid_option
 from willis.nets.clcinet import ClciNet, ClciNetConfig
@@ -20,6 +20,7 @@ from willis.nets.unet3d import UNet3d, UNet3dConfig
 from willis.nets.vgg_fusion import VggFusion, VggFusionConfig
 from willis.nets.xnet import XNet, XNetConfig
 from willis.settings import Settings
+from willis.units import counted
 
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], type[Settings]]] = {
     "vgg_fusion": (VggFusion, VggFusionConfig),
@@ -65,6 +66,19 @@ def build_network(name: str, config: Mapping[str, Any]) -> nn.Module:
     """
     settings = _settings_of(name, config)
     return NETWORKS[name][0](settings)
+
+
+def misfit(network: nn.Module, weights: Mapping[str, Tensor]) -> str:
+    """In words, why weights by name aren't a network's: one is missing, left over or of another shape; else empty."""
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if missing := [name for name in wanted if name not in weights]:
+        return f"{counted(len(missing), 'array')} missing, the first {missing[0]}"
+    if unknown := [name for name in weights if name not in wanted]:
+        return f"{counted(len(unknown), 'array')} left over, the first {unknown[0]}"
+    for name, shape in wanted.items():
+        if (found := tuple(weights[name].shape)) != shape:
+            return f"{name} has the shape {found}; {shape} is needed"
+    return ""
 
 
 def _settings_of(name: str, config: Mapping[str, Any]) -> Settings:

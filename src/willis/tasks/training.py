@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from willis.models.bundle import Bundle
 
 
+SIDED = ("left", "right")  # outputs that a mirrored head would have on its other side
+
+
 class TaskData(Protocol):
     """A task's ``dataset.py``, as training sees it.
 
@@ -115,12 +118,12 @@ def cases_and_validation(recipe: Recipe, folder: Path | None = None) -> tuple[Ca
 
 
 def check_channels(recipe: Recipe) -> None:
-    """Refuse a network that takes another number of channels than the task's cases have.
+    """Refuse a network that takes another number of channels than the cases have, and what can't be done to them.
 
     Raises
     ------
     BadInputError
-        When it does.
+        When it does, a channel is to be dropped that isn't there, or heads are mirrored whose outputs tell sides.
     """
     from willis.nets.registry import inputs_of
 
@@ -128,6 +131,16 @@ def check_channels(recipe: Recipe) -> None:
     fields = {**task_data(recipe.task).manifest_fields(recipe.data), **recipe.bundle.manifest}
     given, stacks = fields["channels"], [view.get("stack", 1) for view in fields.get("planes", ())]
     count = len(given) * max(stacks, default=1)
+    if unknown := [channel for channel in recipe.augmentation.droppable if channel >= len(given)]:
+        raise BadInputError(
+            f"augmentation.droppable names the channel {unknown[0]}, and the cases have 0 to {len(given) - 1} "
+            f"({', '.join(given)})."
+        )
+    sided = [name for name in fields["outputs"] if name in SIDED]
+    if sided and recipe.augmentation.flip and 0 in recipe.augmentation.flip_axes:
+        raise BadInputError(
+            f"the output {sided[0]} tells a side, which a mirrored head loses; set augmentation.flip_axes without 0."
+        )
     if taken is not None and taken != count:
         neighbours = "stack of [data] (neighbouring slices as channels) or " if stacks else ""
         raise BadInputError(

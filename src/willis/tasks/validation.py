@@ -197,4 +197,5 @@ def _logits(engine: Engine, case: Case, window: Window) -> npt.NDArray[np.float3
     image = neighbours_as_channels(case.image, case.stack)
     if window.shape is None:
         return predict_whole(engine, image)
-    return predict_sliding(engine, image, window.shape, window.overlap, mask=case.mask)[0]
+    outputs = case.target.shape[0]
+    return predict_sliding(engine, image, window.shape, window.overlap, mask=case.mask, outputs=outputs)[0]

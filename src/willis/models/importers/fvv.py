@@ -9,7 +9,7 @@ References
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from willis.errors import BadInputError, MissingExtraError
-from willis.models.bundle import Bundle
+from willis.models.bundle import Bundle, sha256_of
 from willis.models.cards import render_card
 from willis.models.importers.checkpoint import read_checkpoint, state_of
 from willis.models.importers.fvv_names import our_name
@@ -51,11 +51,12 @@ def import_fvv(folder: Path, out: Path | None = None, *, half: bool = False, rep
     Raises
     ------
     BadInputError
-        When there are no such files, files of both kinds, or one is of another network.
+        When there are no such files, files of both kinds, one that is there twice, or one of another network.
     BundleError
         When a bundle stands there already.
     """
     paths = find_models(folder)
+    _refuse_copies(paths)
     foreign = paths[0].suffix == ".onnx"
     members: Iterator[bytes] | Iterator[dict[str, npt.NDArray[np.float32]]]
     members = (read_graph(path) for path in paths) if foreign else (read_weights(path) for path in paths)
@@ -86,6 +87,14 @@ def find_models(folder: Path) -> list[Path]:
         return found[0]
     what = "both .onnx and .pth files" if found else "no .onnx or .pth file"
     raise BadInputError(f"{folder} holds {what}; the models of one kind are needed, as model1.onnx to model10.onnx.")
+
+
+def _refuse_copies(paths: Sequence[Path]) -> None:
+    """Refuse a file that is there twice, as a second download leaves it: it would have two votes."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if (first := seen.setdefault(sha256_of(path), path)) != path:
+            raise BadInputError(f"{first.name} and {path.name} of {first.parent} are one model. Keep one of them.")
 
 
 def _order(path: Path) -> tuple[int, str]:

@@ -53,7 +53,8 @@ def import_nnunet(
     name, task, licence
         Of the bundle.
     folds
-        Which, by the end of their folders' names, of both stages of a cascade; all that are there when None.
+        Which, by the end of their folders' names, of both stages of a cascade; when None all that are there, but
+        ``fold_all`` only where it is alone.
     checkpoint
         Name of the weights' file.
     axes

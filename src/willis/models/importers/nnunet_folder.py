@@ -12,6 +12,7 @@ from willis.errors import BadInputError
 from willis.models.importers.checkpoint import read_checkpoint
 
 CHECKPOINT = "checkpoint_final.pth"
+ALL_CASES = "fold_all"  # trained on every case; nnU-Net's own prediction takes it only where it is named
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def resolved(plans: Mapping[str, Any], configuration: str) -> dict[str, Any]:
 def _checkpoints(folder: Path, folds: Sequence[str] | None, checkpoint: str) -> list[Path]:
     if folds is None:
         files = sorted(folder.glob(f"fold_*/{checkpoint}"))
+        files = [file for file in files if file.parent.name != ALL_CASES] or files
     else:
         files = [folder / f"fold_{fold}" / checkpoint for fold in folds]
     absent = [file for file in files if not file.is_file()]

@@ -28,6 +28,7 @@ _STAGE = re.compile(
 _STEM = re.compile(r"^encoder\.stem\.convs\.0\.((?:conv|norm)\.\w+)$")
 _BLOCK = re.compile(r"^encoder\.stages\.(\d+)\.blocks\.(\d+)\.(conv1|conv2|skip)\.(?:\d+\.)?((?:conv|norm)\.\w+)$")
 _UP = re.compile(r"^decoder\.transpconvs\.(\d+)\.(weight|bias)$")
+_TWICE = re.compile(r"^decoder\.encoder\.|\.all_modules\.\d+\.")  # other names of what is there already
 _HEAD = re.compile(r"^decoder\.seg_layers\.(\d+)\.(weight|bias)$")
 
 
@@ -84,7 +85,7 @@ def renamed(state: Mapping[str, Tensor], network: Network, file: Path) -> dict[s
     Raises
     ------
     BadInputError
-        When one is missing or of another shape.
+        When one is missing, left over or of another shape.
     """
     with torch.device("meta"):
         built = build_network(network.name, network.config)
@@ -97,6 +98,8 @@ def renamed(state: Mapping[str, Tensor], network: Network, file: Path) -> dict[s
             found[ours] = value.unsqueeze(2) if value.ndim == 4 else value
             if tuple(found[ours].shape) != wanted[ours]:
                 raise BadInputError(f"{file}: {name} has shape {tuple(value.shape)}; the plans ask for {wanted[ours]}.")
+        elif not (_TWICE.search(name) or ((head := _HEAD.match(name)) and int(head[1]) < last)):
+            raise BadInputError(f"{file} holds {name}, which the network that its plans describe doesn't have.")
     missing = sorted(set(wanted) - set(found))
     if missing:
         raise BadInputError(

@@ -35,6 +35,8 @@ def import_onnx(manifest: Path, graphs: Sequence[Path], out: Path | None = None,
         described = parse_manifest(manifest.read_text(encoding="utf-8"), where=str(manifest))
     except OSError as error:
         raise BadInputError(f"{manifest} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInputError(f"{manifest} is not text in UTF-8; save it as such.") from None
     if described.network.name != ONNX_NETWORK:
         raise BundleError(f"{manifest} names the network {described.network.name!r}; for ONNX graphs it is 'onnx'.")
     described = described.changed(members=(), files={})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from willis.errors import BadInputError, invalid_option
 from willis.io.colour_tables import COLOUR_TABLES, PUBLISHED
@@ -19,6 +20,7 @@ from willis.models.importers.keras_h5 import KerasLayer, KerasModel, read_keras_
 from willis.models.manifest import Manifest, make_manifest
 from willis.models.publish import write_bundle
 from willis.models.store import user_folder
+from willis.nets.registry import build_network, misfit
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 
@@ -114,6 +116,8 @@ def read_fusion(path: Path) -> FusionFile:
         for layer in norms:
             _take_norm(weights, f"branch_norm.{m}", layer)
     for n, layer in enumerate(seen.dense):
+        if "bias" not in layer.arrays:
+            raise BadInputError(f"the dense layer {layer.name} has no bias; the published one has.")
         weights[f"scalar.{n}.weight"] = np.ascontiguousarray(layer.arrays["kernel"].T)
         weights[f"scalar.{n}.bias"] = layer.arrays["bias"]
     names = ["bottom", *(f"up.{s}.{n}" for s in range(4) for n in range(3)), *(f"head.{n}" for n in range(3))]
@@ -123,6 +127,10 @@ def read_fusion(path: Path) -> FusionFile:
     for n, layer in enumerate(seen.head_norms):
         _take_norm(weights, f"head_norm.{n}", layer)
     config = _config(path, weights, len(maps), bool(seen.head_norms))
+    with torch.device("meta"):
+        network = build_network("vgg_fusion", config)
+    if reason := misfit(network, {name: torch.from_numpy(np.asarray(array)) for name, array in weights.items()}):
+        raise BadInputError(f"{path} isn't the published network: {reason}, as willis names its layers.")
     return FusionFile(config, weights, maps)
 
 
@@ -198,12 +206,14 @@ def _take_conv(weights: Arrays, name: str, layer: KerasLayer) -> None:
 
 def _take_norm(weights: Arrays, name: str, layer: KerasLayer) -> None:
     for theirs, ours in _NORM.items():
+        if theirs not in layer.arrays:
+            raise BadInputError(f"the normalisation {layer.name} has no {theirs}; the published one has.")
         weights[f"{name}.{ours}"] = layer.arrays[theirs]
     weights[f"{name}.num_batches_tracked"] = np.array(0, dtype=np.int64)
 
 
 def _config(path: Path, weights: Mapping[str, npt.NDArray[np.float32]], maps: int, batch: bool) -> dict[str, object]:
-    """The configuration that these arrays are of; every shape is checked against it."""
+    """The configuration that these arrays are of."""
 
     def out(name: str) -> int:
         return int(weights[f"{name}.bias"].shape[0])

@@ -143,6 +143,11 @@ class FolderSource:
         rows, columns = self.data.views[self.data.planes[0]].shape
         return session, (rows // 2, columns // 2, index)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Sessions, in the order of the cases."""
+        return tuple(image.name for image in self.images for _ in self.data.planes)
+
     def __len__(self) -> int:
         return len(self.images) * len(self.data.planes)
 

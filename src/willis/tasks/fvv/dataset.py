@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from willis.errors import GeometryError
+from willis.io.bids import patient_of
 from willis.io.nifti import read_nifti
 from willis.io.study import read_study
 from willis.learn.case import Case, CasesInTurn, CaseSource
@@ -145,6 +146,11 @@ class FolderSource:
     patients: tuple[LabelledDwi, ...]
     manifest: Manifest
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Patients, in the order of the cases."""
+        return tuple(patient.subject for patient in self.patients)
+
     def __len__(self) -> int:
         return len(self.patients)
 
@@ -193,13 +199,15 @@ def validation_measures() -> PublishedMeasures:
 def sized_subjects(folder: Path) -> list[SizedSubject]:
     """Labelled patients of a folder with the volumes of their infarcts in mm³."""
     patients = find_labelled_dwi(folder)
-    return [SizedSubject(p.subject, p.subject, labelled_mm3(p.lesion, above=TRUTH_FRACTION)) for p in patients]
+    return [
+        SizedSubject(p.subject, patient_of(p.subject), labelled_mm3(p.lesion, above=TRUTH_FRACTION)) for p in patients
+    ]
 
 
 def _folder_source(settings: FvvData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     patients = find_labelled_dwi(Path(settings.folder))
     names = [patient.subject for patient in patients]
-    kept = keep_cases(names, names, settings, folds, part)
+    kept = keep_cases(names, [patient_of(name) for name in names], settings, folds, part)
     return FolderSource(tuple(patients[index] for index in kept), settings.manifest)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from willis.errors import invalid_option
+from willis.io.bids import patient_of
 from willis.learn.case import Case, CaseSource
 from willis.learn.parts import leaves_out as by_folds
 from willis.learn.recipe import FoldSettings
@@ -47,7 +48,7 @@ def sized_subjects(folder: Path) -> list[SizedSubject]:
 
     if (folder / POSITIVES).is_dir():
         kinds = {name: "occlusion" if scan.occluded else "no occlusion" for name, scan in scans_of(folder).items()}
-        return [SizedSubject(name, name, 0, kind=kind) for name, kind in kinds.items()]
+        return [SizedSubject(name, patient_of(name), 0, kind=kind) for name, kind in kinds.items()]
     told = (
         {image.subject: segment for image, (segment, _) in told_patients(folder)} if (folder / TRUTH).is_file() else {}
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from willis.errors import BadInputError
+from willis.io.bids import patient_of
 from willis.io.size_tables import read_sizes
 from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
@@ -62,7 +63,8 @@ def find_scans(data: LabelledFolder, folds: FoldSettings | None, part: TrainingP
         tested = tables.get("test", {})
         free = [scan for subject, scan in scans.items() if subject not in tested]
         names = [scan.subject for scan in free]
-        kept = [free[index] for index in keep_cases(names, names, data, folds, part, tested=tuple(tested))]
+        patients = [patient_of(name) for name in names]
+        kept = [free[index] for index in keep_cases(names, patients, data, folds, part, tested=tuple(tested))]
     kinds = {scan.occluded for scan in kept}
     if part == "training" and len(kinds) < 2:
         lacking = "with" if True not in kinds else "without"
@@ -137,6 +139,14 @@ def check_labels(scans: Mapping[str, LabelledScan], tables: Mapping[str, Mapping
     if shared := [subject for subject, count in listed.items() if count > 1]:
         where = _joined([TABLES[part] for part, labels in tables.items() if shared[0] in labels])
         raise BadInputError(f"{shared[0]} is listed in {where}; training, validation and test share no patient.")
+    parted: dict[str, str] = {}
+    for subject in scans if tables else ():
+        where = next((TABLES[part] for part, labels in tables.items() if subject in labels), "no table")
+        if (other := parted.setdefault(patient_of(subject), where)) != where:
+            raise BadInputError(
+                f"sessions of {patient_of(subject)} are listed in {other} and in {where}; those of one patient belong "
+                "into one table."
+            )
     unlisted = [subject for subject in scans if subject not in listed]
     if unlisted and tables.keys() - {"test"}:
         where = _joined([TABLES[part] for part in tables])

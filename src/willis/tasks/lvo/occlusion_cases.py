@@ -82,6 +82,11 @@ class FolderSource:
     scans: tuple[LabelledScan, ...]
     data: OcclusionData
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Patients, in the order of the cases."""
+        return tuple(scan.subject for scan in self.scans)
+
     def __len__(self) -> int:
         return len(self.scans)
 

@@ -59,6 +59,11 @@ class FolderSource:
     told: tuple[tuple[str, str], ...]
     plan: NnunetPlan
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Patients, in the order of the cases."""
+        return tuple(image.subject for image in self.images)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -108,7 +113,8 @@ def source_of(data: Mapping[str, Any], folds: FoldSettings | None, part: Trainin
     occluded = occluded_patients(root)
     names = [image.subject for image, _ in occluded]
     others = [image.subject for image, _ in told_patients(root)]
-    kept = [occluded[index] for index in keep_cases(names, names, settings, folds, part, unused=others)]
+    patients = [image.patient for image, _ in occluded]
+    kept = [occluded[index] for index in keep_cases(names, patients, settings, folds, part, unused=others)]
     return FolderSource(tuple(image for image, _ in kept), tuple(told for _, told in kept), settings.plan)
 
 

@@ -46,6 +46,11 @@ class FolderSource:
     images: tuple[LabelledImage, ...]
     plan: NnunetPlan
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Patients, in the order of the cases."""
+        return tuple(image.subject for image in self.images)
+
     def __len__(self) -> int:
         return len(self.images)
 

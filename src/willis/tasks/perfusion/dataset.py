@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from willis.errors import BadInputError
+from willis.io.bids import patient_of
 from willis.learn.case import Case, CasesInTurn, CaseSource
 from willis.learn.parts import LabelledFolder, TrainingPart, keep_cases
 from willis.learn.recipe import FoldSettings
@@ -124,6 +125,11 @@ class FolderSource:
     patients: tuple[LabelledPatient, ...]
     settings: PerfusionData
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Patients, in the order of the cases."""
+        return tuple(patient.subject for patient in self.patients)
+
     def __len__(self) -> int:
         return len(self.patients)
 
@@ -207,13 +213,15 @@ def validation_cases(data: Mapping[str, Any], folds: FoldSettings | None = None)
 def sized_subjects(folder: Path) -> list[SizedSubject]:
     """Labelled patients of a folder with the volumes of core and penumbra together in mm³, and their groups."""
     patients = find_patients(folder)
-    return [SizedSubject(p.subject, p.subject, labelled_mm3(*p.masks.values()), kind=p.group) for p in patients]
+    return [
+        SizedSubject(p.subject, patient_of(p.subject), labelled_mm3(*p.masks.values()), kind=p.group) for p in patients
+    ]
 
 
 def _folder_source(settings: PerfusionData, folds: FoldSettings | None, part: TrainingPart) -> FolderSource:
     patients = find_patients(Path(settings.folder))
     names = [patient.subject for patient in patients]
-    kept = keep_cases(names, names, settings, folds, part)
+    kept = keep_cases(names, [patient_of(name) for name in names], settings, folds, part)
     return FolderSource(tuple(patients[index] for index in kept), settings)
 
 

@@ -80,6 +80,11 @@ def find_patients(folder: Path) -> tuple[LabelledPatient, ...]:
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give a BIDS folder of labelled patients.")
+    if apart := sorted(folder.glob("sub-*/ses-*/perf")):
+        raise BadInputError(
+            f"{apart[0]} lies in a session; masks and tables know patients of one session. Move its perf into "
+            f"{apart[0].parents[1].name}, or name each session as a patient of its own."
+        )
     rows = _rows(folder)
     found = []
     for place in sorted(folder.glob("sub-*/perf")):

@@ -108,6 +108,11 @@ class FolderSource:
     studies: tuple[LabelledStudy, ...]
     intensity: Intensity
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Sessions, in the order of the cases."""
+        return tuple(study.name for study in self.studies)
+
     def __len__(self) -> int:
         return len(self.studies)
 
