@@ -8,7 +8,7 @@ import pytest
 
 from willis.app.cli.evaluate import evaluate
 from willis.errors import BadInputError
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
 from willis.measure.case import COLUMNS, METRICS, evaluate_case
 from willis.volume.grid import Grid
@@ -175,13 +175,18 @@ def test_an_output_is_not_replaced_unasked(cohort, tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_real_reference_against_itself(real_data: Path, tmp_path: Path) -> None:
-    folder = real_data / "wmh_openms"
-    assert evaluate(folder, folder, output=tmp_path / "m.tsv") == 0
-    rows = read_table(tmp_path / "m.tsv")
-    assert [row["case"] for row in rows] == ["patient07", "patient19"]
-    assert [row["reference_ml"] for row in rows] == ["1.3", "49.769"]
-    assert {row["panoptic_quality"] for row in rows} == {"1"}
+@pytest.mark.parametrize(("patient", "ml"), [("patient07", "1.3"), ("patient19", "49.769")])
+def test_a_real_reference_against_itself_says_so(real_data: Path, tmp_path: Path, patient: str, ml: str) -> None:
+    reference = real_data / "wmh_openms" / patient / "lesion_mask.nii.gz"
+    assert evaluate(reference, reference, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    assert (row["reference_ml"], row["panoptic_quality"]) == (ml, "1")
+    assert row["notes"] == "Prediction and reference are one file."
+
+
+def test_a_folder_is_no_reference_of_itself(cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="is a prediction and its own reference"):
+        evaluate(cohort[0], cohort[0], output=tmp_path / "m.tsv")
 
 
 def grouped(folder: Path, *rows: str) -> Path:
@@ -247,3 +252,44 @@ def test_groups_are_asked_for_wholly_and_no_table_is_overwritten(cohort, tmp_pat
     with pytest.raises(BadInputError, match=r"m-groups\.tsv is there already"):
         evaluate(*cohort, output=tmp_path / "m.tsv", groups=table)
     assert not (tmp_path / "m.tsv").exists()
+
+
+SHEAR = np.array([[1, 0, 0.4, 0], [0, 1, 0.3, 0], [0, 0, 5, 0], [0, 0, 0, 1.0]])
+
+
+def test_sheared_masks_on_one_grid_are_compared_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    grid = Grid((20, 18, 9), SHEAR)
+    ours, theirs = (Volume((rng.random(grid.shape) < part).astype(np.uint8), grid) for part in (0.2, 0.3))
+    p, r = write(ours, tmp_path, "p.nii.gz"), write(theirs, tmp_path, "r.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    both = np.count_nonzero(ours.data & theirs.data)
+    assert float(row["dice"] or 0) == pytest.approx(2 * both / (ours.data.sum() + theirs.data.sum()), rel=1e-5)
+    assert float(row["reference_ml"] or 0) == pytest.approx(int(theirs.data.sum()) * 5e-3, rel=1e-5)
+    assert row["notes"] is None
+
+
+def test_a_reference_on_a_sheared_scan_meets_what_was_found_at_right_angles(tmp_path: Path) -> None:
+    drawn = np.zeros((40, 40, 9), np.uint8)
+    drawn[12:30, 10:28, 2:7] = 1
+    r = write(Volume(drawn, Grid(drawn.shape, SHEAR)), tmp_path, "r.nii.gz")
+    p = write(read_nifti(r, allow_empty=True), tmp_path, "p.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    assert float(row["dice"] or 0) == 1
+    assert "resampled (nearest)" in (row["notes"] or "")
+
+
+@pytest.mark.parametrize("name", ["m.tsv", "m-groups.tsv", "m-slices.tsv"])
+def test_the_table_of_groups_is_never_written_over(cohort, tmp_path: Path, name: str) -> None:
+    table = grouped(tmp_path, "sub-00\ta").rename(tmp_path / name)
+    before = table.read_bytes()
+    with pytest.raises(BadInputError, match="is the table of groups and would be written over"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", groups=table, overwrite=True)
+    assert table.read_bytes() == before
+
+
+def test_what_is_outside_all_labels_is_no_label(cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="--label is 0; a label is a whole number from 1"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", label=0)

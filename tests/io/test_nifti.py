@@ -470,6 +470,18 @@ def test_a_sheared_mask_keeps_its_labels_and_its_volume(tmp_path):
     assert volume.volume_ml == pytest.approx(12 * 12 * 6 * 3 / 1000, rel=0.02)
 
 
+def test_beyond_a_sheared_mask_there_is_no_mask(tmp_path):
+    """A mask of the whole field of view once grew by the corners of the grid that holds it at right angles."""
+    affine = sheared(np.diag([1.0, 1.0, 3.0, 1.0]), 1.0)
+    path = saved(tmp_path / "m.nii.gz", np.full((30, 30, 12), 2, np.uint8), affine, qform=0)
+    volume = read_nifti(path, allow_empty=True)
+    assert set(np.unique(volume.data)) == {0, 2}
+    assert volume.volume_ml == pytest.approx(30 * 30 * 12 * 3 / 1000, rel=0.02)
+    own = read_nifti(path, allow_empty=True, straight=False)
+    np.testing.assert_allclose(own.grid.affine, affine, atol=1e-6)
+    assert own.data.all()
+
+
 # ---- writing
 
 

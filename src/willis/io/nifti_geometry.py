@@ -102,7 +102,8 @@ def straightened(volume: Volume, kernel: Kernel) -> Volume:
 
     Axes that are square within rounding stay as they are. Where the nearest rotation (polar decomposition) moves
     no voxel farther than half a voxel, the affine is replaced by it. Else the image is resampled: the two finer
-    axes keep their plane, the third becomes its normal.
+    axes keep their plane, the third becomes its normal. Beyond its field of view an image gets its least value, a mask
+    (``nearest``) 0.
     """
     grid = volume.grid
     shear = shear_deg(grid)
@@ -117,7 +118,8 @@ def straightened(volume: Volume, kernel: Kernel) -> Volume:
         )
     square = _square_grid(grid)
     note = f"The affine is sheared by {shear:.3g}°; the image was resampled ({kernel}) to a grid with right angles."
-    return resample_to(volume, square, kernel, fill=volume.data.min().item()).noted(note)
+    fill = 0.0 if kernel == "nearest" else volume.data.min().item()
+    return resample_to(volume, square, kernel, fill=fill).noted(note)
 
 
 def shear_deg(grid: Grid) -> float:

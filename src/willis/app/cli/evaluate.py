@@ -96,7 +96,9 @@ def evaluate(
 
     summary_path = output.with_suffix(".json")
     more = [output.with_name(f"{output.stem}-{what}.tsv") for what in ("groups", "slices")] if groups else []
-    _check_output(output, [summary_path, *more], overwrite=overwrite)
+    _check_output(output, [summary_path, *more], groups, overwrite=overwrite)
+    if label is not None and label < 1:
+        raise BadInputError(f"--label is {label}; a label is a whole number from 1, as 0 is what is outside all of them.")
     pairs = pair_files(
         predictions, references, prediction_pattern=prediction_pattern, reference_pattern=reference_pattern
     )
@@ -128,9 +130,11 @@ def evaluate(
     return SOME_FAILED if any(result.failed for result in results) else 0
 
 
-def _check_output(output: Path, others: list[Path], *, overwrite: bool) -> None:
+def _check_output(output: Path, others: list[Path], groups: Path | None, *, overwrite: bool) -> None:
     if output.suffix != ".tsv":
         raise BadInputError(f"the table is written as .tsv; found {output.name}.")
+    if groups is not None and groups.resolve() in [path.resolve() for path in (output, *others)]:
+        raise BadInputError(f"{groups} is the table of groups and would be written over. Name another output.")
     if there := [path for path in (output, *others) if path.exists() and not overwrite]:
         raise BadInputError(f"{there[0]} is there already. Pass --overwrite to replace it, or name another.")
 
@@ -147,7 +151,7 @@ def _grouping(table: Path | None, column: str | None, pairs: list[Pair]) -> Grou
 
 def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> CaseResult:
     from willis.measure.by_group import axis_between_head_and_feet, count_slices
-    from willis.measure.case import empty_like, evaluate_case, onto_axes_of
+    from willis.measure.case import empty_like, evaluate_case, onto_one_lattice
 
     if pair.problem:
         return CaseResult(pair, problem=pair.problem, status="failed")
@@ -162,7 +166,9 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
             prediction = empty_like(reference).noted("No prediction: taken as empty.")
         else:
             path = pair.prediction
-            prediction = onto_axes_of(reference.grid, _read_mask(path, label))
+            prediction, reference = onto_one_lattice(_read_mask(path, label), reference)
+            if path.resolve() == pair.reference.resolve():
+                prediction = prediction.noted("Prediction and reference are one file.")
         values = evaluate_case(prediction, reference)
         slices = count_slices(
             reference.data > 0, prediction.data > 0, reference.grid.voxel_ml, axis_between_head_and_feet(reference.grid)
@@ -177,7 +183,7 @@ def _read_mask(path: Path, label: int | None) -> Volume:
     from willis.io.nifti import read_nifti
     from willis.measure.case import mask_of
 
-    image = read_nifti(path, allow_empty=True)
+    image = read_nifti(path, allow_empty=True, straight=False)
     mask = mask_of(image, label)
     if image.data.any() and not mask.data.any():
         return mask.noted(f"{path.name} has labels, but not {label}: it was taken as empty.")
