@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from willis import __version__
 from willis.errors import BadInputError, WillisError
 from willis.io.pairs import Pair, pair_files
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.app.cli.evaluate_groups import GroupResult
@@ -89,7 +90,14 @@ def evaluate(
     overwrite
         Replace a table that is there already.
     """
-    from willis.app.cli.evaluate_groups import group_rows, groups_record, results_of_groups, sentences, slice_rows
+    from willis.app.cli.evaluate_groups import (
+        group_rows,
+        groups_record,
+        patients_of,
+        results_of_groups,
+        sentences,
+        slice_rows,
+    )
     from willis.app.cli.progress import ProgressReport
     from willis.io.tables import write_json, write_table
     from willis.measure.cohort import agree, summarise
@@ -98,21 +106,24 @@ def evaluate(
     more = [output.with_name(f"{output.stem}-{what}.tsv") for what in ("groups", "slices")] if groups else []
     _check_output(output, [summary_path, *more], groups, overwrite=overwrite)
     if label is not None and label < 1:
-        raise BadInputError(f"--label is {label}; a label is a whole number from 1, as 0 is what is outside all of them.")
+        raise BadInputError(
+            f"--label is {label}; a label is a whole number from 1, as 0 is what is outside all of them."
+        )
     pairs = pair_files(
         predictions, references, prediction_pattern=prediction_pattern, reference_pattern=reference_pattern
     )
     grouping = _grouping(groups, group_column, pairs)
     results = []
     with ProgressReport() as progress:
-        for done, pair in enumerate(pairs):
-            progress(done / len(pairs), "evaluating")
+        for number, pair in enumerate(pairs):
+            progress(number / len(pairs), "evaluating")
             results.append(_evaluate_pair(pair, label, missing_as_empty=missing_as_empty))
-    rows = [result.values for result in results if result.values]
-    if not rows:
+    done = [result for result in results if result.values]
+    if not done:
         first = next((result for result in results if result.status == "failed"), results[0])
         raise BadInputError(f"no case could be evaluated: {first.pair.case}: {first.problem}")
-    summaries, agreements = summarise(rows, seed), agree(rows)
+    rows, patients = [result.values for result in done], patients_of(done)
+    summaries, agreements = summarise(rows, seed, patients), agree(rows)
     by_group = [] if grouping is None else results_of_groups(results, grouping, seed)
     settings = {"label": label, "missing_as_empty": missing_as_empty, "seed": seed}
     summary = _summary(results, summaries, agreements, settings)
@@ -126,6 +137,12 @@ def evaluate(
     if groups is not None and grouping is not None:
         for sentence in sentences(grouping, groups):
             print(sentence, file=sys.stderr)
+    if len(set(patients)) < len(patients):
+        print(
+            f"{len(patients)} cases are of {counted(len(set(patients)), 'patient')}: intervals of means are over patients; "
+            "those of agreement take each case for a patient.",
+            file=sys.stderr,
+        )
     print(f"\nTable: {output}\nSummary: {summary_path}")
     return SOME_FAILED if any(result.failed for result in results) else 0
 
@@ -208,7 +225,7 @@ def _row(result: CaseResult, grouping: Grouping | None) -> dict[str, Any]:
 def _summary(
     results: list[CaseResult], summaries: list[Summary], agreements: list[Agreement], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    from willis.app.cli.evaluate_groups import measures_record
+    from willis.app.cli.evaluate_groups import measures_record, patients_of
 
     return {
         "willis": __version__,
@@ -216,6 +233,7 @@ def _summary(
         "cases": {
             "all": len(results),
             "evaluated": sum(not result.problem for result in results),
+            "patients": len(set(patients_of([result for result in results if not result.problem]))),
             "not_evaluated": {result.pair.case: result.problem for result in results if result.problem},
         },
         **measures_record(summaries, agreements),
