@@ -186,9 +186,10 @@ def _size_notes(header: Any, grid: Grid, scale: float) -> list[str]:
         return []
     if (np.abs(np.array(grid.spacing_mm) / stated - 1) <= SPACING_TOLERANCE).all():
         return []
+    edges = " × ".join(f"{edge:.3g}" for edge in stated)
     return [
-        f"The header's voxels are {' × '.join(f'{edge:.3g}' for edge in stated)} mm, its sform's {_edges(grid)} mm; the "
-        "sform was used. Volumes are wrong if it stretches the patient to a template."
+        f"The header's voxels are {edges} mm, its sform's {_edges(grid)} mm; the sform was used. "
+        "Volumes are wrong if it stretches the patient to a template."
     ]
 
 

@@ -37,7 +37,8 @@ def pair_files(
 ) -> list[Pair]:
     """Pair the masks of two folders by name, or two files with each other.
 
-    Where one folder lies in the other, what is in it is of its side alone. No file of two folders is paired with itself.
+    Where one folder lies in the other, what is in it is of its side alone. No file of two folders is paired with
+    itself.
 
     Masks pair when their BIDS entities sub, ses and run agree; without ``sub-``, when their names agree after words
     such as ``mask``, ``dseg`` or ``pred`` are taken off the end; where nothing is left, when their folders agree. Of

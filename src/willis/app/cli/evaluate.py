@@ -137,10 +137,10 @@ def evaluate(
     if groups is not None and grouping is not None:
         for sentence in sentences(grouping, groups):
             print(sentence, file=sys.stderr)
-    if len(set(patients)) < len(patients):
+    if (persons := len(set(patients))) < len(patients):
         print(
-            f"{len(patients)} cases are of {counted(len(set(patients)), 'patient')}: intervals of means are over patients; "
-            "those of agreement take each case for a patient.",
+            f"{len(patients)} cases are of {counted(persons, 'patient')}: intervals of means are over patients; those "
+            "of agreement take each case for a patient.",
             file=sys.stderr,
         )
     print(f"\nTable: {output}\nSummary: {summary_path}")
