@@ -27,6 +27,8 @@ class Measurement:
         there is nothing to take it from.
     label
         For people: ``"WMH volume, deep, left"``.
+    bounds
+        Cutoffs that what is said of it rests on: rounded for a reader, it stays on its side of each.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Measurement:
     unit: Unit
     interval: tuple[float, float] | None = None
     label: str = ""
+    bounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Units and counts of what crosses the house, spelt one way."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 Unit = Literal[
@@ -32,13 +33,32 @@ def apart(value: float, bound: float, decimals: int) -> tuple[str, str]:
     return f"{value:.{MOST_DECIMALS}f}", f"{bound:.{MOST_DECIMALS}f}"
 
 
+def beside(value: float, bounds: Iterable[float], decimals: int) -> str:
+    """A number with so many decimals; with more where it would lie on a bound that it isn't, or beyond it.
+
+    >>> beside(0.498, [0.5], 2), beside(69.97, [21, 70], 1), beside(70, [70], 1)
+    ('0.498', '69.97', '70.0')
+    """
+    held = list(bounds)
+    for places in range(decimals, MOST_DECIMALS + 1):
+        words = f"{value:.{places}f}"
+        if all(_order(float(words), bound) == _order(value, bound) for bound in held):
+            return words
+    return repr(float(value))
+
+
+def _order(value: float, bound: float) -> int:
+    """-1, 0 or 1: below the bound, on it or above."""
+    return int(value > bound) - int(value < bound)
+
+
 def rounded(value: float, decimals: int) -> str:
     """A number with so many decimals; with more where it would read 0 and isn't.
 
     >>> rounded(4.24, 1), rounded(0.03, 1), rounded(0, 1)
     ('4.2', '0.03', '0.0')
     """
-    return apart(value, 0, decimals)[0]
+    return beside(value, [0], decimals)
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:

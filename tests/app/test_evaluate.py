@@ -8,8 +8,9 @@ import pytest
 
 from willis.app.cli.evaluate import evaluate
 from willis.errors import BadInputError
-from willis.io.nifti import write_nifti
+from willis.io.nifti import read_nifti, write_nifti
 from willis.io.tables import read_table
+from willis.measure.agreement import bootstrap_interval
 from willis.measure.case import COLUMNS, METRICS, evaluate_case
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient
@@ -175,13 +176,18 @@ def test_an_output_is_not_replaced_unasked(cohort, tmp_path: Path) -> None:
 
 
 @pytest.mark.real
-def test_a_real_reference_against_itself(real_data: Path, tmp_path: Path) -> None:
-    folder = real_data / "wmh_openms"
-    assert evaluate(folder, folder, output=tmp_path / "m.tsv") == 0
-    rows = read_table(tmp_path / "m.tsv")
-    assert [row["case"] for row in rows] == ["patient07", "patient19"]
-    assert [row["reference_ml"] for row in rows] == ["1.3", "49.769"]
-    assert {row["panoptic_quality"] for row in rows} == {"1"}
+@pytest.mark.parametrize(("patient", "ml"), [("patient07", "1.3"), ("patient19", "49.769")])
+def test_a_real_reference_against_itself_says_so(real_data: Path, tmp_path: Path, patient: str, ml: str) -> None:
+    reference = real_data / "wmh_openms" / patient / "lesion_mask.nii.gz"
+    assert evaluate(reference, reference, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    assert (row["reference_ml"], row["panoptic_quality"]) == (ml, "1")
+    assert row["notes"] == "Prediction and reference are one file."
+
+
+def test_a_folder_is_no_reference_of_itself(cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="is a prediction and its own reference"):
+        evaluate(cohort[0], cohort[0], output=tmp_path / "m.tsv")
 
 
 def grouped(folder: Path, *rows: str) -> Path:
@@ -199,12 +205,12 @@ def test_measures_by_group_and_what_the_table_leaves_open(cohort, tmp_path: Path
     assert [row["group"] for row in read_table(tmp_path / "m.tsv")] == ["LVO", "LVO", None, "without stroke"]
     rows = {str(row["group"]): row for row in read_table(tmp_path / "m-groups.tsv")}
     assert list(rows) == ["LVO", "without stroke", "all"]
-    assert [rows[name]["patients"] for name in rows] == ["2", "1", "4"]
+    assert [rows[name]["cases"] for name in rows] == ["2", "1", "4"]
     dices = [evaluate_case(mask(n), mask(n, 0.2))["dice"] for n in range(3)]
-    assert float(rows["LVO"]["dice_patients"] or "nan") == pytest.approx(np.mean(dices[:2]), rel=1e-5)
-    assert float(rows["all"]["dice_patients"] or "nan") == pytest.approx(np.mean(dices), rel=1e-5)
+    assert float(rows["LVO"]["dice_cases"] or "nan") == pytest.approx(np.mean(dices[:2]), rel=1e-5)
+    assert float(rows["all"]["dice_cases"] or "nan") == pytest.approx(np.mean(dices), rel=1e-5)
     none = rows["without stroke"]
-    assert (none["dice_patients"], none["false_patients"]) == (None, "1")
+    assert (none["dice_cases"], none["false_cases"]) == (None, "1")
     assert float(none["largest_false_ml"] or "nan") == pytest.approx(mask(3).data.sum() * GRID.voxel_ml, rel=1e-5)
     slices = read_table(tmp_path / "m-slices.tsv")
     assert len(slices) == 4 * GRID.shape[2] and slices[0]["group"] == "LVO"
@@ -222,8 +228,8 @@ def test_a_case_of_a_group_that_failed_is_counted_there(cohort, tmp_path: Path) 
     table = grouped(tmp_path, "sub-00\ta", "sub-01\ta", "sub-02\tb")
     assert evaluate(p, r, output=tmp_path / "m.tsv", groups=table) == 3
     rows = {row["group"]: row for row in read_table(tmp_path / "m-groups.tsv")}
-    assert (rows["b"]["patients"], rows["b"]["failed"], rows["b"]["dice_patients"]) == ("0", "1", None)
-    assert (rows["all"]["patients"], rows["all"]["failed"]) == ("2", "1")
+    assert (rows["b"]["cases"], rows["b"]["failed"], rows["b"]["dice_cases"]) == ("0", "1", None)
+    assert (rows["all"]["cases"], rows["all"]["failed"]) == ("2", "1")
 
 
 def test_a_miss_never_betters_a_group(cohort, tmp_path: Path) -> None:
@@ -233,7 +239,7 @@ def test_a_miss_never_betters_a_group(cohort, tmp_path: Path) -> None:
     evaluate(p, r, output=tmp_path / "without.tsv", groups=table)
     evaluate(p, r, output=tmp_path / "missed.tsv", groups=table, missing_as_empty=True)
     found, missed = (read_table(tmp_path / f"{name}-groups.tsv")[0] for name in ("without", "missed"))
-    for name in ("dice_patients", "dice_slices", "dice_voxels", "sensitivity_voxels"):
+    for name in ("dice_cases", "dice_slices", "dice_voxels", "sensitivity_voxels"):
         assert float(missed[name] or "nan") < float(found[name] or "nan")
 
 
@@ -247,3 +253,65 @@ def test_groups_are_asked_for_wholly_and_no_table_is_overwritten(cohort, tmp_pat
     with pytest.raises(BadInputError, match=r"m-groups\.tsv is there already"):
         evaluate(*cohort, output=tmp_path / "m.tsv", groups=table)
     assert not (tmp_path / "m.tsv").exists()
+
+
+SHEAR = np.array([[1, 0, 0.4, 0], [0, 1, 0.3, 0], [0, 0, 5, 0], [0, 0, 0, 1.0]])
+
+
+def test_sheared_masks_on_one_grid_are_compared_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    grid = Grid((20, 18, 9), SHEAR)
+    ours, theirs = (Volume((rng.random(grid.shape) < part).astype(np.uint8), grid) for part in (0.2, 0.3))
+    p, r = write(ours, tmp_path, "p.nii.gz"), write(theirs, tmp_path, "r.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    both = np.count_nonzero(ours.data & theirs.data)
+    assert float(row["dice"] or 0) == pytest.approx(2 * both / (ours.data.sum() + theirs.data.sum()), rel=1e-5)
+    assert float(row["reference_ml"] or 0) == pytest.approx(int(theirs.data.sum()) * 5e-3, rel=1e-5)
+    assert row["notes"] is None
+
+
+def test_a_reference_on_a_sheared_scan_meets_what_was_found_at_right_angles(tmp_path: Path) -> None:
+    drawn = np.zeros((40, 40, 9), np.uint8)
+    drawn[12:30, 10:28, 2:7] = 1
+    r = write(Volume(drawn, Grid(drawn.shape, SHEAR)), tmp_path, "r.nii.gz")
+    p = write(read_nifti(r, allow_empty=True), tmp_path, "p.nii.gz")
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    (row,) = read_table(tmp_path / "m.tsv")
+    assert float(row["dice"] or 0) == 1
+    assert "resampled (nearest)" in (row["notes"] or "")
+
+
+@pytest.mark.parametrize("name", ["m.tsv", "m-groups.tsv", "m-slices.tsv"])
+def test_the_table_of_groups_is_never_written_over(cohort, tmp_path: Path, name: str) -> None:
+    table = grouped(tmp_path, "sub-00\ta").rename(tmp_path / name)
+    before = table.read_bytes()
+    with pytest.raises(BadInputError, match="is the table of groups and would be written over"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", groups=table, overwrite=True)
+    assert table.read_bytes() == before
+
+
+def test_what_is_outside_all_labels_is_no_label(cohort, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="--label is 0; a label is a whole number from 1"):
+        evaluate(*cohort, output=tmp_path / "m.tsv", label=0)
+
+
+def test_sessions_of_one_patient_are_one_patient(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four sessions of each of three patients: the interval was that of twelve patients."""
+    p, r = tmp_path / "p", tmp_path / "r"
+    for s in range(3):
+        for n in range(4):
+            name = f"sub-{s}_ses-{n}_label-wmh_mask.nii.gz"
+            truth = mask(10 * s + n, 0.3)
+            write(truth, r, name)
+            write(truth.with_data(truth.data * (np.random.default_rng(n).random(GRID.shape) < 0.2 + 0.3 * s)), p, name)
+    assert evaluate(p, r, output=tmp_path / "m.tsv") == 0
+    summary = json.loads((tmp_path / "m.json").read_text())
+    dices = [float(row["dice"] or 0) for row in read_table(tmp_path / "m.tsv")]
+    of_patients = [np.mean(dices[n : n + 4]) for n in (0, 4, 8)]
+    low, high = summary["metrics"]["dice"]["interval"]
+    expected = bootstrap_interval(of_patients, np.random.default_rng(0))
+    assert (low, high) == pytest.approx(expected, rel=1e-4)
+    assert high - low > 1.5 * np.diff(bootstrap_interval(dices, np.random.default_rng(0)))[0]
+    assert (summary["cases"]["evaluated"], summary["cases"]["patients"]) == (12, 3)
+    assert "12 cases are of 3 patients" in capsys.readouterr().err

@@ -34,7 +34,7 @@ def findings() -> Findings:
         ],
         probabilities=[Mask("wmh", "flair", Volume(probability, grid))],
         measurements={
-            "wmh_volume": Measurement("wmh_volume", 0.1 + 0.02, "ml", (np.float64(0.1), 0.2), "WMH volume"),
+            "wmh_volume": Measurement("wmh_volume", 0.1 + 0.02, "ml", (np.float64(0.1), 0.2), "WMH volume", (0.5,)),
             "ratio": Measurement("ratio", None, "1"),
         },
         lesions=[Lesion(1, 0.123456789, (1.0, -2.5, 3.25), "deep left", 0.87654321)],

@@ -49,3 +49,12 @@ def test_a_table_that_does_not_tell_groups_is_refused(tmp_path, text, said):
 def test_an_absent_table_is_refused(tmp_path):
     with pytest.raises(BadInputError, match="can't be read as a table"):
         group_cases(tmp_path / "none.tsv", CASES)
+
+
+def test_marks_within_a_cell_make_no_line_of_their_own(tmp_path):
+    """What Unicode calls a line break, as notes copied from elsewhere hold, made patients of the rest of the cell."""
+    note = "twice\u2028sub-03, seen\x0bsub-03"
+    rows = ["participant_id\tgroup\tnote", f"sub-01\tLVO\t{note}", 'sub-03\tnon-LVO\t"one\nmore"', "case7\tLVO\tx"]
+    found = group_cases(table(tmp_path, "\n".join(rows)), CASES)
+    assert found.of_case == {"sub-01": "LVO", "sub-03": "non-LVO", "case7": "LVO"}
+    assert found.no_case == ()

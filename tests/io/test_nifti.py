@@ -393,6 +393,36 @@ def test_values_that_nothing_measures_are_refused(tmp_path, data, affine, value)
         read_nifti(saved(tmp_path / "a.nii", values, affine))
 
 
+@pytest.mark.parametrize("code", [1, 4])
+def test_an_sform_alone_of_other_voxels_than_the_headers_is_told(tmp_path, data, code):
+    """Volumes come of the sform: of one that leads to a template, without a qform, they aren't the patient's."""
+
+    def change(header):
+        header["pixdim"][1:4] = [0.5, 0.5, 5]
+
+    affine = np.diag([-1.0, 1.0, 2.0, 1.0])
+    volume = read_nifti(saved(tmp_path / "a.nii", data, affine, sform=code, qform=0, change=change))
+    assert volume.grid.spacing_mm == (1, 1, 2)
+    assert volume.notes[0].startswith("The header's voxels are 0.5 × 0.5 × 5 mm, its sform's 1 × 1 × 2 mm; the sform")
+
+
+def test_a_fine_scan_in_metres_is_read_and_its_forms_are_compared_in_mm(tmp_path, data):
+    def in_metres(header):
+        header["xyzt_units"] = 1
+
+    fine = np.diag([-0.0004, 0.0004, 0.0009, 1.0])
+    volume = read_nifti(saved(tmp_path / "m.nii", data, fine, change=in_metres))
+    np.testing.assert_allclose(volume.grid.spacing_mm, (0.4, 0.4, 0.9), rtol=1e-5)
+    assert volume.notes == ("Lengths were turned from metres into millimetres.",)
+    moved = fine.copy()
+    moved[1, 3] = 0.02
+    path = two_forms(tmp_path / "two.nii", data, moved, fine)
+    raw = bytearray(path.read_bytes())
+    raw[123] = 1
+    path.write_bytes(raw)
+    assert read_nifti(path).notes[0] == "qform and sform differ by up to 20 mm; the sform was used."
+
+
 def test_a_qfac_of_zero_is_one_as_the_standard_says(tmp_path, data):
     turned = np.diag([0.9, 0.9, 2.0, 1.0])
     path = saved(tmp_path / "a.nii", data, turned, sform=0, change=lambda h: h["pixdim"].__setitem__(0, 0))
@@ -468,6 +498,18 @@ def test_a_sheared_mask_keeps_its_labels_and_its_volume(tmp_path):
     volume = read_nifti(saved(tmp_path / "m.nii.gz", mask, affine, qform=0), allow_empty=True)
     assert set(np.unique(volume.data)) == {0, 5}
     assert volume.volume_ml == pytest.approx(12 * 12 * 6 * 3 / 1000, rel=0.02)
+
+
+def test_beyond_a_sheared_mask_there_is_no_mask(tmp_path):
+    """A mask of the whole field of view once grew by the corners of the grid that holds it at right angles."""
+    affine = sheared(np.diag([1.0, 1.0, 3.0, 1.0]), 1.0)
+    path = saved(tmp_path / "m.nii.gz", np.full((30, 30, 12), 2, np.uint8), affine, qform=0)
+    volume = read_nifti(path, allow_empty=True)
+    assert set(np.unique(volume.data)) == {0, 2}
+    assert volume.volume_ml == pytest.approx(30 * 30 * 12 * 3 / 1000, rel=0.02)
+    own = read_nifti(path, allow_empty=True, straight=False)
+    np.testing.assert_allclose(own.grid.affine, affine, atol=1e-6)
+    assert own.data.all()
 
 
 # ---- writing

@@ -131,3 +131,30 @@ def test_two_files_that_differ_by_their_ending_alone_are_refused(folders) -> Non
     told = {pair.case: pair.problem for pair in pairs}
     assert told["a/out"] == "out.nii and out.nii.gz differ by their ending alone; keep the one that is meant."
     assert not told["b/out"]
+
+
+@pytest.mark.parametrize("inner", ["p", "r"])
+def test_what_lies_in_one_sides_folder_is_not_of_the_other(tmp_path: Path, inner: str) -> None:
+    """References in the BIDS folder whose derivatives hold the predictions: each prediction was its own reference."""
+    whole, part = tmp_path / "bids", tmp_path / "bids" / "derivatives" / "willis"
+    for folder, name in ((whole / "sub-01" / "anat", "lesion"), (part / "sub-01", "wmh")):
+        folder.mkdir(parents=True)
+        (folder / f"sub-01_space-flair_label-{name}_mask.nii.gz").touch()
+    (pair,) = pair_files(part, whole) if inner == "p" else pair_files(whole, part)
+    found = [path.name for path in (pair.prediction, pair.reference) if path]
+    names = ["sub-01_space-flair_label-wmh_mask.nii.gz", "sub-01_space-flair_label-lesion_mask.nii.gz"]
+    assert found == (names if inner == "p" else names[::-1])
+
+
+def test_no_file_of_two_folders_is_compared_with_itself(folders) -> None:
+    p, r = folders(["a_x.nii", "a_y.nii"], ["b.nii"])
+    (r / "a.nii").symlink_to(p / "a_x.nii")
+    for ours, theirs in ((p, p), (p, r)):
+        with pytest.raises(BadInputError, match="is a prediction and its own reference"):
+            pair_files(ours, theirs)
+
+
+def test_one_folder_may_hold_both_sides_under_patterns(folders) -> None:
+    p, _ = folders(["a_pred.nii", "a_gt.nii"], ["b.nii"])
+    found = pair_files(p, p, prediction_pattern="*_pred.nii", reference_pattern="*_gt.nii")
+    assert named(found) == {"a": ("a_pred.nii", "a_gt.nii")}

@@ -69,6 +69,15 @@ def test_a_brain_mask_becomes_zero_and_one(tmp_path, files, ball_mask, dtype, sc
     assert brain.data.dtype == np.uint8
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_a_mask_of_several_labels_is_the_same_in_every_dtype(tmp_path, files, ball_mask, dtype):
+    """As floats, labels below half of the highest were left out: of a parcellation everything but the cortex."""
+    labels = ball_mask.data.astype(dtype)
+    labels[: labels.shape[0] // 2] *= 3
+    path = write_nifti(ball_mask.with_data(labels), tmp_path / "labels.nii.gz")
+    np.testing.assert_array_equal(read_study(flair=files["flair"], brain_mask=path)["brain"].data, ball_mask.data)
+
+
 def test_an_empty_brain_mask_is_refused(tmp_path, files, ball_mask):
     path = write_nifti(ball_mask.with_data(ball_mask.data * 0), tmp_path / "given.nii.gz")
     with pytest.raises(BadInputError, match=r"brain mask .* is empty"):

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from willis.findings import Measurement
-from willis.report.words import doi_of, flat, interval, number, place, quantity, title_of
+from willis.report.words import doi_of, flat, interval, measured, number, place, quantity, title_of
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,10 @@ def test_doi_is_taken_out_of_a_citation():
     assert doi_of("Doe 2024 (DOI: 10.1161/STROKEAHA.111.618355).") == ("Doe 2024.", "10.1161/STROKEAHA.111.618355")
     assert doi_of("Doe 1999, doi:10.1016/S0140-6736(98)01020-0")[1] == "10.1016/S0140-6736(98)01020-0"
     assert doi_of("Doe 2024.") == ("Doe 2024.", "")
+
+
+def test_a_measurement_is_never_rounded_onto_a_cutoff_or_across():
+    found = Measurement("v", 69.97, "ml", (20.96, 70.04), bounds=(21.0, 70.0))
+    assert quantity(found) == "69.97 ml" and interval(found) == "20.96 to 70.04"
+    assert measured(Measurement("v", 0.4999999999999, "1", bounds=(0.5,))) == "0.4999999999999"
+    assert measured(Measurement("v", None, "1", bounds=(0.5,))) == "–"

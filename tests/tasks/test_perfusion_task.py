@@ -26,7 +26,7 @@ from willis.tasks.perfusion import figures
 from willis.tasks.perfusion import run as task
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
-from willis.tasks.perfusion.trials import criteria
+from willis.tasks.perfusion.trials import BOUNDS, criteria
 from willis.tasks.registry import run_task
 from willis.volume.grid import Grid
 from willis.volume.orient import reorient
@@ -124,6 +124,10 @@ def test_core_and_penumbra_of_the_series_are_found(head, findings):
     )
     assert "left" in findings.summary and "No network was run" in findings.summary
     assert findings.lesions and findings.lesions[0].region == "core left"
+
+
+def test_numbers_know_the_trials_cutoffs(findings):
+    assert {name: m.bounds for name, m in findings.measurements.items() if m.bounds} == BOUNDS
 
 
 def test_maps_are_near_the_truth(head, findings):

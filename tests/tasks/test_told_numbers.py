@@ -7,6 +7,7 @@ import pytest
 
 from willis.findings import Lesion, Measurement
 from willis.models.manifest import Rule
+from willis.report.words import interval, measured, quantity
 from willis.tasks.chronic import interpret as chronic
 from willis.tasks.fvv import decision as fvv
 from willis.tasks.fvv.interpret import describe_lesions, measure
@@ -15,7 +16,7 @@ from willis.tasks.lvo import interpret as lvo
 from willis.tasks.lvo.judge import Judged
 from willis.tasks.perfusion import interpret as perfusion
 from willis.tasks.perfusion.interpret import Thresholds
-from willis.tasks.perfusion.trials import criteria
+from willis.tasks.perfusion.trials import BOUNDS, criteria
 from willis.tasks.spread import Spread
 from willis.tasks.wmh import interpret as wmh
 from willis.volume.grid import Grid
@@ -120,3 +121,43 @@ def test_what_was_found_is_never_called_0():
     volumes = {"hypoperfused_volume": 30.0, "core_volume": 0.04, "penumbra_volume": 29.96}
     rows = {k: Measurement(k, v, "ml") for k, v in volumes.items()}
     assert "Core 0.04 ml and penumbra 30.0 ml" in perfusion.summarise(rows, [], Thresholds(0.3, 6.0, 1.0))
+
+
+@pytest.mark.parametrize(("ml", "shown"), [(0.498, "0.498"), (0.502, "0.502"), (0.5, "0.50"), (2.124, "2.12")])
+def test_a_key_number_stays_on_its_side_of_the_cutoff(ml, shown):
+    """The decision said 0.498 ml, below 0.5 ml, and the large number beneath it 0.50 ml."""
+    found = fvv.measure(votes(ml, ml), [], None, {})["flair_visibility_volume"]
+    assert quantity(found) == f"{shown} ml" and interval(found) == f"{shown} to {shown}"
+
+
+def test_a_probability_stays_on_its_side_of_the_threshold():
+    volume = SimpleNamespace(volume_ml=1200.0)
+    prepared = SimpleNamespace(head=SimpleNamespace(grid=GRID, brain=volume))
+    judged = Judged(0.4984, 0.5, None, {"left": 0.4984, "right": 0.1})
+    found = lvo.measure(prepared, [], np.zeros(SHAPE, bool), {}, judged)
+    assert [measured(found[name]) for name in ("lvo_probability", "lvo_left_probability")] == ["0.498"] * 2
+
+
+@pytest.mark.parametrize(
+    ("core", "late", "said", "key"),
+    [
+        (69.97, 300.0, "Core 69.97 ml and penumbra 230.0 ml by thresholds; mismatch ratio 4.3.", "69.97"),
+        (30.997, 300.0, "Core 30.997 ml and penumbra 269.0 ml by thresholds; mismatch ratio 9.7.", "30.997"),
+        (50.0, 89.9, "Core 50.0 ml and penumbra 39.9 ml by thresholds; mismatch ratio 1.798.", "50.0"),
+        (20.0, 34.996, "Core 20.0 ml and penumbra 14.996 ml by thresholds; mismatch ratio 1.7.", "20.0"),
+    ],
+)
+def test_core_and_mismatch_stay_on_their_sides_of_the_trials_cutoffs(core, late, said, key):
+    """The summary said 1.8, and the table below it that at least 1.8 isn't met."""
+    values = {
+        "core_volume": core,
+        "penumbra_volume": late - core,
+        "hypoperfused_volume": late,
+        "mismatch_ratio": late / core,
+    }
+    found = {name: Measurement(name, value, "ml", bounds=BOUNDS.get(name, ())) for name, value in values.items()}
+    assert perfusion.summarise(found, [], Thresholds(0.3, 6.0, 1.0)) == said
+    assert measured(found["core_volume"]) == key
+    rows = {row["figure"]: row for row in criteria(found, 12, 70)}
+    assert rows["core volume"]["found"] == f"{float(key):g} ml"
+    assert rows["mismatch ratio"]["met"] == ("met" if late / core >= 1.8 else "not met")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def read_numbered(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise BadInputError(f"{path} can't be read as a table: {error}.") from None
     head = text.partition("\n")[0]
     separator = max("\t;,", key=head.count)
-    lines = csv.reader(text.splitlines(), delimiter=separator)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     columns = [name.strip().lower() for name in next(lines, [])]
     if twice := [name for name in columns if name and columns.count(name) > 1]:
         raise BadInputError(f"{path} names the column {twice[0]} twice.")

@@ -40,6 +40,7 @@ def read_nifti(
     index: int | None = None,
     allow_empty: bool = False,
     order: Literal["C", "file"] = "C",
+    straight: bool = True,
 ) -> Volume:
     """Read one volume of a NIfTI file, with right angles, in mm, finite, and with notes on all that was decided.
 
@@ -56,6 +57,9 @@ def read_nifti(
     order
         How the voxels lie in memory. ``file`` leaves them as they were stored, the first axis quickest, perhaps
         read-only, where their values need no change: for a look at them alone, as such an array is slow beside others.
+    straight
+        Whether a sheared image is brought to right angles, see :func:`willis.io.nifti_geometry.straightened`; else it
+        stays on its own grid.
 
     Returns
     -------
@@ -79,7 +83,8 @@ def read_nifti(
     values, more = without_nonfinite(scaled_values(stored, slope, inter, path, order), path)
     if not allow_empty:
         check_range(values, path)
-    return straightened(Volume(values, grid, role, notes=notes + more), "nearest" if allow_empty else "linear")
+    volume = Volume(values, grid, role, notes=notes + more)
+    return straightened(volume, "nearest" if allow_empty else "linear") if straight else volume
 
 
 def write_nifti(volume: Volume, path: Path | str) -> Path:

@@ -30,7 +30,7 @@ _LENGTH_UNITS = {0: 1.0, 1: MM_PER_M, 2: 1.0, 3: MM_PER_UM}  # NIfTI codes: unkn
 
 @dataclass(frozen=True)
 class _Form:
-    """One of a header's two affines."""
+    """One of a header's two affines, in mm; None where it isn't valid."""
 
     name: str
     code: int
@@ -55,7 +55,8 @@ def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, 
         When neither qform nor sform is valid, they disagree on left and right, the unit is unknown to NIfTI, or voxels
         of no plausible size, shape or place come of it.
     """
-    forms = [_qform(header), _sform(header)]
+    scale, unit_notes = _millimetres(header, path)
+    forms = [_qform(header, scale), _sform(header, scale)]
     stated = [form for form in forms if form.code > 0]
     if not stated:
         raise GeometryError(
@@ -75,9 +76,10 @@ def read_grid(header: Any, shape: Shape3, path: Path) -> tuple[Grid, tuple[str, 
         notes += more
     else:
         chosen = valid[0]
-    scale, unit_notes = _millimetres(header, path)
     assert chosen.affine is not None
-    grid = Grid(shape, np.diag([scale, scale, scale, 1.0]) @ chosen.affine)
+    grid = Grid(shape, chosen.affine)
+    if all(form.name == "sform" for form in valid):
+        notes += _size_notes(header, grid, scale)
     low, high = PLAUSIBLE_SPACING_MM
     if min(grid.spacing_mm) < low or max(grid.spacing_mm) > high:
         raise GeometryError(
@@ -102,7 +104,8 @@ def straightened(volume: Volume, kernel: Kernel) -> Volume:
 
     Axes that are square within rounding stay as they are. Where the nearest rotation (polar decomposition) moves
     no voxel farther than half a voxel, the affine is replaced by it. Else the image is resampled: the two finer
-    axes keep their plane, the third becomes its normal.
+    axes keep their plane, the third becomes its normal. Beyond its field of view an image gets its least value, a mask
+    (``nearest``) 0.
     """
     grid = volume.grid
     shear = shear_deg(grid)
@@ -117,7 +120,8 @@ def straightened(volume: Volume, kernel: Kernel) -> Volume:
         )
     square = _square_grid(grid)
     note = f"The affine is sheared by {shear:.3g}°; the image was resampled ({kernel}) to a grid with right angles."
-    return resample_to(volume, square, kernel, fill=volume.data.min().item()).noted(note)
+    fill = 0.0 if kernel == "nearest" else volume.data.min().item()
+    return resample_to(volume, square, kernel, fill=fill).noted(note)
 
 
 def shear_deg(grid: Grid) -> float:
@@ -126,7 +130,7 @@ def shear_deg(grid: Grid) -> float:
     return float(np.degrees(np.arcsin(np.clip(cosines, 0, 1)).max()))
 
 
-def _qform(header: Any) -> _Form:
+def _qform(header: Any, scale: float) -> _Form:
     code = int(header["qform_code"])
     if header["pixdim"][0] == 0:  # "we take qfac = 1", nifti1.h, method 2
         header = header.copy()
@@ -135,18 +139,20 @@ def _qform(header: Any) -> _Form:
         affine = header.get_qform()
     except (nib.spatialimages.HeaderDataError, ValueError):
         affine = None
-    return _Form("qform", code, _usable(affine))
+    return _Form("qform", code, _usable(affine, scale))
 
 
-def _sform(header: Any) -> _Form:
-    return _Form("sform", int(header["sform_code"]), _usable(header.get_sform()))
+def _sform(header: Any, scale: float) -> _Form:
+    return _Form("sform", int(header["sform_code"]), _usable(header.get_sform(), scale))
 
 
-def _usable(affine: Any) -> FloatArray | None:
-    """The affine when a Grid can have it."""
+def _usable(affine: Any, scale: float) -> FloatArray | None:
+    """The affine in mm when a Grid can have it."""
+    if affine is None:
+        return None
     try:
-        return Grid((1, 1, 1), np.asarray(affine, dtype=np.float64)).affine
-    except (GeometryError, TypeError):
+        return Grid((1, 1, 1), np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, dtype=np.float64)).affine
+    except GeometryError:
         return None
 
 
@@ -171,6 +177,20 @@ def _choose(qform: _Form, sform: _Form, shape: Shape3, path: Path) -> tuple[_For
     chosen = qform if sform.code in TEMPLATE_CODES and stretched else sform
     why = ", as the sform stretches the patient to a template" if chosen is qform else ""
     return chosen, [f"qform and sform differ by up to {apart:.3g} mm; the {chosen.name} was used{why}."]
+
+
+def _size_notes(header: Any, grid: Grid, scale: float) -> list[str]:
+    """What is said of a grid that the sform alone gives, when the header's voxel size is another."""
+    stated = np.asarray(header["pixdim"][1:4], dtype=np.float64) * scale
+    if not (np.isfinite(stated).all() and (stated > 0).all()):
+        return []
+    if (np.abs(np.array(grid.spacing_mm) / stated - 1) <= SPACING_TOLERANCE).all():
+        return []
+    edges = " × ".join(f"{edge:.3g}" for edge in stated)
+    return [
+        f"The header's voxels are {edges} mm, its sform's {_edges(grid)} mm; the sform was used. "
+        "Volumes are wrong if it stretches the patient to a template."
+    ]
 
 
 def _millimetres(header: Any, path: Path) -> tuple[float, list[str]]:

@@ -37,6 +37,9 @@ def pair_files(
 ) -> list[Pair]:
     """Pair the masks of two folders by name, or two files with each other.
 
+    Where one folder lies in the other, what is in it is of its side alone. No file of two folders is paired with
+    itself.
+
     Masks pair when their BIDS entities sub, ses and run agree; without ``sub-``, when their names agree after words
     such as ``mask``, ``dseg`` or ``pred`` are taken off the end; where nothing is left, when their folders agree. Of
     several masks of a case, those with the same label, space and description are taken.
@@ -56,7 +59,8 @@ def pair_files(
     Raises
     ------
     BadInputError
-        When a path is absent, a file is given with a folder, or no case has both files.
+        When a path is absent, a file is given with a folder, one of the folders' files is of both sides, or no case
+        has both files.
     """
     for path in (predictions, references):
         if not path.exists():
@@ -65,8 +69,10 @@ def pair_files(
         raise BadInputError(f"{predictions} and {references} must be two folders or two files.")
     if predictions.is_file():
         return [Pair(stem_of(predictions), predictions, references)]
-    ours = _by_case(predictions, prediction_pattern)
-    theirs = _by_case(references, reference_pattern)
+    our_masks = _masks(predictions, prediction_pattern, references)
+    their_masks = _masks(references, reference_pattern, predictions)
+    _refuse_shared(our_masks, their_masks)
+    ours, theirs = _by_case(our_masks, predictions), _by_case(their_masks, references)
     pairs = [_pair(case, ours.get(case, []), theirs.get(case, [])) for case in sorted({*ours, *theirs})]
     if not any(case in theirs for case in ours):
         raise BadInputError(
@@ -76,11 +82,17 @@ def pair_files(
     return pairs
 
 
-def _by_case(folder: Path, pattern: str | None) -> dict[str, list[Path]]:
-    files = _masks(folder, pattern)
-    if not files:
-        wanted = f"file like {pattern}" if pattern else "NIfTI file"
-        raise BadInputError(f"{folder} holds no {wanted}.")
+def _refuse_shared(ours: Iterable[Path], theirs: Iterable[Path]) -> None:
+    """Refuse a file that is of both sides: compared with itself, everything would be found."""
+    references = {path.resolve() for path in theirs}
+    if shared := next((path for path in ours if path.resolve() in references), None):
+        raise BadInputError(
+            f"{shared} is a prediction and its own reference. Give two folders, or say which files of one are meant, "
+            "with --prediction-pattern and --reference-pattern."
+        )
+
+
+def _by_case(files: list[Path], folder: Path) -> dict[str, list[Path]]:
     names = {path.relative_to(folder).with_name(stem_of(path)) for path in files}
     shared = Counter(_case(name) for name in names)
     found: defaultdict[str, list[Path]] = defaultdict(list)
@@ -93,8 +105,14 @@ def _by_case(folder: Path, pattern: str | None) -> dict[str, list[Path]]:
     return dict(found)
 
 
-def _masks(folder: Path, pattern: str | None) -> list[Path]:
+def _masks(folder: Path, pattern: str | None, other: Path) -> list[Path]:
+    """Masks of one side; those of the other side's folder, where it lies in this one, only by a pattern."""
     files = find_niftis(folder, pattern or "**/*")
+    if around := pattern is None and folder.resolve() in other.resolve().parents:
+        files = [path for path in files if other.resolve() not in path.resolve().parents]
+    if not files:
+        wanted = f"file like {pattern}" if pattern else "NIfTI file"
+        raise BadInputError(f"{folder} holds no {wanted}{f' but those of {other}' if around else ''}.")
     named = [] if pattern else [path for path in files if _says_mask(path)]
     return named or files
 

@@ -51,7 +51,10 @@ def summary_record(findings: Findings) -> Record:
             "name": decision.name, "answer": decision.answer, "reason": decision.reason, "certain": decision.certain,
         },
         "notes": findings.notes,
-        "measurements": measurement_rows(findings),
+        "measurements": [
+            {**row, **({"bounds": m.bounds} if m.bounds else {})}
+            for row, m in zip(measurement_rows(findings), findings.measurements.values(), strict=True)
+        ],
         "tables": findings.tables,
     }  # fmt: skip
     return dict(plain(record))
@@ -120,7 +123,8 @@ def _digits(value: Any) -> Any:
 def _measurement(row: Mapping[str, Any]) -> Measurement:
     low, high = row["interval_low"], row["interval_high"]
     interval = None if low is None or high is None else (low, high)
-    return Measurement(row["name"], row["value"], row["unit"], interval, row["label"])
+    bounds = tuple(row.get("bounds", ()))
+    return Measurement(row["name"], row["value"], row["unit"], interval, row["label"], bounds)
 
 
 def _lesion(row: Mapping[str, Any]) -> Lesion:

@@ -193,7 +193,7 @@ def _label(kind: Literal["subject", "session"], files: Iterable[Path]) -> str | 
 
 
 def _as_mask(volume: Volume) -> Volume:
-    """The volume as ``uint8`` 0 and 1: integers above 0, fractions from half of their largest on."""
-    whole = volume.data.dtype.kind in "iub"
+    """The volume as ``uint8`` 0 and 1: whole numbers above 0, fractions from half of their largest on."""
+    whole = volume.data.dtype.kind in "iub" or bool((volume.data == np.rint(volume.data)).all())
     inside = volume.data > 0 if whole else volume.data >= max(float(volume.data.max()), MASK_MIN_TOP) / 2
     return volume.with_data(inside.astype(np.uint8))

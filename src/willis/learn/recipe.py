@@ -177,7 +177,9 @@ class LossTerm(Settings):
         One overlap of all labels, each weighed by ``labels`` within the sums, instead of the mean of the labels' own.
     present
         With ``per_batch``: overlap of those labels alone that have a true voxel in the batch. Of others each
-        probability above 0 costs nearly as much as a wrong mask, so that seldom ones are never found.
+        probability above 0 costs nearly as much as a wrong mask, so that seldom ones are never found. In the mean over
+        labels they stand as 0, so that a label weighs the same whatever others the batch holds: a logged loss of this
+        term is the lower the fewer labels there are.
     """
 
     name: Literal[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from willis.errors import BadInputError, GeometryError
+from willis.io.nifti_geometry import straightened
 from willis.measure import lesionwise, overlap, surface, volumetry
 from willis.measure.metric import Metric
 from willis.measure.pair import MaskPair
@@ -89,6 +90,23 @@ def onto_axes_of(grid: Grid, volume: Volume) -> Volume:
         f"prediction and reference lie on different grids: {_described(volume.grid)} and {_described(grid)}. "
         "Resample one onto the other first."
     )
+
+
+def onto_one_lattice(prediction: Volume, reference: Volume) -> tuple[Volume, Volume]:
+    """Both masks voxel for voxel: as they are where they lie on one lattice, sheared or not, else with right angles.
+
+    A mask found in a sheared scan lies on a grid at right angles; its reference, drawn on the scan, doesn't.
+
+    Raises
+    ------
+    GeometryError
+        When their lattices differ at right angles too.
+    """
+    try:
+        return onto_axes_of(reference.grid, prediction), reference
+    except GeometryError:
+        reference = straightened(reference, "nearest")
+        return onto_axes_of(reference.grid, straightened(prediction, "nearest")), reference
 
 
 def _described(grid: Grid) -> str:

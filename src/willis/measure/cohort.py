@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from willis.measure.agreement import (
     BlandAltman,
+    Floats,
     Icc,
     Interval,
     bland_altman,
@@ -36,7 +38,7 @@ class Summary:
     mean, spread, median
         NaN without a case; the spread (n − 1) is NaN for one.
     interval
-        Of the mean, 95 %, by bootstrap over cases; NaN for fewer than two.
+        Of the mean, 95 %, by bootstrap over patients; NaN for fewer than two.
     """
 
     metric: Metric
@@ -58,12 +60,23 @@ class Agreement:
     icc_consistency: Icc
 
 
-def summarise(rows: Sequence[Row], seed: int) -> list[Summary]:
+def summarise(rows: Sequence[Row], seed: int, patients: Sequence[str] | None = None) -> list[Summary]:
     """Summarise what :func:`willis.measure.case.evaluate_case` gave of each case, in the order of METRICS.
 
-    Every metric's interval draws the same cases, from ``seed``.
+    Every metric's interval draws the same patients, from ``seed``, each with all its cases (Field and Welsh 2007,
+    doi:10.1111/j.1467-9868.2007.00593.x).
+
+    Parameters
+    ----------
+    rows
+        One a case.
+    seed
+        Of the intervals.
+    patients
+        Whom each case is of; None when each is a patient of its own.
     """
-    return [_summary(metric, np.array([row[metric.name] for row in rows]), seed) for metric in METRICS]
+    who = np.arange(len(rows)) if patients is None else np.unique(np.asarray(patients), return_inverse=True)[1]
+    return [_summary(metric, np.array([row[metric.name] for row in rows]), who, seed) for metric in METRICS]
 
 
 def agree(rows: Sequence[Row]) -> list[Agreement]:
@@ -79,7 +92,7 @@ def agree(rows: Sequence[Row]) -> list[Agreement]:
     return found
 
 
-def _summary(metric: Metric, values: np.ndarray[tuple[int], np.dtype[np.float64]], seed: int) -> Summary:
+def _summary(metric: Metric, values: Floats, who: npt.NDArray[np.intp], seed: int) -> Summary:
     defined = values[~np.isnan(values)]
     n = defined.size
     return Summary(
@@ -89,5 +102,14 @@ def _summary(metric: Metric, values: np.ndarray[tuple[int], np.dtype[np.float64]
         mean=float(defined.mean()) if n else math.nan,
         spread=float(defined.std(ddof=1)) if n > 1 else math.nan,
         median=float(np.median(defined)) if n else math.nan,
-        interval=bootstrap_interval(defined, np.random.default_rng(seed)),
+        interval=_interval(defined, who[~np.isnan(values)], np.random.default_rng(seed)),
     )
+
+
+def _interval(values: Floats, who: npt.NDArray[np.intp], rng: np.random.Generator) -> Interval:
+    """Of the mean over cases, with patients drawn; that over cases where each is of another patient."""
+    patients, codes = np.unique(who, return_inverse=True)
+    if patients.size == values.size:
+        return bootstrap_interval(values, rng)
+    sums = np.column_stack([np.bincount(codes, values), np.bincount(codes)])
+    return bootstrap_interval(sums, rng, lambda drawn: float(drawn[:, 0].sum() / drawn[:, 1].sum()))

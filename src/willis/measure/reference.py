@@ -48,7 +48,7 @@ TAIL = """## Over a cohort
 
 | what | how | source |
 | --- | --- | --- |
-| interval of a mean | bootstrap over cases, 2000 resamples, bias-corrected and accelerated, 95 %, seeded | [Efron 1987](https://doi.org/10.1080/01621459.1987.10478410) |
+| interval of a mean | bootstrap over patients (each with all its sessions), 2000 resamples, bias-corrected and accelerated, 95 %, seeded | [Efron 1987](https://doi.org/10.1080/01621459.1987.10478410) |
 | Bland-Altman | bias and bias ± 1.96 SD of P − R; intervals by Student's t with standard errors s/√n and s √(1/n + 1.96² / (2 (n − 1))) | [Bland and Altman 1999](https://doi.org/10.1177/096228029900800204) |
 | ICC(2,1) | absolute agreement of single ratings, two-way random | [Shrout and Fleiss 1979](https://doi.org/10.1037/0033-2909.86.2.420), intervals [McGraw and Wong 1996](https://doi.org/10.1037/1082-989X.1.1.30) |
 | ICC(3,1) | consistency of single ratings, two-way mixed | the same |

@@ -69,7 +69,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = (words.number, words.quantity, words.interval, words.place, words.title_of, words.unit_words)
+    functions = (words.number, words.measured, words.interval, words.place, words.title_of, words.unit_words)
     environment.filters.update({f.__name__: f for f in (*functions, words.is_number, words.flat)})
     return environment
 

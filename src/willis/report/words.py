@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from willis.findings import Measurement
+from willis.units import beside
 
 UNIT_WORDS = {
     "1": "",
@@ -31,10 +33,11 @@ MINUS = "\N{MINUS SIGN}"
 _DOI = re.compile(r"\bdoi:\s*(10\.\d{4,9}/[^\s,;]*[^\s,;.])", re.IGNORECASE)
 
 
-def number(value: Any, unit: str = "") -> str:
+def number(value: Any, unit: str = "", bounds: Iterable[float] = ()) -> str:
     """A number without its unit: whole counts, else three significant digits and no more than three decimals.
 
-    Of what is nearer to 0 than these can show that is said.
+    Of what is nearer to 0 than these can show that is said. More digits are given where the number would else be
+    rounded onto one of some bounds or across it.
 
     >>> number(1234.56, "ml"), number(12.345), number(0.0123), number(3.0, "count"), number(None), number(0.0002)
     ('1235', '12.3', '0.012', '3', '–', '< 0.001')
@@ -50,8 +53,12 @@ def number(value: Any, unit: str = "") -> str:
     if abs(value) < LEAST_SHOWN / 2:
         return f"< {LEAST_SHOWN:g}" if value > 0 else f"> {MINUS}{LEAST_SHOWN:g}"
     decimals = SIGNIFICANT - 1 - math.floor(math.log10(abs(value)))
-    text = f"{value:.{max(0, min(decimals, 2 if abs(value) >= 0.1 else 3))}f}"
-    return text.replace("-", MINUS)
+    return beside(value, bounds, max(0, min(decimals, 2 if abs(value) >= 0.1 else 3))).replace("-", MINUS)
+
+
+def measured(measurement: Measurement) -> str:
+    """A measurement's value without its unit, on its side of every cutoff that it is held against."""
+    return number(measurement.value, measurement.unit, measurement.bounds)
 
 
 def unit_words(unit: str) -> str:
@@ -65,7 +72,7 @@ def unit_words(unit: str) -> str:
 
 def quantity(measurement: Measurement) -> str:
     """Value with unit: ``12.4 ml``."""
-    words = number(measurement.value, measurement.unit)
+    words = measured(measurement)
     return words if measurement.value is None else f"{words} {unit_words(measurement.unit)}".rstrip()
 
 
@@ -73,7 +80,7 @@ def interval(measurement: Measurement) -> str:
     """Both ends of the interval: ``10.9 to 13.8``; empty when there is none."""
     if measurement.interval is None:
         return ""
-    low, high = (number(end, measurement.unit) for end in measurement.interval)
+    low, high = (number(end, measurement.unit, measurement.bounds) for end in measurement.interval)
     return f"{low} to {high}"
 
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from willis import __version__
 from willis.errors import BadInputError, WillisError
 from willis.io.pairs import Pair, pair_files
+from willis.units import counted
 
 if TYPE_CHECKING:
     from willis.app.cli.evaluate_groups import GroupResult
@@ -89,28 +90,40 @@ def evaluate(
     overwrite
         Replace a table that is there already.
     """
-    from willis.app.cli.evaluate_groups import group_rows, groups_record, results_of_groups, sentences, slice_rows
+    from willis.app.cli.evaluate_groups import (
+        group_rows,
+        groups_record,
+        patients_of,
+        results_of_groups,
+        sentences,
+        slice_rows,
+    )
     from willis.app.cli.progress import ProgressReport
     from willis.io.tables import write_json, write_table
     from willis.measure.cohort import agree, summarise
 
     summary_path = output.with_suffix(".json")
     more = [output.with_name(f"{output.stem}-{what}.tsv") for what in ("groups", "slices")] if groups else []
-    _check_output(output, [summary_path, *more], overwrite=overwrite)
+    _check_output(output, [summary_path, *more], groups, overwrite=overwrite)
+    if label is not None and label < 1:
+        raise BadInputError(
+            f"--label is {label}; a label is a whole number from 1, as 0 is what is outside all of them."
+        )
     pairs = pair_files(
         predictions, references, prediction_pattern=prediction_pattern, reference_pattern=reference_pattern
     )
     grouping = _grouping(groups, group_column, pairs)
     results = []
     with ProgressReport() as progress:
-        for done, pair in enumerate(pairs):
-            progress(done / len(pairs), "evaluating")
+        for number, pair in enumerate(pairs):
+            progress(number / len(pairs), "evaluating")
             results.append(_evaluate_pair(pair, label, missing_as_empty=missing_as_empty))
-    rows = [result.values for result in results if result.values]
-    if not rows:
+    done = [result for result in results if result.values]
+    if not done:
         first = next((result for result in results if result.status == "failed"), results[0])
         raise BadInputError(f"no case could be evaluated: {first.pair.case}: {first.problem}")
-    summaries, agreements = summarise(rows, seed), agree(rows)
+    rows, patients = [result.values for result in done], patients_of(done)
+    summaries, agreements = summarise(rows, seed, patients), agree(rows)
     by_group = [] if grouping is None else results_of_groups(results, grouping, seed)
     settings = {"label": label, "missing_as_empty": missing_as_empty, "seed": seed}
     summary = _summary(results, summaries, agreements, settings)
@@ -124,13 +137,21 @@ def evaluate(
     if groups is not None and grouping is not None:
         for sentence in sentences(grouping, groups):
             print(sentence, file=sys.stderr)
+    if (persons := len(set(patients))) < len(patients):
+        print(
+            f"{len(patients)} cases are of {counted(persons, 'patient')}: intervals of means are over patients; those "
+            "of agreement take each case for a patient.",
+            file=sys.stderr,
+        )
     print(f"\nTable: {output}\nSummary: {summary_path}")
     return SOME_FAILED if any(result.failed for result in results) else 0
 
 
-def _check_output(output: Path, others: list[Path], *, overwrite: bool) -> None:
+def _check_output(output: Path, others: list[Path], groups: Path | None, *, overwrite: bool) -> None:
     if output.suffix != ".tsv":
         raise BadInputError(f"the table is written as .tsv; found {output.name}.")
+    if groups is not None and groups.resolve() in [path.resolve() for path in (output, *others)]:
+        raise BadInputError(f"{groups} is the table of groups and would be written over. Name another output.")
     if there := [path for path in (output, *others) if path.exists() and not overwrite]:
         raise BadInputError(f"{there[0]} is there already. Pass --overwrite to replace it, or name another.")
 
@@ -147,7 +168,7 @@ def _grouping(table: Path | None, column: str | None, pairs: list[Pair]) -> Grou
 
 def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> CaseResult:
     from willis.measure.by_group import axis_between_head_and_feet, count_slices
-    from willis.measure.case import empty_like, evaluate_case, onto_axes_of
+    from willis.measure.case import empty_like, evaluate_case, onto_one_lattice
 
     if pair.problem:
         return CaseResult(pair, problem=pair.problem, status="failed")
@@ -162,7 +183,9 @@ def _evaluate_pair(pair: Pair, label: int | None, *, missing_as_empty: bool) -> 
             prediction = empty_like(reference).noted("No prediction: taken as empty.")
         else:
             path = pair.prediction
-            prediction = onto_axes_of(reference.grid, _read_mask(path, label))
+            prediction, reference = onto_one_lattice(_read_mask(path, label), reference)
+            if path.resolve() == pair.reference.resolve():
+                prediction = prediction.noted("Prediction and reference are one file.")
         values = evaluate_case(prediction, reference)
         slices = count_slices(
             reference.data > 0, prediction.data > 0, reference.grid.voxel_ml, axis_between_head_and_feet(reference.grid)
@@ -177,7 +200,7 @@ def _read_mask(path: Path, label: int | None) -> Volume:
     from willis.io.nifti import read_nifti
     from willis.measure.case import mask_of
 
-    image = read_nifti(path, allow_empty=True)
+    image = read_nifti(path, allow_empty=True, straight=False)
     mask = mask_of(image, label)
     if image.data.any() and not mask.data.any():
         return mask.noted(f"{path.name} has labels, but not {label}: it was taken as empty.")
@@ -202,7 +225,7 @@ def _row(result: CaseResult, grouping: Grouping | None) -> dict[str, Any]:
 def _summary(
     results: list[CaseResult], summaries: list[Summary], agreements: list[Agreement], settings: dict[str, Any]
 ) -> dict[str, Any]:
-    from willis.app.cli.evaluate_groups import measures_record
+    from willis.app.cli.evaluate_groups import measures_record, patients_of
 
     return {
         "willis": __version__,
@@ -210,6 +233,7 @@ def _summary(
         "cases": {
             "all": len(results),
             "evaluated": sum(not result.problem for result in results),
+            "patients": len(set(patients_of([result for result in results if not result.problem]))),
             "not_evaluated": {result.pair.case: result.problem for result in results if result.problem},
         },
         **measures_record(summaries, agreements),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from willis.app.cli.evaluate_tables import number
+from willis.io.bids import patient_of
 from willis.io.groups import ALL, Grouping
 from willis.measure.by_group import scores_by_slice, scores_of_group
 from willis.measure.cohort import Agreement, Summary, agree, summarise
@@ -54,19 +55,25 @@ def results_of_groups(results: Sequence[CaseResult], grouping: Grouping, seed: i
         counts = [r.slices for r in done if r.slices is not None]
         scores = scores_of_group(counts) if counts else {}
         failed = sum(r.failed for r in mine)
-        found.append(GroupResult(name, failed, scores, summarise(rows, seed) if rows else [], agree(rows)))
+        summaries = summarise(rows, seed, patients_of(done)) if rows else []
+        found.append(GroupResult(name, failed, scores, summaries, agree(rows)))
     return found
 
 
+def patients_of(results: Sequence[CaseResult]) -> list[str]:
+    """Whom each case is of: sessions and runs of one ``sub-`` are of one."""
+    return [patient_of(result.pair.case) for result in results]
+
+
 def group_rows(groups: Sequence[GroupResult]) -> list[dict[str, Any]]:
-    """One row a group: cases that count and that don't, then the scores."""
+    """One row a group: cases that count and that don't, then the scores, which here are of cases, not of patients."""
     columns = next(group.scores for group in reversed(groups) if group.scores)
     return [
         {
             "group": group.name,
-            "patients": group.scores.get("patients", 0),
+            "cases": group.scores.get("patients", 0),
             "failed": group.failed,
-            **{name: group.scores.get(name) for name in columns if name != "patients"},
+            **{name.replace("patients", "cases"): group.scores.get(name) for name in columns if name != "patients"},
         }
         for group in groups
     ]

@@ -87,12 +87,13 @@ def measure(
     lesion_ml = float(np.count_nonzero(votes.lesion)) * voxel_ml
     fvv, interval, whole = votes.fvv_ml, votes.interval_ml, votes.counted_ml
     share = None if interval is None or not whole else (100 * interval[0] / whole, 100 * interval[1] / whole)
+    least = (votes.other_side.least,) if votes.other_side is not None else ()
     found = [
-        Measurement("flair_visibility_volume", fvv, "ml", interval, "FLAIR Visibility Volume"),
+        Measurement("flair_visibility_volume", fvv, "ml", interval, "FLAIR Visibility Volume", (MISMATCH_BELOW_ML,)),
         Measurement("lesion_volume", lesion_ml, "ml", None, "Acute infarct"),
         Measurement("visible_share", 100 * fvv / whole if whole else None, "%", share, "Visible share"),
         Measurement("lesion_adc", None if adc_mm2_s is None else 1e3 * adc_mm2_s, "um2/ms", None, "ADC in the infarct"),
-        Measurement("b0_ratio", ratio, "1", None, "b0 in the infarct over that on the other side"),
+        Measurement("b0_ratio", ratio, "1", None, "b0 in the infarct over that on the other side", least),
         Measurement("lesion_count", len(lesions), "count", None, "Parts of the infarct"),
         Measurement("lesion_left_share", left_share(votes), "%", None, "Share on the left"),
         Measurement("brain_volume", float(np.count_nonzero(votes.brain)) * voxel_ml, "ml", None, "Brain volume"),

@@ -90,9 +90,10 @@ def measure(
     middle = darker.shape[0] // 2
     halves = {"left": darker[:middle], "right": darker[middle:]}
     label = "Probability of a large vessel occlusion"
-    found = [Measurement("lvo_probability", judged.probability, "1", judged.interval, label)]
+    bounds = (judged.threshold,)
+    found = [Measurement("lvo_probability", judged.probability, "1", judged.interval, label, bounds)]
     for side, probability in judged.sides.items():
-        found.append(Measurement(f"lvo_{side}_probability", probability, "1", None, f"{label}, {side}"))
+        found.append(Measurement(f"lvo_{side}_probability", probability, "1", None, f"{label}, {side}", bounds))
     for side, half in halves.items():
         volume = float(np.count_nonzero(half)) * prepared.head.grid.voxel_ml
         label = f"Darker than the other side, {side}"
@@ -112,11 +113,12 @@ def _of_vessels(vessels: Mapping[tuple[str, str], VesselSide]) -> list[Measureme
             one, words = vessels[name, side], f"{VESSEL_NAMES[name]}, {side}"
             found.append(Measurement(f"{name}_{side}_volume", one.volume_ml, "ml", None, f"Volume of {words}"))
             found.append(Measurement(f"{name}_{side}_length", one.length_mm, "mm", None, f"Length of {words}"))
-            found.append(Measurement(f"{name}_{side}_density", one.density_hu, "HU", None, f"Density of {words}"))
+            label = f"Density of {words}"
+            found.append(Measurement(f"{name}_{side}_density", one.density_hu, "HU", None, label, (DENSE_HU,)))
         if name != "other":
             ratio = density_ratio(vessels[name, "left"], vessels[name, "right"])
             label = f"Density of {VESSEL_NAMES[name]}, denser side over the other"
-            found.append(Measurement(f"{name}_density_ratio", ratio, "1", None, label))
+            found.append(Measurement(f"{name}_density_ratio", ratio, "1", None, label, (DENSE_RATIO,)))
     return found
 
 

@@ -14,8 +14,8 @@ from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S, shown_name
-from willis.tasks.perfusion.trials import value_of
-from willis.units import rounded
+from willis.tasks.perfusion.trials import BOUNDS, value_of
+from willis.units import beside, rounded
 from willis.volume.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -181,14 +181,15 @@ def measure(prepared: PreparedMaps, reading: Reading, published: Reading | None 
         if mask is None:
             return None
         value = float(np.count_nonzero(mask)) * ml
-        found.append(Measurement(name, value, "ml", None, label))
+        found.append(Measurement(name, value, "ml", None, label, BOUNDS.get(name, ())))
         return value
 
     core = volume("core_volume", reading.core, "Core")
     volume("penumbra_volume", reading.penumbra, "Penumbra (mismatch volume)")
     late = volume("hypoperfused_volume", reading.hypoperfused, "Hypoperfused")
     if core is not None and late is not None:
-        found.append(Measurement("mismatch_ratio", late / core if core > 0 else None, "1", None, "Mismatch ratio"))
+        ratio = late / core if core > 0 else None
+        found.append(Measurement("mismatch_ratio", ratio, "1", None, "Mismatch ratio", BOUNDS["mismatch_ratio"]))
     severe = volume("severe_volume", published.severe, f"Tmax above {SEVERE_TMAX_S:g} s")
     if severe is not None and published.hypoperfused is not None:
         above = float(np.count_nonzero(published.hypoperfused)) * ml
@@ -216,7 +217,7 @@ def note_of_published(thresholds: Thresholds, published: Mapping[str, Measuremen
     """That the trials' figures don't follow the thresholds asked for, with the volumes that they are taken from."""
     late, core = value_of(published, "hypoperfused_volume"), value_of(published, "core_volume")
     found = [f"hypoperfused {late:.1f} ml"] if late is not None else []
-    found += [f"core {core:.1f} ml"] if core is not None else []
+    found += [f"core {_told('core_volume', core)} ml"] if core is not None else []
     return (
         f"Core and penumbra are by Tmax above {thresholds.tmax_s:g} s and CBF below "
         f"{100 * thresholds.relative_cbf:g} %, as asked for; the hypoperfusion intensity ratio and the trials' figures "
@@ -293,8 +294,14 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
         words = f"{rounded(late, 1)} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
         return f"{words}; the core can't be told.{lacking}"
     ratio = value_of(measurements, "mismatch_ratio")
-    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {rounded(ratio, 1)}"
-    return f"Core {rounded(core, 1)} ml and penumbra {rounded(penumbra, 1)} ml by thresholds{where}; {words}.{lacking}"
+    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {_told('mismatch_ratio', ratio)}"
+    volumes = f"Core {_told('core_volume', core)} ml and penumbra {_told('penumbra_volume', penumbra)} ml"
+    return f"{volumes} by thresholds{where}; {words}.{lacking}"
+
+
+def _told(name: str, value: float) -> str:
+    """A number with a decimal, or as many as keep it on its side of the trials' cutoffs and off 0."""
+    return beside(value, (0, *BOUNDS[name]), 1)
 
 
 def _lacking(missing: Sequence[str]) -> str:

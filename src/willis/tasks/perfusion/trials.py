@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from willis.findings import Measurement
-from willis.units import apart
+from willis.units import beside
+
+DEFUSE_CORE_ML, DEFUSE_RATIO, DEFUSE_MISMATCH_ML = 70.0, 1.8, 15.0  # Albers 2018, doi:10.1056/NEJMoa1713973
+DAWN_CORE_ML = (21.0, 31.0, 51.0)  # Nogueira 2018, doi:10.1056/NEJMoa1706442
+BOUNDS: dict[str, tuple[float, ...]] = {
+    "core_volume": (*DAWN_CORE_ML, DEFUSE_CORE_ML),
+    "penumbra_volume": (DEFUSE_MISMATCH_ML,),
+    "mismatch_ratio": (DEFUSE_RATIO,),
+}
+"""Cutoffs of the trials by measurement, between which a rounded number keeps its place."""
 
 
 def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
@@ -20,17 +29,24 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
     core, gap = value_of(measurements, "core_volume"), value_of(measurements, "penumbra_volume")
     late = value_of(measurements, "hypoperfused_volume")
     ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
+    small = None if core is None else core < DEFUSE_CORE_ML
+    far = None if ratio is None else ratio >= DEFUSE_RATIO
+    large = None if gap is None else gap >= DEFUSE_MISMATCH_ML
     rows = [
-        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70, 70),
-        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8, 1.8),
-        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15, 15),
+        _row("DEFUSE 3", "core volume", core, "ml", f"below {DEFUSE_CORE_ML:g}", small, BOUNDS["core_volume"]),
+        _row("DEFUSE 3", "mismatch ratio", ratio, "", f"at least {DEFUSE_RATIO:g}", far, BOUNDS["mismatch_ratio"]),
+        _row(
+            "DEFUSE 3", "mismatch volume", gap, "ml", f"at least {DEFUSE_MISMATCH_ML:g}", large,
+            BOUNDS["penumbra_volume"],
+        ),
         _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
         _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
     ]  # fmt: skip
+    first, second, third = DAWN_CORE_ML
     for group, words, old, least, low, high in (
-        ("DAWN group A", "age at least 80, NIHSS at least 10, core below 21 ml", True, 10, 0.0, 21.0),
-        ("DAWN group B", "age below 80, NIHSS at least 10, core below 31 ml", False, 10, 0.0, 31.0),
-        ("DAWN group C", "age below 80, NIHSS at least 20, core 31 to below 51 ml", False, 20, 31.0, 51.0),
+        ("A", f"age at least 80, NIHSS at least 10, core below {first:g} ml", True, 10, 0.0, first),
+        ("B", f"age below 80, NIHSS at least 10, core below {second:g} ml", False, 10, 0.0, second),
+        ("C", f"age below 80, NIHSS at least 20, core {second:g} to below {third:g} ml", False, 20, second, third),
     ):
         parts = [
             None if age is None else (age >= 80) == old,
@@ -38,15 +54,23 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
             None if core is None else low <= core < high,
         ]
         met = False if False in parts else None if None in parts else True
-        rows.append(_row(group, "age, NIHSS and core", None, "", words, met))
+        rows.append(_row(f"DAWN group {group}", "age, NIHSS and core", None, "", words, met))
     return rows
 
 
 def _row(
-    trial: str, figure: str, value: float | None, unit: str, wanted: str, met: bool | None, bound: float | None = None
+    trial: str,
+    figure: str,
+    value: float | None,
+    unit: str,
+    wanted: str,
+    met: bool | None,
+    bounds: tuple[float, ...] = (),
 ) -> dict[str, Any]:
-    """One criterion; a value with a ``bound`` is rounded, but never onto it."""
-    found = "unknown" if value is None else "no core" if np.isinf(value) else f"{_rounded(value, bound)} {unit}".strip()
+    """One criterion; a value with ``bounds`` is rounded, but never onto one or across it."""
+    found = (
+        "unknown" if value is None else "no core" if np.isinf(value) else f"{_rounded(value, bounds)} {unit}".strip()
+    )
     if figure == "age, NIHSS and core":
         found = "see above"
     return {
@@ -58,16 +82,16 @@ def _row(
     }
 
 
-def _rounded(value: float, bound: float | None) -> str:
-    """To three significant digits, or as many as keep it on its side of the bound.
+def _rounded(value: float, bounds: tuple[float, ...]) -> str:
+    """To three significant digits, or as many as keep it on its side of the bounds.
 
-    >>> _rounded(5.66, 70), _rounded(69.97, 70), _rounded(1234.5, 1.8), _rounded(0.0, 70), _rounded(71.5, None)
-    ('5.66', '69.97', '1234', '0', '71.5')
+    >>> _rounded(5.66, (70,)), _rounded(30.996, (31, 70)), _rounded(1234.5, (1.8,)), _rounded(0, (70,))
+    ('5.66', '30.996', '1234', '0')
     """
-    if bound is None or value == 0:
+    if not bounds or value == 0:
         return f"{value:g}"
     decimals = max(0, 2 - math.floor(math.log10(abs(value))))
-    words = apart(value, bound, decimals)[0]
+    words = beside(value, bounds, decimals)
     return words.rstrip("0").rstrip(".") if "." in words else words
 
 
