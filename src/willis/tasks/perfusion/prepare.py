@@ -11,17 +11,18 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
+from willis.image.components import component_sizes, label_components
 from willis.image.midline import Midline
 from willis.image.mirror import find_midplane
 from willis.io.nifti_series import HEADER_TIMES, read_times
-from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
+from willis.io.pictures import BAR_UNIT, GAPS, UNPLACED, is_colour, range_by_metadata
 from willis.study import Source, Study
 from willis.tasks.axes import slices_last
 from willis.tasks.brain.mask import own_brain_mask
 from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
-from willis.tasks.perfusion.spec import MAPS, shown_name
+from willis.tasks.perfusion.spec import HYPOPERFUSED_TMAX_S, MAPS, SEVERE_TMAX_S, shown_name
 from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.series import Series
@@ -33,6 +34,9 @@ LEAST_DROPPED_ML = 1.0  # of the brain without flow that isn't read, from which 
 SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
 USUAL_TURN_DEG = 15.0  # of heads on a scanner's table, about the vertical; assumed
 USUAL_TILT_DEG = 8.0  # to a shoulder; assumed
+LEAST_PART = 0.05  # of the largest part of coloured pixels: what is smaller and apart isn't brain; assumed
+BAR_ROUNDING = 0.005  # of a bar's length, to which its ends are known
+MOST_AT_END = 0.1  # of the tissue, from which it is said that CBF lies beyond its bar's end; assumed
 GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
 
 
@@ -152,9 +156,12 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
                 "Give all maps as one analysis wrote them."
             )
     every = (*names, *(["mip"] if "mip" in study else []))
+    _refuse_other_slices([study[name] for name in every])
     valued = {name: _valued(study[name], options, study.sources.get(name)) for name in every}
     grid = valued[space].grid
-    brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
+    painted = any(study[name].unit == BAR_UNIT for name in names)
+    given = _given_brain(study, valued[space])
+    brain, marks = _brain_of_maps([valued[name] for name in names], given, painted)
     finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
     midline = find_midplane(Volume(brain.astype(np.uint8), grid))
@@ -163,10 +170,22 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
         pictures = "mip" in study.sources and is_colour(study.sources["mip"].path)
         maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
-    notes += _pose_notes(midline)
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
+    notes += [*marks, *_bar_notes(bars, maps, tissue, float(options["tmax_above"])), *_pose_notes(midline)]
     way = "colours" if bars else "maps"
     return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
+
+
+def _refuse_other_slices(maps: Sequence[Volume]) -> None:
+    """Whether the pictures of all maps are of the same slices, as far as their numbers tell."""
+    told = {v.role: tuple(note for note in v.notes if note.startswith(GAPS)) for v in maps if UNPLACED in v.notes}
+    first = next(iter(told), "")
+    if other := next((role for role in told if told[role] != told[first]), None):
+        said = {role: " ".join(told[role]) or "They rise evenly." for role in (first, other)}
+        raise BadInputError(
+            f"the pictures of {first.upper()} and {other.upper()} aren't of the same slices. {first.upper()}: "
+            f"{said[first]} {other.upper()}: {said[other]} Give the same slices of each map."
+        )
 
 
 def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
@@ -177,6 +196,39 @@ def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
     low, high = (float(values.data.flat[at]) for at in (first, last))
     slope = (high - low) / max(b - a, 1e-6)
     return low - a * slope, low + (1 - a) * slope
+
+
+def _bar_notes(
+    bars: Mapping[str, tuple[float, float]], maps: Mapping[str, Volume], tissue: Mask, tmax_s: float
+) -> list[str]:
+    """What is said of bars whose ends cut values off that are read.
+
+    Raises
+    ------
+    BadInputError
+        When Tmax's bar ends before the tissue that is sought.
+    """
+    notes = []
+    least = max(tmax_s, HYPOPERFUSED_TMAX_S)
+    if "tmax" in bars and (most := max(bars["tmax"])) <= SEVERE_TMAX_S + BAR_ROUNDING * most:
+        if most <= least + BAR_ROUNDING * most:
+            raise BadInputError(
+                f"the bar of the Tmax map ends at {most:.4g} s, so that it can't show tissue with Tmax above "
+                f"{least:g} s, which is sought. Export the map with a longer bar, or give its values as NIfTI."
+            )
+        notes.append(
+            f"The bar of the Tmax map ends at {most:.4g} s: tissue with Tmax above {SEVERE_TMAX_S:g} s, and the "
+            "hypoperfusion intensity ratio, can't be told."
+        )
+    if "cbf" in bars and tissue.any():
+        low, high = sorted(bars["cbf"])
+        share = float((maps["cbf"].data[tissue] >= high - BAR_ROUNDING * (high - low)).mean())
+        if share >= MOST_AT_END:
+            notes.append(
+                f"In {100 * share:.0f} % of the tissue CBF lies at the end of its bar, {high:.4g}, or beyond: the mean "
+                "of the other side is too low, and with it the core."
+            )
+    return notes
 
 
 def _valued(volume: Volume, options: Mapping[str, Any], source: Source | None) -> Volume:
@@ -236,22 +288,34 @@ def _finite(volume: Volume) -> Volume:
     return volume.with_data(np.nan_to_num(volume.data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0))
 
 
-def _brain_of_maps(maps: Sequence[Volume], given: Mask | None) -> Mask:
-    """Where the maps hold something: analyses put 0 or NaN outside the brain."""
-    brain = given
+def _brain_of_maps(maps: Sequence[Volume], given: Mask | None, painted: bool) -> tuple[Mask, list[str]]:
+    """Where the maps hold something, since analyses put 0 or NaN outside the brain, and what is said of marks.
+
+    Coloured letters on ``painted`` maps hold something too: they lie apart, and are small.
+    """
+    brain, notes = given, []
     if brain is None:
         brain = np.logical_or.reduce([_shown(volume.data) for volume in maps])
+        if painted:
+            labels, count = label_components(brain)
+            sizes = component_sizes(labels, count)
+            whole = np.concatenate([[False], sizes >= LEAST_PART * sizes.max(initial=0)])[labels]
+            if marks := int(np.count_nonzero(brain & ~whole)):
+                notes.append(
+                    f"Coloured pixels apart from the brain, {marks * maps[0].grid.voxel_ml:.1f} ml, as letters are, "
+                    "aren't read."
+                )
+            brain = whole
     found_ml = float(brain.sum()) * maps[0].grid.voxel_ml
     if found_ml < LEAST_BRAIN_ML:
         raise BadInputError(
             f"the maps hold values in {found_ml:.0f} ml only; at least {LEAST_BRAIN_ML:.0f} ml of brain are expected."
         )
-    return np.asarray(brain)
+    return np.asarray(brain), notes
 
 
 def _shown(data: npt.NDArray[Any]) -> Mask:
-    finite = np.isfinite(data)
-    return np.asarray(finite if not finite.all() else data != data[0, 0, 0])
+    return np.asarray(np.isfinite(data) & (data != data[0, 0, 0]))
 
 
 def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask, midline: Midline) -> tuple[Mask, list[str]]:

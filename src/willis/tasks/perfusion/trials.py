@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from willis.findings import Measurement
 from willis.units import apart
+
+MOST_CORE_ML, LEAST_RATIO, LEAST_MISMATCH_ML = 70.0, 1.8, 15.0  # DEFUSE 3, doi:10.1056/NEJMoa1713973
+CORE_BOUNDS_ML = (21.0, 31.0, 51.0, MOST_CORE_ML)  # the first three: DAWN, doi:10.1056/NEJMoa1706442
 
 
 def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: float | None) -> list[dict[str, Any]]:
@@ -21,9 +24,12 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
     late = value_of(measurements, "hypoperfused_volume")
     ratio = None if core is None or late is None else late / core if core > 0 else np.inf if late > 0 else None
     rows = [
-        _row("DEFUSE 3", "core volume", core, "ml", "below 70", None if core is None else core < 70, 70),
-        _row("DEFUSE 3", "mismatch ratio", ratio, "", "at least 1.8", None if ratio is None else ratio >= 1.8, 1.8),
-        _row("DEFUSE 3", "mismatch volume", gap, "ml", "at least 15", None if gap is None else gap >= 15, 15),
+        _row("DEFUSE 3", "core volume", core, "ml", f"below {MOST_CORE_ML:g}",
+             None if core is None else core < MOST_CORE_ML, MOST_CORE_ML),
+        _row("DEFUSE 3", "mismatch ratio", ratio, "", f"at least {LEAST_RATIO:g}",
+             None if ratio is None else ratio >= LEAST_RATIO, LEAST_RATIO),
+        _row("DEFUSE 3", "mismatch volume", gap, "ml", f"at least {LEAST_MISMATCH_ML:g}",
+             None if gap is None else gap >= LEAST_MISMATCH_ML, LEAST_MISMATCH_ML),
         _row("DEFUSE 3", "NIHSS", nihss, "", "at least 6", None if nihss is None else nihss >= 6),
         _row("DEFUSE 3", "age", age, "years", "18 to 90", None if age is None else 18 <= age <= 90),
     ]  # fmt: skip
@@ -40,6 +46,33 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
         met = False if False in parts else None if None in parts else True
         rows.append(_row(group, "age, NIHSS and core", None, "", words, met))
     return rows
+
+
+def told_core(core_ml: float) -> str:
+    """A core's volume in ml with one decimal, or as many as keep it on its side of the trials' bounds and of 0.
+
+    >>> told_core(45.04), told_core(69.97)
+    ('45.0', '69.97')
+    """
+    return _told(core_ml, CORE_BOUNDS_ML)
+
+
+def told_penumbra(penumbra_ml: float) -> str:
+    """A mismatch volume likewise."""
+    return _told(penumbra_ml, (LEAST_MISMATCH_ML,))
+
+
+def told_ratio(ratio: float) -> str:
+    """A mismatch ratio likewise.
+
+    >>> told_ratio(1.77), told_ratio(1.84), told_ratio(1.8)
+    ('1.77', '1.84', '1.8')
+    """
+    return _told(ratio, (LEAST_RATIO,))
+
+
+def _told(value: float, bounds: Iterable[float]) -> str:
+    return max((apart(value, bound, 1)[0] for bound in (0.0, *bounds)), key=len)
 
 
 def _row(
