@@ -77,7 +77,7 @@ def test_letters_in_colours_of_the_bar_are_no_brain_and_turn_no_side(tmp_path, c
     assert not any("Coloured pixels" in note for note in plain.notes)
 
 
-@pytest.mark.parametrize(("high", "options"), [(6.0, {}), (5.0, {}), (8.0, {"tmax_above": 8.0})])
+@pytest.mark.parametrize(("high", "options"), [(6.0, {}), (5.0, {}), (12.0, {"tmax_above": 12.0})])
 def test_a_bar_that_ends_before_what_is_sought_is_refused(tmp_path, high, options):
     with pytest.raises(BadInputError, match=f"ends at {high:g} s, so that it can't show tissue with Tmax above"):
         found(tmp_path, options, limits={"tmax": (0.0, high)})

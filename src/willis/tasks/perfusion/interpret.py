@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
-from willis.tasks.perfusion.prepare import BAR_ROUNDING, PreparedMaps
+from willis.tasks.perfusion.bar_range import reaches_beyond
+from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S, shown_name
 from willis.tasks.perfusion.trials import told_core, told_penumbra, told_ratio, value_of
 from willis.units import rounded
@@ -101,7 +102,7 @@ def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
     if "tmax" in maps:
         late = tissue & (maps["tmax"] > thresholds.tmax_s)
         hypoperfused = without_small(late, grid, thresholds.min_ml)
-        shown = "tmax" not in prepared.bars or max(prepared.bars["tmax"]) > SEVERE_TMAX_S * (1 + BAR_ROUNDING)
+        shown = "tmax" not in prepared.bars or reaches_beyond(prepared.bars["tmax"], SEVERE_TMAX_S)
         severe = hypoperfused & (maps["tmax"] > SEVERE_TMAX_S) if shown else None
     by = maps.get("tmax", maps.get("mtt"))
     sick = _sick_side(by, hypoperfused, tissue, right)

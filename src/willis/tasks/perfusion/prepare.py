@@ -19,10 +19,10 @@ from willis.io.pictures import BAR_UNIT, GAPS, UNPLACED, is_colour, range_by_met
 from willis.study import Source, Study
 from willis.tasks.axes import slices_last
 from willis.tasks.brain.mask import own_brain_mask
-from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
+from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values, notes_of_ends
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
-from willis.tasks.perfusion.spec import HYPOPERFUSED_TMAX_S, MAPS, SEVERE_TMAX_S, shown_name
+from willis.tasks.perfusion.spec import MAPS, shown_name
 from willis.units import counted
 from willis.volume.grid import Grid
 from willis.volume.series import Series
@@ -35,8 +35,6 @@ SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
 USUAL_TURN_DEG = 15.0  # of heads on a scanner's table, about the vertical; assumed
 USUAL_TILT_DEG = 8.0  # to a shoulder; assumed
 LEAST_PART = 0.05  # of the largest part of coloured pixels: what is smaller and apart isn't brain; assumed
-BAR_ROUNDING = 0.005  # of a bar's length, to which its ends are known
-MOST_AT_END = 0.1  # of the tissue, from which it is said that CBF lies beyond its bar's end; assumed
 GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
 
 
@@ -171,7 +169,7 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
         maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
-    notes += [*marks, *_bar_notes(bars, maps, tissue, float(options["tmax_above"])), *_pose_notes(midline)]
+    notes += [*marks, *notes_of_ends(bars, maps, tissue, float(options["tmax_above"])), *_pose_notes(midline)]
     way = "colours" if bars else "maps"
     return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
 
@@ -196,39 +194,6 @@ def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
     low, high = (float(values.data.flat[at]) for at in (first, last))
     slope = (high - low) / max(b - a, 1e-6)
     return low - a * slope, low + (1 - a) * slope
-
-
-def _bar_notes(
-    bars: Mapping[str, tuple[float, float]], maps: Mapping[str, Volume], tissue: Mask, tmax_s: float
-) -> list[str]:
-    """What is said of bars whose ends cut values off that are read.
-
-    Raises
-    ------
-    BadInputError
-        When Tmax's bar ends before the tissue that is sought.
-    """
-    notes = []
-    least = max(tmax_s, HYPOPERFUSED_TMAX_S)
-    if "tmax" in bars and (most := max(bars["tmax"])) <= SEVERE_TMAX_S + BAR_ROUNDING * most:
-        if most <= least + BAR_ROUNDING * most:
-            raise BadInputError(
-                f"the bar of the Tmax map ends at {most:.4g} s, so that it can't show tissue with Tmax above "
-                f"{least:g} s, which is sought. Export the map with a longer bar, or give its values as NIfTI."
-            )
-        notes.append(
-            f"The bar of the Tmax map ends at {most:.4g} s: tissue with Tmax above {SEVERE_TMAX_S:g} s, and the "
-            "hypoperfusion intensity ratio, can't be told."
-        )
-    if "cbf" in bars and tissue.any():
-        low, high = sorted(bars["cbf"])
-        share = float((maps["cbf"].data[tissue] >= high - BAR_ROUNDING * (high - low)).mean())
-        if share >= MOST_AT_END:
-            notes.append(
-                f"In {100 * share:.0f} % of the tissue CBF lies at the end of its bar, {high:.4g}, or beyond: the mean "
-                "of the other side is too low, and with it the core."
-            )
-    return notes
 
 
 def _valued(volume: Volume, options: Mapping[str, Any], source: Source | None) -> Volume:
