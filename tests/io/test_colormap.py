@@ -9,7 +9,7 @@ from willis.errors import BadInputError
 from willis.io.colormap import paint, shares_of
 from willis.io.colour_bar import find_bar
 from willis.io.colour_tables import jet
-from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, read_colour_map, read_grey
+from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, read_colour_map, read_grey, read_pictures
 
 ROWS, COLUMNS, SLICES = 120, 100, 3
 
@@ -119,3 +119,62 @@ def test_grey_and_barless_pictures_are_refused(tmp_path, pictures):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(BadInputError, match="can't be read as a picture"):
         read_colour_map(tmp_path / "text.png", "cbf")
+
+
+def numbered(folder, names):
+    """Pictures of one map; the grey of each pixel beside the bar tells the number that its slice has."""
+    folder.mkdir()
+    for slice_number, name in enumerate(names):
+        picture = np.full((40, 40, 3), slice_number, np.uint8)
+        picture[4, 4] = (200, 0, 0)
+        Image.fromarray(picture).save(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{k}_of_12.png" for k in range(1, 13)],
+        [f"tmax_0-12s_{k}.png" for k in range(1, 13)],
+        [f"Slice{k} 256x256.png" for k in range(1, 24, 2)],
+        [f"2024_{100 + k // 5}_{k}.png" for k in range(1, 13)],
+        ["a.png", "b.png", "c.png"],
+    ],
+)
+def test_slices_are_ordered_by_the_number_that_tells_them_apart(tmp_path, names):
+    found = read_pictures(numbered(tmp_path / "map", names))[0]
+    assert found[20, 20, :, 0].tolist() == list(range(len(names)))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cbf_1.png", "cbf_2.png", "tmax_1.png", "tmax_2.png"],
+        ["01.png", "1.png", "02.png"],
+        ["12_1.png", "11_2.png", "10_3.png"],
+        ["a1b2.png", "c2.png", "map3.png", "map03.png"],
+    ],
+)
+def test_names_that_do_not_tell_the_order_of_slices_are_refused(tmp_path, names):
+    with pytest.raises(BadInputError, match="don't tell the order of its slices"):
+        read_pictures(numbered(tmp_path / "map", names))
+
+
+def test_what_is_hidden_is_no_slice(tmp_path):
+    folder = numbered(tmp_path / "map", ["1.png", "2.png"])
+    (folder / "._1.png").write_bytes(b"of another system")
+    assert read_pictures(folder)[0].shape[2] == 2
+
+
+def test_a_file_of_several_pictures_is_refused(tmp_path):
+    pages = [Image.fromarray(np.full((40, 40, 3), 50 + k, np.uint8)) for k in range(3)]
+    pages[0].save(tmp_path / "map.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(BadInputError, match="holds 3 pictures; a file of one is needed"):
+        read_pictures(tmp_path / "map.tif")
+
+
+@pytest.mark.parametrize(("kept", "told"), [((1, 2, 3, 4), ""), ((2, 4, 6), ""), ((1, 2, 4, 5, 9), "(after 2, 5)")])
+def test_slices_that_may_be_missing_are_told(tmp_path, kept, told):
+    notes = read_pictures(numbered(tmp_path / "map", [f"{k:02d}.png" for k in kept]))[2]
+    assert [note for note in notes if told and told in note] == [note for note in notes if "evenly" in note]
+    assert any("evenly" in note for note in notes) == bool(told)

@@ -1,5 +1,7 @@
 """Sex as a number or from a table: by which words, what goes before what, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,28 @@ def test_an_empty_cell_is_not_known(tmp_path):
     table = tmp_path / "people.tsv"
     table.write_text("participant_id\tsex\n01\tNaN\n")
     assert known(clinical=table).sex is None
+
+
+def people(path, *rows, columns="participant_id\tsession_id\tnihss\tage"):
+    path.write_text("\n".join([columns, *rows]) + "\n")
+    return path
+
+
+def test_a_table_with_sessions_gives_that_of_the_study(tmp_path):
+    table = people(tmp_path / "people.tsv", "sub-01\tses-1\t4\t70", "sub-01\tses-2\t19\t71", "sub-02\tn/a\t8\t60")
+    options = SPEC.resolve_options({"clinical": table})
+    for session, nihss, age in (("1", 4, 70), ("2", 19, 71)):
+        found = clinical_of(replace(study(), session=session), options)
+        assert (found.nihss, found.age) == (nihss, age)
+    with pytest.raises(BadInputError, match="no row for sub-01_ses-3"):
+        clinical_of(replace(study(), session="3"), options)
+    with pytest.raises(BadInputError, match="2 rows for sub-01 that differ: nihss 4 and 19"):
+        clinical_of(study(), options)
+    assert clinical_of(replace(study(), subject="02", session="5"), options).nihss == 8
+
+
+def test_rows_of_one_patient_that_differ_are_refused_and_equal_ones_read(tmp_path):
+    columns = "participant_id\trun\tnihss"
+    with pytest.raises(BadInputError, match="2 rows for sub-01 that differ: nihss 3 and 17"):
+        known(clinical=people(tmp_path / "a.tsv", "01\t1\t3", "01\t2\t17", columns=columns))
+    assert known(clinical=people(tmp_path / "b.tsv", "01\t1\t3", "01\t2\t3", columns=columns)).nihss == 3

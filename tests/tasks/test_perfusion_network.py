@@ -26,6 +26,7 @@ from willis.models.manifest import make_manifest
 from willis.models.publish import write_bundle
 from willis.models.store import open_bundle
 from willis.nets.registry import build_network
+from willis.phantom.deform import rotation
 from willis.study import Study
 from willis.tasks.perfusion import by_network, figures
 from willis.tasks.perfusion.beside import measure_network, readings_table
@@ -158,6 +159,35 @@ def test_slices_in_the_other_order_and_another_pixel_size_give_the_same_place(bu
     affine[:3, 2] *= -1
     turned = {n: Volume(v.data, Grid(SHAPE, affine), n) for n, v in flipped.maps.items()}
     assert np.array_equal(read(replace(flipped, maps=turned), bundle).core, core[:, :, ::-1])
+
+
+def on_grid(prepared, grid, *, pad=(0, 0)):
+    """The same arrays on another grid, with more of the field before their first column and row."""
+    widths = [(n, 0) for n in pad] + [(0, 0)]
+    maps = {n: Volume(np.pad(v.data, widths), grid, n) for n, v in prepared.maps.items()}
+    masks = {n: np.pad(getattr(prepared, n), widths) for n in ("brain", "tissue")}
+    return replace(prepared, maps=maps, **masks)
+
+
+@pytest.mark.parametrize("how", ["turned", "sheared"])
+def test_the_slices_of_a_tilted_gantry_are_read_whole_and_in_their_own_planes(how, bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+    affine, tilt = prepared.grid.affine.copy(), np.deg2rad(20)
+    if how == "turned":
+        affine[:3, :3] = rotation((tilt, 0.0, 0.0)) @ affine[:3, :3]
+    else:
+        affine[1, 2] = SPACING[2] * np.tan(tilt)
+    found = read(on_grid(prepared, Grid(SHAPE, affine)), bundle)
+    assert np.array_equal(found.core, core) and np.array_equal(found.penumbra, penumbra)
+
+
+def test_a_brain_at_the_side_of_a_wide_field_is_read_whole(bundle, monkeypatch):
+    monkeypatch.setattr(by_network, "predict", by_rule([]))
+    prepared, core, penumbra = made_up()
+    wide = Grid((SHAPE[0] + 30, SHAPE[1] + 36, SHAPE[2]), prepared.grid.affine)
+    found = read(on_grid(prepared, wide, pad=(30, 36)), bundle)
+    assert np.array_equal(found.core[30:, 36:], core) and np.array_equal(found.penumbra[30:, 36:], penumbra)
 
 
 def test_a_mip_as_pictures_keeps_its_grey(tmp_path):

@@ -24,6 +24,9 @@ from willis.phantom.perfusion_curves import Input, arterial_curve, dispersed, ti
 from willis.study import Study
 from willis.tasks.perfusion import figures
 from willis.tasks.perfusion import run as task
+from willis.tasks.perfusion.beside import told_of_network
+from willis.tasks.perfusion.from_series import maps_from_series
+from willis.tasks.perfusion.interpret import Thresholds, summarise, without_small
 from willis.tasks.perfusion.prepare import prepare
 from willis.tasks.perfusion.spec import MAPS, SPEC
 from willis.tasks.perfusion.trials import BOUNDS, criteria
@@ -308,6 +311,61 @@ def test_late_values_outside_the_tissue_are_no_core(findings):
     found = run_task("perfusion", deepest(study, corner, cbf=0.0, tmax=14.0))
     assert not (mask_of(found, "core") & corner).any()
     assert any("in another" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("missing", [np.nan, 0.0])
+def test_a_core_without_a_tmax_is_told_and_not_called_early(head, findings, missing):
+    late = maps_of(findings)["tmax"].data.copy()
+    late[head.core] = missing
+    result = run_task("perfusion", scalar_study(findings, tmax=Volume(late, head.series.grid, "tmax")))
+    assert not mask_of(result, "core").any()
+    assert any("a CBF as low as a core's where Tmax is 0 or no number" in note for note in result.notes)
+    assert not any("without delay" in note for note in result.notes)
+
+
+def test_single_voxels_that_are_no_number_do_not_make_all_of_the_field_brain(findings):
+    maps = maps_of(findings)
+    study = Study({name: Volume(maps[name].data.copy(), maps[name].grid, name) for name in ("cbf", "tmax")})
+    study["cbf"].data[28, 10, 3] = np.nan
+    assert np.array_equal(prepare(study, SPEC.resolve_options({})).brain, maps["cbf"].data > 0)
+
+
+def test_bone_in_a_brain_mask_that_is_given_is_no_tissue(head):
+    start = head.series.data[..., 0]
+    mask = ndimage.binary_dilation(start < 160) & (np.abs(start) < 2000) & (start > -500)
+    found = maps_from_series(head.series, SPEC.resolve_options({"motion": False}), mask)
+    assert (mask & (start > 160)).sum() > 500 and not (found.tissue & (start > 160)).any()
+    assert any("holds" in note and "of bone: bone and what lies beside it aren't read" in note for note in found.notes)
+    assert np.array_equal(found.brain, mask)
+
+
+def test_a_series_that_is_not_in_hu_is_refused_with_a_brain_mask_too(head):
+    raw = head.series.with_data(head.series.data + 1024)
+    inside = np.abs(head.series.data[..., 0] - 20) < 40
+    with pytest.raises(BadInputError, match=r"holds 0 ml of soft tissue \(-5 to 90 HU\), its median is 105\d"):
+        maps_from_series(raw, SPEC.resolve_options({"motion": False}), inside)
+
+
+def test_a_part_as_large_as_the_least_size_is_kept_whatever_the_affines_rounding():
+    grid = Grid((9, 9, 9), np.diag([2.0, 2.0, 2.0 * (1 - 1e-8), 1.0]))
+    mask = np.zeros(grid.shape, bool)
+    mask[:5, :5, :5] = True
+    assert without_small(mask, grid, 1.0).sum() == 125
+    mask[0, 0, 0] = False
+    assert not without_small(mask, grid, 1.0).any()
+
+
+@pytest.mark.parametrize(("core", "penumbra", "words"), [
+    (69.97, 55.5, "Core 69.97 ml and penumbra 55.5 ml by thresholds; mismatch ratio 1.79."),
+    (30.98, 14.96, "Core 30.98 ml and penumbra 14.96 ml by thresholds; mismatch ratio 1.5."),
+])  # fmt: skip
+def test_the_sentence_does_not_round_across_the_trials_bounds(core, penumbra, words):
+    values = {"core_volume": core, "penumbra_volume": penumbra, "hypoperfused_volume": core + penumbra,
+              "mismatch_ratio": (core + penumbra) / core}  # fmt: skip
+    found = {name: Measurement(name, value, "ml", None, name) for name, value in values.items()}
+    assert summarise(found, [], Thresholds(0.3, 6.0, 1.0)) == words
+    by_network = {f"network_{name}": m for name, m in found.items()}
+    assert words[5:10] in told_of_network(by_network) and words[-5:] in told_of_network(by_network)
 
 
 def test_tmax_in_ms_is_seen_by_its_high_values_too(findings):

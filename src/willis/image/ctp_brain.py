@@ -40,11 +40,22 @@ def ctp_brain(baseline: npt.NDArray[np.floating], grid: Grid) -> Mask:
         if not core[:, :, k].any():
             continue
         near = ndimage.distance_transform_edt(~core[:, :, k], sampling=in_plane) <= NECK_MM
-        whole = ndimage.binary_fill_holes(near & inside[:, :, k] & ~bone[:, :, k])
-        brain[:, :, k] = whole & (
-            ndimage.distance_transform_edt(~bone[:, :, k], sampling=in_plane) > min(WALL_MM, 2 * max(in_plane))
-        )
-    return brain
+        brain[:, :, k] = ndimage.binary_fill_holes(near & inside[:, :, k] & ~bone[:, :, k])
+    return brain & off_bone(hu, grid)
+
+
+def off_bone(baseline: npt.NDArray[np.floating], grid: Grid) -> Mask:
+    """(I, J, K) what lies so far from bone in its slice that partial volume doesn't change it; HU."""
+    in_plane = grid.spacing_mm[:2]
+    soft = baseline <= BONE_HU
+    away = np.zeros(soft.shape, dtype=bool)
+    for k in range(soft.shape[2]):
+        plane = soft[:, :, k]
+        if plane.all():
+            away[:, :, k] = True
+        else:
+            away[:, :, k] = ndimage.distance_transform_edt(plane, sampling=in_plane) > min(WALL_MM, 2 * max(in_plane))
+    return away
 
 
 def tissue_of(baseline: npt.NDArray[np.floating], brain: Mask, grid: Grid) -> Mask:

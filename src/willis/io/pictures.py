@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ FADED = (
     "The bar ends in the colour of the ground about it: its end was taken where it can last be seen, and may lie "
     "farther out."
 )
+GAPS = "The numbers of the slices don't rise evenly"  # start of the note that says so
 JPEG_SUFFIXES = (".jpg", ".jpeg")
 SUFFIXES = (".png", ".tif", ".tiff", *JPEG_SUFFIXES)
 ENDS_ALIKE = 30  # of a channel between the ends of a bar and of the palette that it shows
@@ -119,7 +121,7 @@ def read_pictures(path: Path) -> tuple[Rgb, Grid, tuple[str, ...]]:
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return _unplaced(_picture(path)[:, :, None], _loss_of([path]))
     if path.is_dir() and (files := _slices(path)):
-        return _unplaced(np.stack([_picture(file) for file in files], axis=2), _loss_of(files))
+        return _unplaced(np.stack([_picture(file) for file in files], axis=2), (*_loss_of(files), *_gaps(files)))
     if not is_nifti(path):
         found = read_dicom_pictures(path)
         if found.grid is None:
@@ -171,14 +173,50 @@ def _upright(channels: Sequence[npt.NDArray[np.uint8]], grid: Grid) -> tuple[Rgb
 
 
 def _slices(folder: Path) -> list[Path]:
-    """Pictures of a folder in the order of the numbers in their names."""
-    files = [p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file()]
+    """Pictures of a folder in the order of the numbers that tell their names apart, without what is hidden.
 
-    def number(path: Path) -> tuple[int, str]:
-        digits = re.findall(r"\d+", path.stem)
-        return (int(digits[-1]) if digits else -1, path.name)
+    Raises
+    ------
+    BadInputError
+        When names don't tell the order: two have one number, or two numbers give two orders.
+    """
+    files = sorted(
+        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
+    )
+    columns = _numbers(files)
+    if not columns:
+        return files
+    order = sorted(range(len(files)), key=lambda at: columns[-1][at])
+    steps = [[column[b] - column[a] for a, b in pairwise(order)] for column in columns]
+    for at, step in enumerate(zip(*steps, strict=True)):
+        if step[-1] == 0 or min(step) < 0:
+            raise BadInputError(
+                f"the names of the pictures in {folder} don't tell the order of its slices: {files[order[at]].name} or "
+                f"{files[order[at + 1]].name} first? Give the slices of one map, numbered in their order: 01.png, "
+                "02.png, 03.png."
+            )
+    return [files[at] for at in order]
 
-    return sorted(files, key=number)
+
+def _numbers(files: Sequence[Path]) -> list[tuple[int, ...]]:
+    """The numbers in names that tell them apart, each for all files; none where there are none."""
+    found = [[int(digits) for digits in re.findall(r"\d+", path.stem)] for path in files]
+    if len(files) < 2 or not any(found):
+        return []
+    if len({len(numbers) for numbers in found}) > 1:
+        found = [numbers[-1:] or [-1] for numbers in found]
+    return [column for column in zip(*found, strict=True) if len(set(column)) > 1] or [(0,) * len(files)]
+
+
+def _gaps(files: Sequence[Path]) -> tuple[str, ...]:
+    """A note where the numbers of ordered slices rise by unequal steps, as where some are missing."""
+    columns = _numbers(files)
+    if not columns:
+        return ()
+    wide = [a for a, b in pairwise(columns[-1]) if b - a > min(d - c for c, d in pairwise(columns[-1]))]
+    if not wide:
+        return ()
+    return (f"{GAPS} (after {', '.join(map(str, wide))}): where some are missing, volumes are too small.",)
 
 
 def _loss_of(files: Sequence[Path]) -> tuple[str, ...]:
@@ -195,6 +233,11 @@ def _loss_of(files: Sequence[Path]) -> tuple[str, ...]:
 def _picture(path: Path) -> Rgb:
     try:
         with Image.open(path) as image:
+            if (count := getattr(image, "n_frames", 1)) > 1:
+                raise BadInputError(
+                    f"{path} holds {count} pictures; a file of one is needed. Give a folder with one file a slice, "
+                    "numbered in their order: 01.png, 02.png, 03.png."
+                )
             return np.asarray(image.convert("RGB"), dtype=np.uint8)
     except (OSError, UnidentifiedImageError) as error:
         raise BadInputError(f"{path} can't be read as a picture: {error}.") from None

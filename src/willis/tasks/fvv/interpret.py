@@ -12,6 +12,7 @@ from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
 from willis.image.midline import Midline
 from willis.measure.overlap import dice
+from willis.tasks.fvv.spec import MISMATCH_BELOW_ML
 from willis.tasks.fvv.votes import Bool3, Votes
 from willis.units import rounded
 from willis.volume.grid import Grid

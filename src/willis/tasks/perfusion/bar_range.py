@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from willis.errors import BadInputError
 from willis.io.pictures import LEVEL, UNUSUAL, UPRIGHT
 from willis.tasks.perfusion.plausible import PLAUSIBLE
-from willis.tasks.perfusion.spec import MAPS
+from willis.tasks.perfusion.spec import HYPOPERFUSED_TMAX_S, MAPS, SEVERE_TMAX_S
 from willis.volume.volume import Volume
 
 FIRST_ENDS = {UPRIGHT: "below", LEVEL: "left"}  # by how a bar stands: where a place of 0 lies
 LAST_ENDS = {UPRIGHT: "above", LEVEL: "right"}
 NAMED = {"below": "lower", "above": "upper", "left": "left", "right": "right"}
+BAR_ROUNDING = 0.005  # of a bar's length, to which its ends are known
+MOST_AT_END = 0.1  # of the tissue, from which it is said that CBF lies beyond its bar's end; assumed
 _RANGE = re.compile(r"([a-z]+)=(-?[0-9.]+):(-?[0-9.]+)(?::([a-z]+))?")
 
 
@@ -103,6 +107,57 @@ def in_declared_values(volume: Volume, at_first: float, at_last: float, unit: st
     """A map of places on a bar in values that its metadata declare for the bar's two ends; a note says so."""
     named = f" ({unit})" if unit else ""
     return _between(volume, at_first, at_last).noted(f"The values at the ends of its bar{named} are from its metadata.")
+
+
+def reaches_beyond(bar: tuple[float, float], value: float) -> bool:
+    """Whether a map with a bar from one value to another can show more than ``value``.
+
+    >>> reaches_beyond((0.0, 12.0), 10.0), reaches_beyond((10.01, 0.0), 10.0)
+    (True, False)
+    """
+    return max(bar) * (1 - BAR_ROUNDING) > value
+
+
+def notes_of_ends(
+    bars: Mapping[str, tuple[float, float]], maps: Mapping[str, Volume], tissue: npt.NDArray[np.bool_], tmax_s: float
+) -> list[str]:
+    """What is said of bars whose ends cut values off that are read.
+
+    Parameters
+    ----------
+    bars
+        Values at the two ends of each, by map, in the map's unit.
+    maps, tissue
+        (I, J, K) maps by name, and what of them is read.
+    tmax_s
+        Tissue with a higher Tmax is sought.
+
+    Raises
+    ------
+    BadInputError
+        When Tmax's bar ends before the tissue that is sought.
+    """
+    notes = []
+    least = max(tmax_s, HYPOPERFUSED_TMAX_S)
+    if "tmax" in bars and not reaches_beyond(bars["tmax"], least):
+        raise BadInputError(
+            f"the bar of the Tmax map ends at {max(bars['tmax']):.4g} s, so that it can't show tissue with Tmax above "
+            f"{least:g} s, which is sought. Export the map with a longer bar, or give its values as NIfTI."
+        )
+    if "tmax" in bars and not reaches_beyond(bars["tmax"], SEVERE_TMAX_S):
+        notes.append(
+            f"The bar of the Tmax map ends at {max(bars['tmax']):.4g} s: tissue with Tmax above {SEVERE_TMAX_S:g} s, "
+            "and the hypoperfusion intensity ratio, can't be told."
+        )
+    if "cbf" in bars and tissue.any():
+        low, high = sorted(bars["cbf"])
+        share = float((maps["cbf"].data[tissue] >= high - BAR_ROUNDING * (high - low)).mean())
+        if share >= MOST_AT_END:
+            notes.append(
+                f"In {100 * share:.0f} % of the tissue CBF lies at the end of its bar, {high:.4g}, or beyond: the mean "
+                "of the other side is too low, and with it the core."
+            )
+    return notes
 
 
 def _between(volume: Volume, at_first: float, at_last: float) -> Volume:

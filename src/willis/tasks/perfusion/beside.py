@@ -11,6 +11,7 @@ from willis.findings import Measurement
 from willis.measure.overlap import dice
 from willis.tasks.perfusion.by_network import NetworkReading
 from willis.tasks.perfusion.interpret import Mask, Reading
+from willis.tasks.perfusion.trials import told
 from willis.units import rounded
 from willis.volume.grid import Grid
 
@@ -69,10 +70,9 @@ def told_of_network(measurements: Mapping[str, Measurement]) -> str:
     penumbra, ratio = measurements["network_penumbra_volume"].value, measurements["network_mismatch_ratio"].value
     if core == 0 and penumbra == 0:
         return "The network finds neither core nor penumbra."
-    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {ratio:.1f}"
-    return (
-        f"The network finds {rounded(core or 0, 1)} ml of core and {rounded(penumbra or 0, 1)} ml of penumbra; {words}."
-    )
+    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {told('mismatch_ratio', ratio)}"
+    volumes = f"{told('core_volume', core or 0)} ml of core and {told('penumbra_volume', penumbra or 0)} ml of penumbra"
+    return f"The network finds {volumes}; {words}."
 
 
 def _ml(mask: Mask, grid: Grid) -> float:

@@ -126,7 +126,7 @@ def read_by_network(
     if missing:
         raise BadInputError(f"{bundle.name} needs {', '.join(wanted.needed)}; missing is {', '.join(missing)}.")
     side = _side(bundle.manifest, prepared.grid)
-    grid = slice_grid(prepared.grid, side, side * bundle.manifest.spacing_mm[0])
+    grid = slice_grid(prepared.grid, side, side * bundle.manifest.spacing_mm[0], prepared.brain)
     known = {name: scalars.get(name) for name in wanted.scalars}
     if wanted.colours:
         image = network_image(prepared, wanted.maps, [value or 0.0 for value in known.values()], grid, wanted.table)

@@ -21,6 +21,7 @@ _COLUMNS = {
     "age": ("age",),
     "sex": ("sex", "gender"),
 }
+_SESSIONS = ("session_id", "session")
 SEX = {"m": 0.0, "male": 0.0, "0": 0.0, "f": 1.0, "female": 1.0, "1": 1.0}  # the publication's numbers
 UNTOLD_SEX = (*UNKNOWN, "o", "other", "u", "unknown")  # of which no number is made
 
@@ -139,9 +140,31 @@ def _number(text: str, name: str) -> float | None:
 
 
 def _row_of(study: Study, path: Path) -> dict[str, str]:
+    """A patient's row, or that of the study's own session where the table names sessions.
+
+    Raises
+    ------
+    BadInputError
+        When there is none, or there are several that differ.
+    """
     table = read_delimited(path)
     who = column_of_patients(table, path)
-    for row in table:
-        if row[who].removeprefix("sub-") == study.subject:
-            return {key: row[name] for key, tries in _COLUMNS.items() for name in tries if name in row}
-    raise BadInputError(f"{path} has no row for sub-{study.subject}; say who it is with --subject.")
+    mine = [row for row in table if row[who].removeprefix("sub-") == study.subject]
+    session = next((name for name in _SESSIONS if table and name in table[0]), None)
+    if session is not None and study.session is not None:
+        said = [(row, row[session].removeprefix("ses-")) for row in mine]
+        mine = [row for row, label in said if label == study.session] or [
+            row for row, label in said if label.lower() in UNKNOWN
+        ]
+    if not mine:
+        named = study.prefix if session is not None else f"sub-{study.subject}"
+        raise BadInputError(f"{path} has no row for {named}; say who it is with --subject and --session.")
+    rows = [{key: row[name] for key, tries in _COLUMNS.items() for name in tries if name in row} for row in mine]
+    for key, first in rows[0].items():
+        if (other := next((row[key] for row in rows if row[key] != first), None)) is not None:
+            raise BadInputError(
+                f"{path} has {len(rows)} rows for sub-{study.subject} that differ: {key} {first or 'empty'} and "
+                f"{other or 'empty'}. Keep the one that is meant, or name sessions in a column session_id and say "
+                "--session."
+            )
+    return rows[0]

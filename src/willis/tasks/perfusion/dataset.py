@@ -161,7 +161,7 @@ def prepared_case(who: Labelled, settings: PerfusionData, rng: np.random.Generat
     """
     widths = (None, *settings.smoothing_mm)
     prepared = prepare(who.study, SPEC.resolve_options({"smoothing": widths[int(rng.integers(len(widths)))]}))
-    grid = slice_grid(prepared.grid, settings.size, settings.field_mm)
+    grid = slice_grid(prepared.grid, settings.size, settings.field_mm, prepared.brain)
     scalars: dict[str, float | None] = {name: who.study.scalars.get(name) for name in settings.scalars}
     if settings.coding == "values":
         kept = {name: rng.random() >= settings.missing_share for name in ("mip", *settings.scalars)}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError
-from willis.image.ctp_brain import BONE_HU, ctp_brain, tissue_of
+from willis.image.ctp_brain import BONE_HU, TISSUE_HU, ctp_brain, off_bone, tissue_of
 from willis.image.deconvolution import LEAST_FRAMES, deconvolve
 from willis.image.frame_smoothing import choose_width_mm, smooth_within
 from willis.image.input_functions import (
@@ -31,6 +31,7 @@ from willis.volume.volume import Volume
 Mask = npt.NDArray[np.bool_]
 
 LEAST_BRAIN_ML = 30.0  # of a series of few slices
+LEAST_BONE_ML = 1.0  # in a mask that was given, from which a note says so; assumed
 LEAST_SPAN_S = 25.0  # of a series that can hold a bolus
 PADDING_SAMPLE = 1_000_000
 MOST_SPAN_S = 600.0  # of a series of one bolus
@@ -108,7 +109,8 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     still = undo_motion(series, motion)
     notes += _turned_notes(still, times)
     start = still.data[..., :2].mean(axis=3, dtype=np.float32)
-    brain = _brain_of(start, series, brain)
+    brain, readable, said = _brain_of(start, series, brain)
+    notes += said
     count = count_baseline(np.asarray(still.data[brain].mean(axis=0), dtype=np.float64), times)
     baseline = still.data[..., :count].mean(axis=3, dtype=np.float32)
     enhancement = still.data.astype(np.float32) - baseline[..., None]
@@ -116,7 +118,7 @@ def maps_from_series(series: Series, options: Mapping[str, Any], brain: Mask | N
     inputs = find_inputs(enhancement, where, times, count)
     if options["gamma_variate"]:
         inputs = _fitted(inputs, times)
-    tissue, large = _tissue(baseline, enhancement, brain, series)
+    tissue, large = _tissue(baseline, enhancement, readable, series)
     width = options["smoothing"]
     if width is None:
         width = choose_width_mm(enhancement[..., :2], tissue, series.grid)
@@ -266,15 +268,41 @@ def _coarse_notes(
     ]
 
 
-def _brain_of(start: npt.NDArray[np.float32], series: Series, given: Mask | None) -> Mask:
-    brain = ctp_brain(start, series.grid) if given is None else given
-    found_ml = float(brain.sum()) * series.grid.voxel_ml
-    if found_ml < LEAST_BRAIN_ML:
+def _brain_of(
+    start: npt.NDArray[np.float32], series: Series, given: Mask | None
+) -> tuple[Mask, Mask, list[str]]:  # fmt: skip
+    """The brain, the part of it that may be tissue, and what is said of a mask that reaches into bone.
+
+    Raises
+    ------
+    BadInputError
+        When there is no brain, or the mask that was given holds none in HU.
+    """
+    if given is None:
+        found = ctp_brain(start, series.grid)
+        found_ml = float(found.sum()) * series.grid.voxel_ml
+        if found_ml < LEAST_BRAIN_ML:
+            raise BadInputError(
+                f"no brain was found in the series: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml are expected. "
+                "Check that it shows a head in HU, or give a mask with --brain-mask."
+            )
+        return found, found, []
+    soft = given & (start > TISSUE_HU[0]) & (start < TISSUE_HU[1])
+    soft_ml = float(soft.sum()) * series.grid.voxel_ml
+    if soft_ml < LEAST_BRAIN_ML:
+        usual = float(np.median(start[given])) if given.any() else 0.0
         raise BadInputError(
-            f"no brain was found in the series: {found_ml:.0f} ml, at least {LEAST_BRAIN_ML:.0f} ml are expected. "
-            "Check that it shows a head in HU, or give a mask with --brain-mask."
+            f"the brain mask that was given holds {soft_ml:.0f} ml of soft tissue ({TISSUE_HU[0]:g} to "
+            f"{TISSUE_HU[1]:g} HU), its median is {usual:.0f}; at least {LEAST_BRAIN_ML:.0f} ml are expected. Check "
+            "that the series is in HU and that the mask is its brain's."
         )
-    return brain
+    readable = given & off_bone(start, series.grid)
+    bone_ml = float((given & (start > BONE_HU)).sum()) * series.grid.voxel_ml
+    if bone_ml < LEAST_BONE_ML:
+        return given, readable, []
+    return given, readable, [
+        f"The brain mask that was given holds {bone_ml:.1f} ml of bone: bone and what lies beside it aren't read."
+    ]  # fmt: skip
 
 
 def _fitted(inputs: Inputs, times: npt.NDArray[np.float64]) -> Inputs:

@@ -12,10 +12,11 @@ from scipy import ndimage
 
 from willis.findings import Lesion, Measurement
 from willis.image.components import component_sizes, label_components
+from willis.tasks.perfusion.bar_range import reaches_beyond
 from willis.tasks.perfusion.prepare import PreparedMaps
 from willis.tasks.perfusion.spec import CORE_RELATIVE_CBF, HYPOPERFUSED_TMAX_S, SEVERE_TMAX_S, shown_name
-from willis.tasks.perfusion.trials import BOUNDS, value_of
-from willis.units import beside, rounded
+from willis.tasks.perfusion.trials import BOUNDS, told, value_of
+from willis.units import rounded
 from willis.volume.grid import Grid
 
 Mask = npt.NDArray[np.bool_]
@@ -27,6 +28,7 @@ MOST_RELATIVE_CBV = (
     2.5  # of tissue's median: more is a vessel, or bone that moved in; penumbra's is raised little; assumed
 )
 MEDIAN_MM = 3.0  # of the median in each slice that single noisy voxels are removed with; assumed
+ROUNDING = 1e-6  # of a voxel's volume, which an affine of float32 is good for
 ONE_SIDED = 0.6  # share of a side from which a lesion is called that side's
 
 
@@ -72,6 +74,8 @@ class Reading:
         By MTT and CBV, where Tmax is missing.
     right_is_sick
         Whether the right side is the one compared with the left.
+    low_flow_untimed_ml
+        The part of ``low_flow_elsewhere_ml`` where maps that were given hold a Tmax of 0.
     """
 
     hypoperfused: Mask | None
@@ -83,6 +87,7 @@ class Reading:
     long_transit: Mask | None
     low_volume: Mask | None
     right_is_sick: bool
+    low_flow_untimed_ml: float = 0.0
 
 
 def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
@@ -93,10 +98,12 @@ def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
             if name in prepared.maps}  # fmt: skip
     hypoperfused = severe = core = penumbra = long_transit = low_volume = None
     elsewhere = reference = None
+    untimed = 0.0
     if "tmax" in maps:
         late = tissue & (maps["tmax"] > thresholds.tmax_s)
         hypoperfused = without_small(late, grid, thresholds.min_ml)
-        severe = hypoperfused & (maps["tmax"] > SEVERE_TMAX_S)
+        shown = "tmax" not in prepared.bars or reaches_beyond(prepared.bars["tmax"], SEVERE_TMAX_S)
+        severe = hypoperfused & (maps["tmax"] > SEVERE_TMAX_S) if shown else None
     by = maps.get("tmax", maps.get("mtt"))
     sick = _sick_side(by, hypoperfused, tissue, right)
     other = tissue & (right != sick)
@@ -104,18 +111,24 @@ def read_maps(prepared: PreparedMaps, thresholds: Thresholds) -> Reading:
         normal = other & (maps["tmax"] < NORMAL_TMAX_S) if "tmax" in maps else other
         normal &= maps["cbf"] > 0
         reference = float(maps["cbf"][normal if normal.any() else other].mean()) if other.any() else None
-    if "cbf" in maps and hypoperfused is not None and reference:
+    lowest = min(prepared.bars["cbf"]) if "cbf" in prepared.bars else 0.0
+    if "cbf" in maps and hypoperfused is not None and reference and lowest < thresholds.relative_cbf * reference:
         low = tissue & (maps["cbf"] < thresholds.relative_cbf * reference)
         core = without_small(low & hypoperfused, grid, thresholds.min_ml)
         penumbra = hypoperfused & ~core
-        elsewhere = float(without_small(low & ~hypoperfused, grid, thresholds.min_ml).sum()) * grid.voxel_ml
+        early = without_small(low & ~hypoperfused, grid, thresholds.min_ml)
+        elsewhere = float(early.sum()) * grid.voxel_ml
+        if prepared.way != "series":
+            untimed = float((early & (prepared.maps["tmax"].data == 0)).sum()) * grid.voxel_ml
     if "tmax" not in maps and "mtt" in maps and other.any():
         usual = float(np.median(maps["mtt"][other]))
         longer = tissue & (right == sick) & (maps["mtt"] > LONG_RELATIVE_MTT * usual)
         long_transit = without_small(longer, grid, thresholds.min_ml)
         if "cbv" in maps:
             low_volume = without_small(long_transit & (maps["cbv"] < LOW_CBV), grid, thresholds.min_ml)
-    return Reading(hypoperfused, severe, core, penumbra, elsewhere, reference, long_transit, low_volume, bool(sick))
+    return Reading(
+        hypoperfused, severe, core, penumbra, elsewhere, reference, long_transit, low_volume, bool(sick), untimed
+    )
 
 
 def _bloodless(prepared: PreparedMaps) -> Mask:
@@ -152,7 +165,8 @@ def without_small(mask: Mask, grid: Grid, min_ml: float) -> Mask:
     if min_ml <= 0 or not mask.any():
         return mask
     labels, count = label_components(mask)
-    keep = np.concatenate([[False], component_sizes(labels, count) * grid.voxel_ml >= min_ml])
+    least = min_ml * (1 - ROUNDING)
+    keep = np.concatenate([[False], component_sizes(labels, count) * grid.voxel_ml >= least])
     return np.asarray(keep[labels])
 
 
@@ -195,6 +209,7 @@ def measure(prepared: PreparedMaps, reading: Reading, published: Reading | None 
         above = float(np.count_nonzero(published.hypoperfused)) * ml
         ratio = severe / above if above > 0 else None
         found.append(Measurement("hypoperfusion_intensity_ratio", ratio, "1", None, "Hypoperfusion intensity ratio"))
+    if reading.hypoperfused is not None:
         left = _left_share(prepared, reading.hypoperfused)
         found.append(Measurement("left_share", left, "%", None, "Share of hypoperfused tissue on the left"))
     if reading.reference_cbf is not None:
@@ -217,7 +232,7 @@ def note_of_published(thresholds: Thresholds, published: Mapping[str, Measuremen
     """That the trials' figures don't follow the thresholds asked for, with the volumes that they are taken from."""
     late, core = value_of(published, "hypoperfused_volume"), value_of(published, "core_volume")
     found = [f"hypoperfused {late:.1f} ml"] if late is not None else []
-    found += [f"core {_told('core_volume', core)} ml"] if core is not None else []
+    found += [f"core {told('core_volume', core)} ml"] if core is not None else []
     return (
         f"Core and penumbra are by Tmax above {thresholds.tmax_s:g} s and CBF below "
         f"{100 * thresholds.relative_cbf:g} %, as asked for; the hypoperfusion intensity ratio and the trials' figures "
@@ -294,14 +309,9 @@ def summarise(measurements: Mapping[str, Measurement], missing: Sequence[str], t
         words = f"{rounded(late, 1)} ml of tissue have a Tmax above {thresholds.tmax_s:g} s{where}"
         return f"{words}; the core can't be told.{lacking}"
     ratio = value_of(measurements, "mismatch_ratio")
-    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {_told('mismatch_ratio', ratio)}"
-    volumes = f"Core {_told('core_volume', core)} ml and penumbra {_told('penumbra_volume', penumbra)} ml"
+    words = "no core, so no mismatch ratio" if ratio is None else f"mismatch ratio {told('mismatch_ratio', ratio)}"
+    volumes = f"Core {told('core_volume', core)} ml and penumbra {told('penumbra_volume', penumbra)} ml"
     return f"{volumes} by thresholds{where}; {words}.{lacking}"
-
-
-def _told(name: str, value: float) -> str:
-    """A number with a decimal, or as many as keep it on its side of the trials' cutoffs and off 0."""
-    return beside(value, (0, *BOUNDS[name]), 1)
 
 
 def _lacking(missing: Sequence[str]) -> str:

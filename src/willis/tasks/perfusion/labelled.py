@@ -17,7 +17,7 @@ from willis.io.nifti_names import find_niftis
 from willis.io.study import read_study
 from willis.phantom.perfusion_scene import GROUPS
 from willis.study import Study
-from willis.tasks.perfusion.clinical import SEX, UNKNOWN, known, read_age, read_nihss
+from willis.tasks.perfusion.clinical import UNKNOWN, known, read_age, read_nihss, read_sex
 from willis.tasks.perfusion.spec import MAPS
 from willis.volume.volume import Volume
 
@@ -76,7 +76,8 @@ def find_patients(folder: Path) -> tuple[LabelledPatient, ...]:
     Raises
     ------
     BadInputError
-        When there is no patient, a mask is absent, or a table holds what can't be.
+        When there is no patient, one has sessions or several files of a kind, a mask is absent, or a table holds what
+        can't be, or a patient twice.
     """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give a BIDS folder of labelled patients.")
@@ -102,21 +103,43 @@ def find_patients(folder: Path) -> tuple[LabelledPatient, ...]:
 
 
 def _images(place: Path, subject: str) -> dict[str, Path]:
-    series = find_niftis(place, f"{subject}_*ctp.*")
-    if series:
-        return {"ctp": series[0]}
-    maps = {name: find_niftis(place, f"{subject}_*{name}.*") for name in (*MAPS, "mip")}
-    return {name: paths[0] for name, paths in maps.items() if paths}
+    series = _one_of(place, subject, "ctp")
+    if series is not None:
+        return {"ctp": series}
+    maps = {name: _one_of(place, subject, name) for name in (*MAPS, "mip")}
+    return {name: path for name, path in maps.items() if path is not None}
+
+
+def _one_of(place: Path, subject: str, kind: str) -> Path | None:
+    """The file of a kind; None where there is none."""
+    files = find_niftis(place, f"{subject}_*{kind}.*")
+    if len(files) > 1:
+        raise BadInputError(
+            f"{subject} has {len(files)} files of the kind {kind}, {files[0].name} and {files[1].name}; its masks "
+            "belong to one. Keep the one that was labelled."
+        )
+    return files[0] if files else None
 
 
 def _rows(folder: Path) -> dict[str, dict[str, str]]:
+    """By patient what the tables say; what a later one doesn't know an earlier one says."""
     rows: dict[str, dict[str, str]] = {}
     for path in (folder / name for name in TABLES):
-        if path.is_file():
-            with path.open(newline="", encoding="utf-8-sig") as file:
-                for row in csv.DictReader(file, delimiter="\t"):
-                    who = "sub-" + (row.get("participant_id") or "").removeprefix("sub-")
-                    rows[who] = {**rows.get(who, {}), **{k.lower(): v or "" for k, v in row.items() if k}}
+        if not path.is_file():
+            continue
+        seen = set()
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for row in csv.DictReader(file, delimiter="\t"):
+                who = "sub-" + (row.get("participant_id") or "").removeprefix("sub-")
+                if who in seen:
+                    raise BadInputError(f"{path} has two rows for {who}. Keep the one that is meant.")
+                seen.add(who)
+                told = {k.lower(): v or "" for k, v in row.items() if k}
+                old = rows.get(who, {})
+                rows[who] = {
+                    **old,
+                    **{k: v for k, v in told.items() if k not in old or known(v).lower() not in UNKNOWN},
+                }
     return rows
 
 
@@ -131,6 +154,5 @@ def _group(row: Mapping[str, str], subject: str) -> str:
 
 def _scalars(row: Mapping[str, str]) -> dict[str, float]:
     nihss, age = read_nihss(known(row.get("nihss", ""))), read_age(known(row.get("age", "")))
-    sex = SEX.get(row.get("sex", "").strip().lower().removesuffix(".0"))
-    found = {"nihss": nihss, "age": age, "sex": sex}
+    found = {"nihss": nihss, "age": age, "sex": read_sex(known(row.get("sex", "")))}
     return {name: value for name, value in found.items() if value is not None}

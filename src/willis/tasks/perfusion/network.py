@@ -25,16 +25,43 @@ MOST = 2.0  # channels of values end here, so that a vessel doesn't outshine the
 SCALAR_SCALES = {"nihss": (1.0, 43.0), "age": (0.0, 100.0), "sex": (1.0, 2.0)}  # added, then divided by; 0 is unknown
 
 
-def slice_grid(grid: Grid, size: int, field_mm: float) -> Grid:
-    """The slices of a grid, each with ``size`` pixels of a side over a field about its middle, in the order LPS."""
-    step = field_mm / size
+def slice_grid(grid: Grid, size: int, field_mm: float, brain: npt.NDArray[np.bool_] | None = None) -> Grid:
+    """The slices of a grid in their own planes, each with ``size`` pixels of a side over a field about its middle.
+
+    Pixels run to the patient's left and back as nearly as the planes allow, slices upward: of a tilted gantry every
+    slice keeps its tilt, and its place above the one below it.
+
+    Parameters
+    ----------
+    brain
+        (I, J, K) what the field is moved to hold, by as little as it takes; None leaves it where it is.
+    """
     codes = grid.orientation
     if codes[2] not in "IS":
         raise BadInputError(f"the maps' slices are not axial ({codes}); give them with axial slices.")
-    affine = np.diag([-step, -step, grid.spacing_mm[2], 1.0])
-    k = grid.shape[2]
-    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ np.array([(size - 1) / 2, (size - 1) / 2, (k - 1) / 2])
-    return Grid((size, size, k), affine)
+    step = field_mm / size
+    normal = np.cross(grid.affine[:3, 0], grid.affine[:3, 1])
+    normal /= np.linalg.norm(normal)
+    left = np.array([-1.0, 0.0, 0.0]) + normal[0] * normal
+    left /= np.linalg.norm(left)
+    back = np.cross(normal if normal[2] > 0 else -normal, left)
+    affine = np.eye(4)
+    upward = grid.affine[:3, 2] * (1 if codes[2] == "S" else -1)
+    affine[:3, :3] = np.column_stack([step * left, step * back, upward])
+    shape = (size, size, grid.shape[2])
+    middle = (np.array(shape) - 1) / 2
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ middle
+    if brain is not None and brain.any():
+        affine[:3, 3] += affine[:3, :2] @ _moved(Grid(shape, affine).to_index(grid.to_mm(np.argwhere(brain))), size)
+    return Grid(shape, affine)
+
+
+def _moved(places: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """(2,) whole pixels by which a field is moved so that its pixels hold places (n, 3), or their middle."""
+    low, high = places[:, :2].min(axis=0), places[:, :2].max(axis=0)
+    within = high - low <= size - 1
+    least = np.where(low < 0, np.floor(low), np.where(high > size - 1, np.ceil(high - (size - 1)), 0.0))
+    return np.asarray(np.where(within, least, np.rint((low + high) / 2 - (size - 1) / 2)))
 
 
 def network_image(

@@ -11,14 +11,15 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from willis.errors import BadInputError, GeometryError
+from willis.image.components import component_sizes, label_components
 from willis.image.midline import Midline
 from willis.image.mirror import find_midplane
 from willis.io.nifti_series import HEADER_TIMES, read_times
-from willis.io.pictures import BAR_UNIT, UNPLACED, is_colour, range_by_metadata
+from willis.io.pictures import BAR_UNIT, GAPS, UNPLACED, is_colour, range_by_metadata
 from willis.study import Source, Study
 from willis.tasks.axes import slices_last
 from willis.tasks.brain.mask import own_brain_mask
-from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values
+from willis.tasks.perfusion.bar_range import bar_ranges, in_declared_values, in_values, notes_of_ends
 from willis.tasks.perfusion.from_series import Curves, maps_from_series
 from willis.tasks.perfusion.plausible import in_own_unit
 from willis.tasks.perfusion.spec import MAPS, shown_name
@@ -33,6 +34,7 @@ LEAST_DROPPED_ML = 1.0  # of the brain without flow that isn't read, from which 
 SHOWING = ("tmax", "cbv")  # maps that show tissue where there is no flow
 USUAL_TURN_DEG = 15.0  # of heads on a scanner's table, about the vertical; assumed
 USUAL_TILT_DEG = 8.0  # to a shoulder; assumed
+LEAST_PART = 0.05  # of the largest part of coloured pixels: what is smaller and apart isn't brain; assumed
 GREY_UNIT = "grey"  # of a MIP given as pictures: 0 to 255
 
 
@@ -152,9 +154,12 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
                 "Give all maps as one analysis wrote them."
             )
     every = (*names, *(["mip"] if "mip" in study else []))
+    _refuse_other_slices([study[name] for name in every])
     valued = {name: _valued(study[name], options, study.sources.get(name)) for name in every}
     grid = valued[space].grid
-    brain = _brain_of_maps([valued[name] for name in names], _given_brain(study, valued[space]))
+    painted = any(study[name].unit == BAR_UNIT for name in names)
+    given = _given_brain(study, valued[space])
+    brain, marks = _brain_of_maps([valued[name] for name in names], given, painted)
     finite = {name: _finite(valued[name]) for name in names}
     maps = {name: in_own_unit(volume, brain) for name, volume in finite.items()}
     midline = find_midplane(Volume(brain.astype(np.uint8), grid))
@@ -163,10 +168,22 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
         pictures = "mip" in study.sources and is_colour(study.sources["mip"].path)
         maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
-    notes += _pose_notes(midline)
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
+    notes += [*marks, *notes_of_ends(bars, maps, tissue, float(options["tmax_above"])), *_pose_notes(midline)]
     way = "colours" if bars else "maps"
     return PreparedMaps(maps, space, brain, tissue, midline, None, way, tuple(notes), {}, bars=bars)
+
+
+def _refuse_other_slices(maps: Sequence[Volume]) -> None:
+    """Whether the pictures of all maps are of the same slices, as far as their numbers tell."""
+    told = {v.role: tuple(note for note in v.notes if note.startswith(GAPS)) for v in maps if UNPLACED in v.notes}
+    first = next(iter(told), "")
+    if other := next((role for role in told if told[role] != told[first]), None):
+        said = {role: " ".join(told[role]) or "They rise evenly." for role in (first, other)}
+        raise BadInputError(
+            f"the pictures of {first.upper()} and {other.upper()} aren't of the same slices. {first.upper()}: "
+            f"{said[first]} {other.upper()}: {said[other]} Give the same slices of each map."
+        )
 
 
 def _bar_of(values: Volume, shares: Volume) -> tuple[float, float]:
@@ -236,22 +253,34 @@ def _finite(volume: Volume) -> Volume:
     return volume.with_data(np.nan_to_num(volume.data.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0))
 
 
-def _brain_of_maps(maps: Sequence[Volume], given: Mask | None) -> Mask:
-    """Where the maps hold something: analyses put 0 or NaN outside the brain."""
-    brain = given
+def _brain_of_maps(maps: Sequence[Volume], given: Mask | None, painted: bool) -> tuple[Mask, list[str]]:
+    """Where the maps hold something, since analyses put 0 or NaN outside the brain, and what is said of marks.
+
+    Coloured letters on ``painted`` maps hold something too: they lie apart, and are small.
+    """
+    brain, notes = given, []
     if brain is None:
         brain = np.logical_or.reduce([_shown(volume.data) for volume in maps])
+        if painted:
+            labels, count = label_components(brain)
+            sizes = component_sizes(labels, count)
+            whole = np.concatenate([[False], sizes >= LEAST_PART * sizes.max(initial=0)])[labels]
+            if marks := int(np.count_nonzero(brain & ~whole)):
+                notes.append(
+                    f"Coloured pixels apart from the brain, {marks * maps[0].grid.voxel_ml:.1f} ml, as letters are, "
+                    "aren't read."
+                )
+            brain = whole
     found_ml = float(brain.sum()) * maps[0].grid.voxel_ml
     if found_ml < LEAST_BRAIN_ML:
         raise BadInputError(
             f"the maps hold values in {found_ml:.0f} ml only; at least {LEAST_BRAIN_ML:.0f} ml of brain are expected."
         )
-    return np.asarray(brain)
+    return np.asarray(brain), notes
 
 
 def _shown(data: npt.NDArray[Any]) -> Mask:
-    finite = np.isfinite(data)
-    return np.asarray(finite if not finite.all() else data != data[0, 0, 0])
+    return np.asarray(np.isfinite(data) & (data != data[0, 0, 0]))
 
 
 def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask, midline: Midline) -> tuple[Mask, list[str]]:

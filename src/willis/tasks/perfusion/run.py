@@ -27,6 +27,8 @@ from willis.volume.volume import Volume
 
 STEPS = 5
 NEEDED = ("cbf", "tmax")  # for core and penumbra by thresholds
+LEAST_TOLD_ML = 5.0  # of low flow without delay, from which a note says so; assumed
+LEAST_UNTIMED_ML = 1.0  # of low flow without a Tmax, from which a note says so; assumed
 
 
 def run(
@@ -122,7 +124,7 @@ def run(
         },
         notes=[
             *prepared.notes,
-            *_reading_notes(reading, measurements),
+            *_reading_notes(prepared, reading, measurements),
             *([interpret.note_of_published(thresholds, by_trials)] if asked and "tmax" in prepared.maps else []),
             *([said_of] if (said_of := territory.note_of_territory(brought)) else []),
             *clinical.notes,
@@ -203,13 +205,27 @@ def _masks(prepared: PreparedMaps, reading: interpret.Reading, network: NetworkR
     ]
 
 
-def _reading_notes(reading: interpret.Reading, measurements: Mapping[str, Any]) -> list[str]:
+def _reading_notes(
+    prepared: PreparedMaps, reading: interpret.Reading, measurements: Mapping[str, Any]
+) -> list[str]:  # fmt: skip
     notes = []
-    elsewhere = reading.low_flow_elsewhere_ml
-    if elsewhere is not None and elsewhere >= 5.0:
+    untimed = reading.low_flow_untimed_ml
+    elsewhere = (reading.low_flow_elsewhere_ml or 0.0) - untimed
+    if elsewhere >= LEAST_TOLD_ML:
         notes.append(
             f"{elsewhere:.1f} ml have a CBF as low as a core's without delay, as an old infarct has; they aren't "
             "counted."
+        )
+    if untimed >= LEAST_UNTIMED_ML:
+        notes.append(
+            f"{untimed:.1f} ml have a CBF as low as a core's where Tmax is 0 or no number; they aren't counted. Where "
+            "that means that Tmax couldn't be told, the core is larger by them: look at the maps."
+        )
+    if reading.core is None and reading.hypoperfused is not None and reading.reference_cbf and "cbf" in prepared.bars:
+        lowest = min(prepared.bars["cbf"])
+        notes.append(
+            f"The bar of the CBF map begins at {lowest:.4g}, above the core's threshold: the core can't be told. "
+            "Export the map with a bar from 0."
         )
     if reading.hypoperfused is not None and interpret.side_of(measurements) == "both sides":
         notes.append("Hypoperfused tissue lies on both sides: the reference of the core's threshold is less certain.")

@@ -58,6 +58,15 @@ def criteria(measurements: Mapping[str, Measurement], nihss: float | None, age: 
     return rows
 
 
+def told(name: str, value: float) -> str:
+    """A measurement's number with a decimal, or as many as keep it on its side of the trials' cutoffs and off 0.
+
+    >>> told("core_volume", 45.04), told("core_volume", 69.97), told("mismatch_ratio", 1.8)
+    ('45.0', '69.97', '1.8')
+    """
+    return beside(value, (0, *BOUNDS[name]), 1)
+
+
 def _row(
     trial: str,
     figure: str,
