@@ -131,3 +131,12 @@ def test_two_files_that_differ_by_their_ending_alone_are_refused(folders) -> Non
     told = {pair.case: pair.problem for pair in pairs}
     assert told["a/out"] == "out.nii and out.nii.gz differ by their ending alone; keep the one that is meant."
     assert not told["b/out"]
+
+
+@pytest.mark.parametrize("pattern", ["{}/*.nii", "../*.nii"])
+def test_a_pattern_that_leads_out_of_the_folder_is_refused(tmp_path, pattern):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "sub-1_mask.nii").touch()
+    (tmp_path / "sub-2_mask.nii").touch()
+    with pytest.raises(BadInputError, match=r"leads out of .*; give it as seen from there"):
+        pair_files(tmp_path / "in", tmp_path / "in", prediction_pattern=pattern.format(tmp_path / "in"))

@@ -1,5 +1,7 @@
 """Sex as a number or from a table: by which words, what goes before what, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -59,3 +61,16 @@ def test_an_empty_cell_is_not_known(tmp_path):
     table = tmp_path / "people.tsv"
     table.write_text("participant_id\tsex\n01\tNaN\n")
     assert known(clinical=table).sex is None
+
+
+def test_rows_of_two_sessions_are_told_apart_or_refused(tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("participant_id;session_id;nihss\nsub-01;ses-1;4\nsub-01;ses-2;17\n")
+    options = SPEC.resolve_options({"clinical": table})
+    with pytest.raises(BadInputError, match="has 2 rows for sub-01 that differ"):
+        clinical_of(study(), options)
+    assert [clinical_of(replace(study(), session=ses), options).nihss for ses in ("1", "2")] == [4.0, 17.0]
+    with pytest.raises(BadInputError, match="rows for sub-01, but none for ses-3"):
+        clinical_of(replace(study(), session="3"), options)
+    table.write_text("participant_id;nihss\nsub-01;4\nsub-01;4\n")
+    assert clinical_of(study(), options).nihss == 4.0

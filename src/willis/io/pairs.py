@@ -56,7 +56,7 @@ def pair_files(
     Raises
     ------
     BadInputError
-        When a path is absent, a file is given with a folder, or no case has both files.
+        When a path is absent, a file is given with a folder, a pattern leads out of it, or no case has both files.
     """
     for path in (predictions, references):
         if not path.exists():
@@ -94,6 +94,10 @@ def _by_case(folder: Path, pattern: str | None) -> dict[str, list[Path]]:
 
 
 def _masks(folder: Path, pattern: str | None) -> list[Path]:
+    if pattern and (Path(pattern).is_absolute() or ".." in Path(pattern).parts):
+        raise BadInputError(
+            f"the pattern {pattern} leads out of {folder}; give it as seen from there, such as **/*_mask.nii.gz."
+        )
     files = find_niftis(folder, pattern or "**/*")
     named = [] if pattern else [path for path in files if _says_mask(path)]
     return named or files

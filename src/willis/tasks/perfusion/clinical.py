@@ -21,6 +21,7 @@ _COLUMNS = {
     "age": ("age",),
     "sex": ("sex", "gender"),
 }
+_SESSION = ("session_id", "session")
 SEX = {"m": 0.0, "male": 0.0, "0": 0.0, "f": 1.0, "female": 1.0, "1": 1.0}  # the publication's numbers
 UNTOLD_SEX = (*UNKNOWN, "o", "other", "u", "unknown")  # of which no number is made
 
@@ -42,7 +43,7 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
     ------
     BadInputError
         When the NIHSS isn't a whole number from 0 to 42, the age isn't 0 to 120 or the sex isn't one that is known, or
-        the table can't be read or lacks the patient.
+        the table can't be read, lacks the patient or has rows of the patient that differ.
     """
     row = _row_of(study, Path(options["clinical"])) if options["clinical"] is not None else {}
     nihss = read_nihss(options["nihss"] if options["nihss"] is not None else known(row.get("nihss", "")))
@@ -141,7 +142,18 @@ def _number(text: str, name: str) -> float | None:
 def _row_of(study: Study, path: Path) -> dict[str, str]:
     table = read_delimited(path)
     who = column_of_patients(table, path)
-    for row in table:
-        if row[who].removeprefix("sub-") == study.subject:
-            return {key: row[name] for key, tries in _COLUMNS.items() for name in tries if name in row}
-    raise BadInputError(f"{path} has no row for sub-{study.subject}; say who it is with --subject.")
+    rows = [row for row in table if row[who].removeprefix("sub-") == study.subject]
+    if not rows:
+        raise BadInputError(f"{path} has no row for sub-{study.subject}; say who it is with --subject.")
+    session = next((name for name in _SESSION if name in rows[0]), None)
+    if session is not None and study.session is not None:
+        rows = [row for row in rows if row[session].removeprefix("ses-") in (study.session, "")]
+        if not rows:
+            raise BadInputError(f"{path} has rows for sub-{study.subject}, but none for ses-{study.session}.")
+    said = [{key: row[name] for key, tries in _COLUMNS.items() for name in tries if name in row} for row in rows]
+    if any(other != said[0] for other in said):
+        raise BadInputError(
+            f"{path} has {len(rows)} rows for {study.prefix} that differ; one is needed, or a column session_id that "
+            "tells the patient's sessions apart."
+        )
+    return said[0]
