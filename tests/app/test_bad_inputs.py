@@ -201,3 +201,32 @@ def test_output_that_is_not_writable_is_refused(
 
 def test_folder_without_a_run_has_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "provenance.json" in refused(["report", str(tmp_path)], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "said"),
+    [
+        ("perfusion", ["--nihss", "14"], "--nihss belongs to one patient"),
+        ("perfusion", ["--age", "71"], "--age belongs to one patient"),
+        ("perfusion", ["--sex", "m"], "--sex belongs to one patient"),
+        ("lvo", ["--vessels", "vessels.nii.gz"], "--vessels belongs to one patient"),
+        ("chronic", ["--reference", "mask.nii.gz"], "--reference belongs to one patient"),
+        ("wmh", ["--brain-mask", "mask.nii.gz"], "--brain-mask belongs to one patient"),
+        ("brain", ["--subject", "01"], "--subject belongs to one patient"),
+    ],
+)
+def test_what_one_patient_has_is_refused_with_a_folder(
+    task: str, given: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    assert main.call(["run", task, str(tmp_path / "in"), *given, "-o", str(tmp_path / "out")]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_results_are_not_written_among_the_patients(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = tmp_path / "in" / "sub-01" / "anat" / "sub-01_T1w.nii.gz"
+    image.parent.mkdir(parents=True)
+    save(image, head())
+    assert main.call(["run", "brain", str(tmp_path / "in"), "-o", str(tmp_path / "in" / "sub-01" / "..")]) == 2
+    assert "holds the patients' images; give another folder" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["anat", "in", "sub-01", "sub-01_T1w.nii.gz"]

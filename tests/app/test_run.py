@@ -163,7 +163,7 @@ def test_a_bids_folder_is_run_session_by_session(
     out = tmp_path / "out"
     assert main.call(["run", "wmh", str(tmp_path / "in"), "--register", "never", "-o", str(out)]) == 3
     said = capsys.readouterr().out
-    assert "sub-08: wmh needs --flair" in said and f"1 of 2 patients: {out}" in said
+    assert "sub-08: wmh needs --flair" in said and f"1 of 2 scans: {out}" in said
     rows = {row["patient"]: row for row in read_table(out / "wmh.tsv")}
     alone = measurements(results.out)["wmh_volume"]["value"]
     assert float(rows["sub-07_ses-1"]["wmh_volume"] or 0) == pytest.approx(alone, rel=1e-4)

@@ -5,7 +5,7 @@ import pytest
 
 from willis.app.cli.main import call
 from willis.errors import BadInputError
-from willis.io.bids import find_labelled, find_labels, find_patients
+from willis.io.bids import find_images, find_labelled, find_labels, find_patients
 from willis.io.nifti import read_nifti, write_nifti
 from willis.volume.grid import Grid
 from willis.volume.volume import Volume
@@ -67,7 +67,9 @@ def test_of_several_t1s_the_one_with_the_flair_s_entities_is_taken_and_else_none
     (study,) = find(tmp_path)
     assert study.images["t1"].name == "sub-01_T1w.nii.gz"
     (tmp_path / "sub-01/anat/sub-01_T1w.nii.gz").rename(tmp_path / "sub-01/anat/sub-01_run-1_T1w.nii.gz")
-    with pytest.raises(BadInputError, match=r"2 files of the kind T1w, .*gadolinium_T1w.nii.gz and sub-01_run-1_T1w"):
+    with pytest.raises(
+        BadInputError, match=r"sub-01: 2 images of the kind t1, .*gadolinium_T1w.nii.gz and sub-01_run-1_T1w"
+    ):
         find(tmp_path)
 
 
@@ -156,8 +158,55 @@ def test_sessions_of_a_folder_with_one_image_for_each_role(tmp_path):
         "sub-01_ses-b": ["sub-01_ses-b_T1w.nii.gz"],
         "sub-02": ["sub-02_CT.nii.gz", "sub-02_T1w.nii.gz"],
         "sub-03": ["sub-03_acq-b_T1w.nii.gz", "sub-03_acq-b_ct.nii.gz"],
+        "sub-04": [],
     }
-    assert not any(one.problem for one in found.values())
+    assert {name: one.problem for name, one in found.items() if one.problem} == {
+        "sub-04": "its folder holds no NIfTI file with one of these at the end: _T1w, _ct, _CT."
+    }
+
+
+def test_sessions_that_folders_alone_tell_are_not_mixed(tmp_path):
+    patient(tmp_path, "sub-01", "sub-01/ses-1", "T1w")
+    patient(tmp_path, "sub-01", "sub-01/ses-2", "ct")
+    patient(tmp_path, "sub-01_ses-2", "sub-01/ses-2", "T1w")
+    found = find_patients(tmp_path, SUFFIXES)
+    assert {name: (one.subject, one.session, sorted(one.images)) for name, one in found.items()} == {
+        "sub-01_ses-1": ("sub-01", "ses-1", ["t1"]),
+        "sub-01_ses-2": ("sub-01", "ses-2", ["ct", "t1"]),
+    }
+    patient(tmp_path, "sub-01_ses-1", "sub-01/ses-2", "ct")
+    assert (
+        "is of ses-1 by its name and of ses-2 by its folder"
+        in find_patients(tmp_path, SUFFIXES)["sub-01_ses-1"].problem
+    )
+
+
+def test_every_image_by_itself(tmp_path):
+    patient(tmp_path, "sub-01", "sub-01/ses-1", "T1w", "acq-2_T1w")
+    patient(tmp_path, "sub-01_ses-2", "sub-01/ses-2", "T1w", "ct")
+    patient(tmp_path, "sub-02", "sub-02", "ct", "FLAIR")
+    patient(tmp_path, "sub-02", "sub-02/more", "ct")
+    found = find_images(tmp_path, "image", ("T1w", "ct"))
+    assert {name: (one.subject, one.session, len(one.images)) for name, one in found.items()} == {
+        "sub-01_ses-1_T1w": ("sub-01", "ses-1", 1),
+        "sub-01_ses-1_acq-2_T1w": ("sub-01", "ses-1", 1),
+        "sub-01_ses-2_T1w": ("sub-01", "ses-2", 1),
+        "sub-01_ses-2_ct": ("sub-01", "ses-2", 1),
+        "sub-02_ct": ("sub-02", None, 0),
+    }
+    assert "2 images of the kind image, sub-02_ct.nii.gz and sub-02_ct.nii.gz" in found["sub-02_ct"].problem
+
+
+def test_links_are_followed_and_what_was_not_fetched_is_an_image_too(tmp_path):
+    patient(tmp_path / "store", "sub-01_ses-1", "", "T1w")
+    (tmp_path / "in/sub-01/ses-1").mkdir(parents=True)
+    (tmp_path / "in/sub-01/ses-1/anat").symlink_to(tmp_path / "store/anat")
+    (tmp_path / "in/sub-02/anat").mkdir(parents=True)
+    (tmp_path / "in/sub-02/anat/sub-02_ct.nii.gz").symlink_to(tmp_path / "store/annex/none.nii.gz")
+    found = find_patients(tmp_path / "in", SUFFIXES)
+    assert {name: sorted(one.images) for name, one in found.items()} == {"sub-01_ses-1": ["t1"], "sub-02": ["ct"]}
+    with pytest.raises(BadInputError, match="doesn't exist"):
+        read_nifti(found["sub-02"].images["ct"])
 
 
 @pytest.mark.parametrize(

@@ -158,3 +158,12 @@ def test_one_folder_may_hold_both_sides_under_patterns(folders) -> None:
     p, _ = folders(["a_pred.nii", "a_gt.nii"], ["b.nii"])
     found = pair_files(p, p, prediction_pattern="*_pred.nii", reference_pattern="*_gt.nii")
     assert named(found) == {"a": ("a_pred.nii", "a_gt.nii")}
+
+
+@pytest.mark.parametrize("pattern", ["{}/*.nii", "../*.nii"])
+def test_a_pattern_that_leads_out_of_the_folder_is_refused(tmp_path, pattern):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "sub-1_mask.nii").touch()
+    (tmp_path / "sub-2_mask.nii").touch()
+    with pytest.raises(BadInputError, match=r"leads out of .*; give it as seen from there"):
+        pair_files(tmp_path / "in", tmp_path / "in", prediction_pattern=pattern.format(tmp_path / "in"))

@@ -102,3 +102,34 @@ def test_a_brain_mask_of_no_brain_s_size_is_told(files, tmp_path, ball_mask):
     grid = Grid((40, 40, 40), np.diag([3.0, 3.0, 3.0, 1.0]))
     whole = write_nifti(Volume(np.ones(grid.shape, np.uint8), grid), tmp_path / "whole.nii.gz")
     assert not read_study(flair=files["flair"], brain_mask=whole)["brain"].notes
+
+
+def ct_head(shape=(30, 32, 20)) -> np.ndarray:
+    """A head in HU: air, skull, brain of 25 to 45."""
+    i, j, k = np.indices(shape)
+    off_centre = np.hypot(np.hypot((i - 15) / 14, (j - 16) / 15), (k - 10) / 9)
+    brain = 35 + 10 * np.sin(i / 3) * np.cos(j / 4)
+    return np.where(off_centre > 1, -1000.0, np.where(off_centre > 0.9, 900.0, brain)).astype(np.float32)
+
+
+@pytest.mark.parametrize("role", ["t1", "flair", "b1000", "adc"])
+def test_a_ct_given_as_an_mr_is_refused(tmp_path, role):
+    grid = Grid((30, 32, 20), np.diag([6.0, 6.0, 8.0, 1.0]))
+    path = write_nifti(Volume(ct_head(), grid), tmp_path / "image.nii.gz")
+    with pytest.raises(BadInputError, match=f"given as {role}, which is an MR image, and is a CT: its values are HU"):
+        read_study(**{role: path})
+    assert set(read_study(image=path).volumes) == {"image"}
+    stripped = write_nifti(Volume(np.clip(ct_head(), 0, 80), grid), tmp_path / "stripped.nii.gz")
+    assert set(read_study(**{role: stripped}).volumes) == {role}
+    (tmp_path / "stripped.json").write_text('{"Modality": "CT"}')
+    with pytest.raises(BadInputError, match="is a CT: the JSON beside it says so"):
+        read_study(**{role: stripped})
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.01, 30.0])
+def test_an_mr_with_a_background_below_0_is_no_ct(tmp_path, scale):
+    values = ct_head()
+    values[values > 0] *= scale if scale < 1 else 10 * scale
+    grid = Grid((30, 32, 20), np.diag([6.0, 6.0, 8.0, 1.0]))
+    path = write_nifti(Volume(values, grid), tmp_path / "flair.nii.gz")
+    assert set(read_study(flair=path).volumes) == {"flair"}

@@ -126,7 +126,7 @@ def test_what_was_found_is_never_called_0():
 @pytest.mark.parametrize(("ml", "shown"), [(0.498, "0.498"), (0.502, "0.502"), (0.5, "0.50"), (2.124, "2.12")])
 def test_a_key_number_stays_on_its_side_of_the_cutoff(ml, shown):
     """The decision said 0.498 ml, below 0.5 ml, and the large number beneath it 0.50 ml."""
-    found = fvv.measure(votes(ml, ml), [], None, {})["flair_visibility_volume"]
+    found = measure(votes(ml, ml), [], None, {})["flair_visibility_volume"]
     assert quantity(found) == f"{shown} ml" and interval(found) == f"{shown} to {shown}"
 
 

@@ -17,7 +17,8 @@ SUFFIX = {"t1": "T1w", "flair": "FLAIR"}  # BIDS 1.10, "Anatomy imaging data"
 _PATIENT = re.compile(r"^sub-[0-9A-Za-z]+(?=_|$)")
 _SESSION = re.compile(r"_(ses-[0-9A-Za-z]+)(?=[_.])")
 _FROM_SESSION = re.compile(r"_ses-[0-9A-Za-z]+(_.*)?$")
-_SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)(?:_(ses-[0-9A-Za-z]+))?_")
+_SUBJECT = re.compile(r"^(sub-[0-9A-Za-z]+)_")
+_SESSION_FOLDER = re.compile(r"ses-[0-9A-Za-z]+")
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,18 @@ class LabelledStudy:
 
 @dataclass(frozen=True)
 class FoundPatient:
-    """Files of one patient, or of one session, by role; or in words why they can't be used."""
+    """Files of one patient, or of one session, by role; or in words why they can't be used.
+
+    Parameters
+    ----------
+    subject, session
+        BIDS labels with their prefix; None where neither names nor folders tell them.
+    """
 
     images: Mapping[str, Path]
     problem: str = ""
+    subject: str | None = None
+    session: str | None = None
 
 
 def patient_of(name: str) -> str:
@@ -77,7 +86,8 @@ def find_patients(folder: Path, suffixes: Mapping[str, Sequence[str]]) -> dict[s
     """Images of each session of a BIDS folder, by the session's name: ``sub-01``, ``sub-01_ses-2``.
 
     Of several files of one kind, that with the entities (``acq-``, ``run-``) of the session's other images is taken;
-    where that tells nothing, the session is found with its problem. What lies in ``derivatives`` isn't looked at.
+    where that tells nothing, the session is found with its problem. So is a patient's folder without such an image.
+    What lies in ``derivatives`` isn't looked at.
 
     Parameters
     ----------
@@ -89,42 +99,111 @@ def find_patients(folder: Path, suffixes: Mapping[str, Sequence[str]]) -> dict[s
     BadInputError
         When there is no such image.
     """
+    sessions, without = _sessions(folder, suffixes)
+    return dict(sorted({**without, **{session.name: session.one_of_each() for session in sessions}}.items()))
+
+
+def find_images(folder: Path, role: str, suffixes: Sequence[str]) -> dict[str, FoundPatient]:
+    """Every image of a BIDS folder by itself, by its file's name: ``sub-01_ses-2_acq-3d_T1w``.
+
+    Parameters
+    ----------
+    role, suffixes
+        What each image is, and what its file's name may end in.
+
+    Raises
+    ------
+    BadInputError
+        When there is no such image.
+    """
+    sessions, found = _sessions(folder, {role: suffixes})
+    for session in sessions:
+        named: defaultdict[str, list[Path]] = defaultdict(list)
+        for path in session.files[role]:
+            named[
+                session.name + stem_of(path).removeprefix(session.subject).removeprefix(f"_{session.session}")
+            ].append(path)
+        for name, paths in named.items():
+            problem = session.problem or told_twins(paths) or _several(paths, role)
+            found[name] = session.found({role: paths[0]}, problem)
+    return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class _Session:
+    """All files of one session by role, and what keeps them from being used."""
+
+    subject: str
+    session: str | None
+    files: Mapping[str, Sequence[Path]]
+    problem: str
+
+    @property
+    def name(self) -> str:
+        return "_".join(part for part in (self.subject, self.session) if part)
+
+    def found(self, images: Mapping[str, Path], problem: str) -> FoundPatient:
+        return FoundPatient({} if problem else images, problem, self.subject, self.session)
+
+    def one_of_each(self) -> FoundPatient:
+        """One file for each role: of several, that with the entities of the roles that have one alone."""
+        problem = self.problem or told_twins(path for paths in self.files.values() for path in paths)
+        single = {_entities(paths[0]) for paths in self.files.values() if len(paths) == 1}
+        images = {}
+        for role, paths in self.files.items():
+            kept = [path for path in paths if _entities(path) in single] if len(paths) > 1 else paths
+            problem = problem or ("" if len(kept) == 1 else _several(paths, role))
+            images[role] = paths[0] if problem else kept[0]
+        return self.found(images, problem)
+
+
+def _sessions(folder: Path, suffixes: Mapping[str, Sequence[str]]) -> tuple[list[_Session], dict[str, FoundPatient]]:
+    """Files of every session, and the patients without such a file, by name.
+
+    A session is told by the names of its files, or where these don't name it by their folder.
+    """
     if not folder.is_dir():
         raise BadInputError(f"{folder} is not a folder; give a BIDS folder, with the images of a patient in sub-*.")
-    sessions: defaultdict[str, defaultdict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    ends = ", ".join(f"_{end}" for kinds in suffixes.values() for end in kinds)
+    files: defaultdict[tuple[str, str], dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    problems: dict[tuple[str, str], str] = {}
     for image in find_niftis(folder, "sub-*/**/sub-*"):
         named, kind = _SUBJECT.match(image.name), stem_of(image).rpartition("_")[2]
-        role = next((role for role, ends in suffixes.items() if kind in ends), None)
-        if named is not None and role is not None:
-            sessions["_".join(part for part in named.groups() if part)][role].append(image)
-    if not sessions:
-        ends = ", ".join(f"_{end}" for kinds in suffixes.values() for end in kinds)
+        role = next((role for role, kinds in suffixes.items() if kind in kinds), None)
+        if named is None or role is None:
+            continue
+        subject, session = named[1], session_of(image)
+        where = image.relative_to(folder)
+        lying = next((part for part in where.parts[1:-1] if _SESSION_FOLDER.fullmatch(part)), "")
+        whose = subject, session or lying
+        files[whose][role].append(image)
+        if where.parts[0] != subject:
+            problems[whose] = f"{where} is of {subject} by its name and of {where.parts[0]} by its folder."
+        elif lying and session and lying != session:
+            problems[whose] = f"{where} is of {session} by its name and of {lying} by its folder."
+    if not files:
         raise BadInputError(
             f"{folder} holds no patient; a BIDS folder is expected, whose sub-* hold NIfTI files with one of these at "
             f"the end: {ends}."
         )
-    return {name: _one_of_each(folder, name, files) for name, files in sorted(sessions.items())}
+    sessions = [
+        _Session(subject, session or None, found, problems.get((subject, session), ""))
+        for (subject, session), found in files.items()
+    ]
+    seen = {subject for subject, _ in files}
+    without = {
+        place.name: FoundPatient({}, f"its folder holds no NIfTI file with one of these at the end: {ends}.")
+        for place in folder.glob("sub-*")
+        if place.is_dir() and place.name not in seen
+    }
+    return sessions, without
 
 
-def _one_of_each(folder: Path, name: str, files: Mapping[str, Sequence[Path]]) -> FoundPatient:
-    """One file for each role of a session."""
-    every = [path for paths in files.values() for path in paths]
-    subject = name.split("_")[0]
-    if strange := [path for path in every if path.relative_to(folder).parts[0] != subject]:
-        where = strange[0].relative_to(folder)
-        return FoundPatient({}, f"{where} is of {subject} by its name and of {where.parts[0]} by its folder.")
-    if twins := told_twins(every):
-        return FoundPatient({}, twins)
-    single = {_entities(paths[0]) for paths in files.values() if len(paths) == 1}
-    images = {}
-    for role, paths in files.items():
-        kept = [path for path in paths if _entities(path) in single] if len(paths) > 1 else paths
-        if len(kept) != 1:
-            return FoundPatient(
-                {}, f"{len(paths)} images of the kind {role}, {_listed(paths)}; run the one that is meant by itself."
-            )
-        images[role] = kept[0]
-    return FoundPatient(images)
+def _several(paths: Sequence[Path], role: str) -> str:
+    """In words, that there are more files of a kind than one; empty when there aren't."""
+    if len(paths) < 2:
+        return ""
+    return f"{len(paths)} images of the kind {role}, {_listed(paths)}; run the one that is meant by itself."
 
 
 def _entities(path: Path) -> str:
@@ -152,56 +231,30 @@ def find_labelled(folder: Path, roles: Sequence[str], required: str, label: str,
         When there is no such session, or one has no mask of that label or more than one, more than one required image,
         several of another kind that can't be told apart, or an image with two endings.
     """
-    if not folder.is_dir():
-        raise BadInputError(f"{folder} is not a folder; give a BIDS folder of labelled patients.")
-    sessions: defaultdict[tuple[str, str | None], list[Path]] = defaultdict(list)
-    for image in find_niftis(folder, f"sub-*/**/anat/*_{SUFFIX[required]}.*"):
-        if named := _SUBJECT.match(image.name):
-            sessions[named[1], named[2]].append(image)
     found = []
-    for (subject, session), files in sessions.items():
-        prefix = "_".join(part for part in (subject, session) if part)
-        _refuse_twins(files)
+    for session in _sessions(folder, {role: (SUFFIX[role],) for role in {*roles, required}})[0]:
+        if not (files := session.files.get(required)):
+            continue
+        if twins := told_twins(files):
+            raise BadInputError(twins)
         if len(files) > 1:
             raise BadInputError(
-                f"{prefix} has {len(files)} files of the kind {SUFFIX[required]}, {_listed(files)}; a mask belongs to "
-                "one. Keep the one that was labelled."
+                f"{session.name} has {len(files)} files of the kind {SUFFIX[required]}, {_listed(files)}; a mask "
+                "belongs to one. Keep the one that was labelled."
             )
-        images = {role: path for role in roles if (path := _beside(files[0], prefix, SUFFIX[role])) is not None}
-        mask = find_mask(folder, f"{prefix}_space-{space}_label-{label}_mask")
-        found.append(LabelledStudy(subject, session, images, mask))
+        patient = session.one_of_each()
+        if patient.problem:
+            raise BadInputError(f"{session.name}: {patient.problem}")
+        images = {role: patient.images[role] for role in roles if role in patient.images}
+        mask = find_mask(folder, f"{session.name}_space-{space}_label-{label}_mask")
+        found.append(LabelledStudy(session.subject, session.session, images, mask))
     if not found:
-        raise BadInputError(f"{folder} holds no sub-*/anat/*_{SUFFIX[required]}.nii.gz; a BIDS folder is expected.")
+        raise BadInputError(f"{folder} holds no sub-*/**/sub-*_{SUFFIX[required]}.nii.gz; a BIDS folder is expected.")
     return found
-
-
-def _beside(image: Path, prefix: str, suffix: str) -> Path | None:
-    """The image of another kind of one session: that with the same entities (``acq-``, ``run-``), or else the only one.
-
-    Raises
-    ------
-    BadInputError
-        When there are several, none with the same entities, or two of one name.
-    """
-    paths = [p for p in find_niftis(image.parent, f"{prefix}_*") if stem_of(p).endswith(f"_{suffix}")]
-    alike = f"{_entities(image)}_{suffix}"
-    kept = [path for path in paths if stem_of(path) == alike] or paths
-    _refuse_twins(kept)
-    if len(kept) > 1:
-        raise BadInputError(
-            f"{prefix} has {len(kept)} files of the kind {suffix}, {_listed(kept)}; which of them goes with "
-            f"{image.name} can't be told. Keep one, or name it {alike}.nii.gz."
-        )
-    return next(iter(kept), None)
 
 
 def _listed(paths: Sequence[Path]) -> str:
     return " and ".join(path.name for path in paths)
-
-
-def _refuse_twins(paths: Sequence[Path]) -> None:
-    if twins := told_twins(paths):
-        raise BadInputError(twins)
 
 
 def find_mask(folder: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,18 +32,16 @@ def stem_of(path: Path) -> str:
 def find_niftis(folder: Path, pattern: str = "**/*") -> list[Path]:
     """NIfTI files of a folder, in order of their paths, without what is hidden.
 
+    Links to folders are followed. A link to a file that isn't there is a file like any other, so that who reads it says
+    so: an image that a data set has and that wasn't fetched isn't one that it lacks.
+
     Parameters
     ----------
     pattern
         Glob within the folder; ``*`` takes those in the folder itself alone.
     """
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if is_nifti(path)
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = (folder / name for name in glob.glob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207 - Path.glob skips folders behind links
+    return sorted(path for path in found if is_nifti(path) and not path.is_dir())
 
 
 def told_twins(paths: Iterable[Path]) -> str:

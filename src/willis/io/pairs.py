@@ -59,8 +59,8 @@ def pair_files(
     Raises
     ------
     BadInputError
-        When a path is absent, a file is given with a folder, one of the folders' files is of both sides, or no case
-        has both files.
+        When a path is absent, a file is given with a folder, a pattern leads out of it, one of the folders' files is of
+        both sides, or no case has both files.
     """
     for path in (predictions, references):
         if not path.exists():
@@ -107,6 +107,10 @@ def _by_case(files: list[Path], folder: Path) -> dict[str, list[Path]]:
 
 def _masks(folder: Path, pattern: str | None, other: Path) -> list[Path]:
     """Masks of one side; those of the other side's folder, where it lies in this one, only by a pattern."""
+    if pattern and (Path(pattern).is_absolute() or ".." in Path(pattern).parts):
+        raise BadInputError(
+            f"the pattern {pattern} leads out of {folder}; give it as seen from there, such as **/*_mask.nii.gz."
+        )
     files = find_niftis(folder, pattern or "**/*")
     if around := pattern is None and folder.resolve() in other.resolve().parents:
         files = [path for path in files if other.resolve() not in path.resolve().parents]

@@ -13,6 +13,7 @@ from willis.errors import BadInputError
 from willis.io.bvals import b_beside
 from willis.io.dicom.series import read_series, sha256_of_series
 from willis.io.diffusion import read_dwi
+from willis.io.modality import refuse_ct
 from willis.io.nifti import read_nifti, sha256_of
 from willis.io.nifti_series import read_series as read_nifti_series
 from willis.io.pictures import is_colour, read_colour_map, read_grey, sha256_of_pictures
@@ -27,6 +28,7 @@ WEIGHTED_ROLE = "b1000"  # one image, whose b a .bval beside it may say
 MASK_ENDING = "_mask"  # of a role that is a mask: flairvisible_mask
 MASK_MIN_TOP = 1e-6  # a fractional mask whose largest value is below it is empty
 PLAUSIBLE_BRAIN_ML = (300.0, 2500.0)  # of a slab that shows part of a brain, to the largest with its fluid; assumed
+MR_ROLES = ("t1", "flair", "b0", "b1000", "adc")
 SERIES_ROLES = ("ctp",)  # whose 4D files are read whole
 COLOUR_ROLES = ("cbf", "cbv", "mtt", "ttp", "tmax", "mip")  # that may come as colour-coded pictures
 _LABEL = re.compile(r"[0-9A-Za-z]+")
@@ -67,9 +69,9 @@ def read_study(
     Raises
     ------
     BadInputError
-        When no image is given, one can't be used or is given as two, a ``dwi`` comes with a ``b0`` or ``b1000``, the
-        brain mask is empty, a label is none, the files' names are of two people, or a ``b1000`` is a FLAIR by the JSON
-        beside it.
+        When no image is given, one can't be used or is given as two, a CT is given as an MR, a ``dwi`` comes with a
+        ``b0`` or ``b1000``, the brain mask is empty, a label is none, the files' names are of two people, or a
+        ``b1000`` is a FLAIR by the JSON beside it.
     """
     subject, session = _bare_label(subject, "sub-"), _bare_label(session, "ses-")
     given = {role: Path(path) for role, path in paths.items() if path is not None}
@@ -113,6 +115,9 @@ def read_study(
                 clinical.setdefault("sidecar_b_value", said_b)
         else:
             volumes[role] = read_nifti(path, role, index=index.get(role))
+    for role in MR_ROLES:
+        if role in volumes:
+            refuse_ct(volumes[role], files[role])
     if brain_mask is not None:
         files["brain"] = Path(brain_mask)
         volumes["brain"] = _as_mask(read_nifti(brain_mask, "brain", allow_empty=True))

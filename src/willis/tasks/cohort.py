@@ -1,4 +1,4 @@
-"""Every patient of a BIDS folder: a run for each, and one table of what was found."""
+"""Every session of a BIDS folder, or every image: a run for each, and one table of what was found."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from willis.errors import BadInputError, WillisError
 from willis.findings import Findings
-from willis.io.bids import FoundPatient, find_patients
+from willis.io.bids import FoundPatient, find_images, find_patients
 from willis.io.study import read_study
 from willis.io.tables import read_table, write_json, write_table
 from willis.tasks.registry import run_task
 from willis.tasks.settings import RunSettings
 from willis.tasks.taskspec import TaskSpec
+from willis.units import counted
 
 PATIENT, PROBLEM = "patient", "problem"
 Row = Mapping[str, Any]
@@ -33,7 +34,8 @@ def run_folder(
 ) -> dict[str, str]:
     """Run all sessions of a BIDS folder; one that fails or lacks an image is named in the table, and the others go on.
 
-    The table is written anew after each session, see :func:`each_patient`.
+    A task that takes any contrast is run on each image of a session by itself, which then has a line of its own. The
+    table is written anew after each session, see :func:`each_patient`.
 
     Parameters
     ----------
@@ -54,14 +56,20 @@ def run_folder(
     Returns
     -------
     dict
-        By session its problem; empty where there is none.
+        By session, or image, its problem; empty where there is none.
 
     Raises
     ------
     BadInputError
-        When the folder holds no session with an image of the task, or ``out`` holds another table of that name.
+        When the folder holds no session with an image of the task, or ``out`` holds another table of that name, or the
+        results of another folder.
     """
-    patients = find_patients(folder, {role.name: role.suffixes for role in spec.roles if role.suffixes})
+    suffixes = {role.name: role.suffixes for role in spec.roles if role.suffixes}
+    if spec.each_image:
+        ((role, ends),) = suffixes.items()
+        patients = find_images(folder, role, ends)
+    else:
+        patients = find_patients(folder, suffixes)
     table = out / f"{spec.name}.tsv"
     columns: dict[str, dict[str, str]] = {}
 
@@ -81,21 +89,34 @@ def run_folder(
         write_table(rows, table, [*names, PROBLEM])
         write_json({name: columns[name] for name in names if name in columns}, table.with_suffix(".json"))
 
-    rows = each_patient(patients, _earlier_rows(table, spec), run, save, tell)
+    rows = each_patient(patients, _earlier_rows(table, spec), out, run, save, tell)
     return {name: str(row.get(PROBLEM) or "") for name, row in rows.items()}
 
 
 def each_patient(
     patients: Mapping[str, FoundPatient],
     earlier: Mapping[str, Row],
+    out: Path,
     run: Callable[[str, FoundPatient], Row],
     save: Callable[[Sequence[Row]], None],
     tell: Tell,
 ) -> dict[str, Row]:
     """Give a row for each patient, saving the table after each, so that a run that is broken off leaves what it found.
 
-    Until a patient's turn comes, the row of ``earlier``, a run of before into the same folder, stands.
+    Until a patient's turn comes, the row of ``earlier``, a run of before into the same folder ``out``, stands.
+
+    Raises
+    ------
+    BadInputError
+        When ``out`` holds the results of others of ``earlier`` than the patients, whom its table would lose.
     """
+    if others := [name for name in earlier if name not in patients and (out / name).is_dir()]:
+        first = " and ".join(others[:2])
+        raise BadInputError(
+            f"{out} holds the results of {counted(len(others), 'scan')} that the folder given now lacks, {first}"
+            f"{' …' if others[2:] else ''}; its table would lose them. Give another folder for the results, or move "
+            "theirs away."
+        )
     rows = {name: earlier[name] for name in patients if name in earlier}
     for number, (name, patient) in enumerate(patients.items()):
         tell(number / len(patients), name)
@@ -116,7 +137,8 @@ def _found(spec: TaskSpec, patient: FoundPatient, options: Mapping[str, Any], se
     try:
         spec.check_roles(patient.images)
         files: dict[str, Any] = dict(patient.images)
-        return run_task(spec.name, read_study(**files), settings=settings, **options)
+        study = read_study(subject=patient.subject, session=patient.session, **files)
+        return run_task(spec.name, study, settings=settings, **options)
     except WillisError as problem:
         return one_line(problem)
 

@@ -34,7 +34,7 @@ class TaskRun(Protocol):
 
 @dataclass(frozen=True)
 class TaskEntry:
-    """Where the modules of a task are, and whether it reads folders by a ``cohort.py`` of its own.
+    """Where the modules of a task are, and whether it reads folders of patients by a ``cohort.py`` of its own.
 
     Nothing is imported before it is needed.
     """
@@ -51,7 +51,7 @@ class TaskEntry:
         return cast(TaskRun, import_module(f"{self.package}.run").run)
 
     def run_folder(self) -> Callable[..., dict[str, str]]:
-        """What runs all patients of a folder, of a task whose specification says ``reads_folders``.
+        """What runs all patients of a folder: the task's own ``cohort.py``, or that of all, by its roles' suffixes.
 
         It is called as :func:`willis.tasks.cohort.run_folder` is, less the specification, and gives each patient's
         problem.

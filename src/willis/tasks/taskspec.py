@@ -75,6 +75,8 @@ class OptionSpec:
         The closed list of a ``choice``.
     least, most
         Ends of a number's allowed range, both included; None where open.
+    one_patient
+        Whether it is one patient's own, such as his age, and can't be given for all of a folder.
     """
 
     name: str
@@ -84,6 +86,7 @@ class OptionSpec:
     choices: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
+    one_patient: bool = False
 
     @property
     def flag(self) -> str:
@@ -192,8 +195,8 @@ class TaskSpec:
         Choices left to the user.
     one_of
         Groups of roles of which at least one must be given.
-    reads_folders
-        Whether every patient of a folder can be run: by the task's own ``cohort.py``, or by its roles' ``suffixes``.
+    each_image
+        Whether of a folder every image is run by itself, not every session: of a task that takes any contrast.
     """
 
     name: str
@@ -207,7 +210,7 @@ class TaskSpec:
     default_bundle: str | None
     options: tuple[OptionSpec, ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
-    reads_folders: bool = False
+    each_image: bool = False
 
     def role(self, name: str) -> RoleSpec:
         """The role of that name.

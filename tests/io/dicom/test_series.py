@@ -225,3 +225,10 @@ def test_a_real_tilted_series_with_two_spacings(real_data):
     assert volume.grid.spacing_mm[2] == pytest.approx(4.0, abs=0.01)
     middle = volume.data[200:310, 250:350, 15:25]
     assert 15 < np.median(middle) < 45  # HU of brain
+
+
+def test_a_ct_series_given_as_an_mr_is_refused(make_series):
+    folder = make_series(EVEN)
+    with pytest.raises(BadInputError, match="given as flair, which is an MR image, and is a CT: its DICOM header"):
+        read_study(flair=folder)
+    assert set(read_study(ncct=folder).volumes) == {"ncct"}

@@ -99,7 +99,16 @@ def _images(spec: TaskSpec) -> str:
     for group in spec.one_of:
         flags = " and ".join(f"`{spec.role(name).flag}`" for name in group)
         table += f"\nAt least one of {flags} must be given.\n"
-    return table
+    return table + _in_folders(spec)
+
+
+def _in_folders(spec: TaskSpec) -> str:
+    """What the images' files are called in a BIDS folder; nothing of a task that finds them by rules of its own."""
+    ends = {role.flag: ", ".join(f"`_{end}`" for end in role.suffixes) for role in spec.roles if role.suffixes}
+    if spec.each_image:
+        return f"\nOf a BIDS folder every image is run by itself whose name ends in {', '.join(ends.values())}.\n"
+    told = "; ".join(f"`{flag}` in {names}" for flag, names in ends.items())
+    return f"\nOf a BIDS folder every session is run; the names of its files end, for {told}.\n" if told else ""
 
 
 def _option_row(option: OptionSpec) -> tuple[str, str, str]:

@@ -82,8 +82,7 @@ def make_command(spec: TaskSpec) -> Callable[..., int | None]:
         analyse(spec, images, options, **given)
         return None
 
-    arguments = [_FOLDER] if spec.reads_folders else []
-    arguments += [_of_role(role) for role in spec.roles]
+    arguments = [_FOLDER, *(_of_role(role) for role in spec.roles)]
     arguments += [_keyword(name, kind, default, about) for name, kind, default, about in _COMMON]
     arguments += [_of_option(option) for option in spec.options]
     command.__signature__ = Signature(arguments)  # type: ignore[attr-defined]
@@ -160,8 +159,11 @@ def analyse_folder(
         )
     alone = [f"--{name}" for name in ("index", "subject", "session") if how.pop(name, None) is not None]
     alone += [spec.role(role).flag for role, path in images.items() if path is not None]
+    alone += [option.flag for option in spec.options if option.one_patient and options[option.name] is not None]
     if alone:
         raise BadInputError(f"{alone[0]} belongs to one patient and can't be given with the folder {folder}.")
+    if output.resolve() == folder.resolve():
+        raise BadInputError(f"{folder} holds the patients' images; give another folder for the results.")
     settings = RunSettings(memory_limit_gb=memory_limit, **how)
     resolved = spec.resolve_options(options)
     check_output(output)
@@ -175,7 +177,7 @@ def analyse_folder(
     failed = [name for name, problem in problems.items() if problem]
     for name in failed:
         print(f"{name}: {problems[name]}")
-    print(f"{len(problems) - len(failed)} of {counted(len(problems), 'patient')}: {output}")
+    print(f"{len(problems) - len(failed)} of {counted(len(problems), 'scan')}: {output}")
     return SOME_FAILED if failed else 0
 
 

@@ -135,10 +135,12 @@ def find_brain(image: Volume, settings: RunSettings | None = None, bundle: Bundl
     found_ml = float(np.count_nonzero(look.core)) * look.grid.voxel_ml
     low, high = PLAUSIBLE_BRAIN_ML
     if not low <= found_ml <= high:
+        remedy = "cut off what shows none, or give a mask with --brain-mask"
+        if image.role == SPEC.roles[0].name:  # of the task that finds the brain, and takes no mask of it
+            remedy = "that its voxels have their true size, and cut off what shows none"
         raise BadInputError(
             f"no brain was found in the {image.role or 'image'}: {found_ml:.0f} ml, {low:.0f} to "
-            f"{high:.0f} ml are expected. Check that it shows a head, cut off what shows none, or give a mask "
-            "with --brain-mask."
+            f"{high:.0f} ml are expected. Check that it shows a head, {remedy}."
         )
     probability = look.prediction.probability.copy()
     probability[bundle.manifest.outputs.index("brain")] *= ndimage.binary_dilation(look.core)

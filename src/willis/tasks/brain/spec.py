@@ -9,7 +9,15 @@ SPEC = TaskSpec(
     name="brain",
     title="Brain mask",
     description="The brain, ventricles, cerebellum and brainstem in a head scan of any contrast.",
-    roles=(RoleSpec("image", "Head scan", "T1, T2, FLAIR, DWI or other, whole head or extracted.", required=True),),
+    roles=(
+        RoleSpec(
+            "image",
+            "Head scan",
+            "T1, T2, FLAIR, DWI or other, whole head or extracted.",
+            required=True,
+            suffixes=("T1w", "T2w", "PDw", "FLAIR", "T2starw", "inplaneT1", "inplaneT2", "ncct", "NCCT", "ct", "CT"),
+        ),
+    ),
     labels=(
         LabelSpec("brain", "Brain", "Brain with its ventricles and sulci."),
         LabelSpec("ventricles", "Ventricles", "Lateral, third and fourth ventricle."),
@@ -31,4 +39,5 @@ SPEC = TaskSpec(
     ),
     intended_use="Research. Not a medical device; a person must look at the outline before it is relied on.",
     default_bundle="brain",
+    each_image=True,
 )

@@ -50,7 +50,6 @@ SPEC = TaskSpec(
         "outlines before the numbers are relied on."
     ),
     default_bundle="chronic",
-    reads_folders=True,
     options=(
         OptionSpec("bias_field", "flag", True, "Correct the bias field (N4) before scaling intensities."),
         OptionSpec(
@@ -74,6 +73,7 @@ SPEC = TaskSpec(
             "path",
             None,
             "A rater's lesion mask on the T1's grid: tables compare each plane before and after fusion with it.",
+            one_patient=True,
         ),
     ),
 )

@@ -46,7 +46,7 @@ def run_folder(
     ------
     BadInputError
         When the folder holds no patient, or is that of one patient who lacks an image, or ``out`` holds another
-        table under the name of ``results.csv``.
+        table under the name of ``results.csv``, or the results of another folder.
     """
     patients = find_patients(folder)
 
@@ -56,7 +56,7 @@ def run_folder(
     def save(rows: Sequence[Row]) -> None:
         write_text(_csv(rows), out / RESULTS)
 
-    rows = each_patient(patients, _earlier_rows(out / RESULTS), run, save, tell)
+    rows = each_patient(patients, _earlier_rows(out / RESULTS), out, run, save, tell)
     return {name: row.get("Problem") or "" for name, row in rows.items()}
 
 

@@ -76,9 +76,9 @@ def find_patients(folder: Path) -> dict[str, FoundPatient]:
     if own is not None and not own.problem:
         return {folder.resolve().name: own}
     found = {}
-    for place in sorted(path for path in folder.rglob("*") if path.is_dir()):
+    for place in sorted({path.parent for path in find_niftis(folder)} - {folder}):
         parts = place.relative_to(folder).parts
-        if parts[0] == "derivatives" or any(part.startswith(".") for part in parts):
+        if parts[0] == "derivatives":
             continue
         if (patient := _patient(place)) is not None:
             name = "_".join(part for part in parts if part != "dwi") or folder.resolve().name

@@ -60,5 +60,4 @@ SPEC = TaskSpec(
         OptionSpec("register", "flag", False, "Lay b0 and ADC on the b1000 when they are on other grids."),
     ),
     one_of=(("b1000", "dwi"), ("b0", "adc", "dwi")),
-    reads_folders=True,
 )  # fmt: skip

@@ -69,13 +69,13 @@ SPEC = TaskSpec(
         "doesn't mean that no vessel is occluded; a person must look at the scan and at the pictures."
     ),
     default_bundle="lvo",
-    reads_folders=True,
     options=(
         OptionSpec(
             "vessels",
             "path",
             None,
             "Your own vessel labels on the grid of the CT, NIfTI: 1 C7, 2 M1, 3 M2, 4 other vessels.",
+            one_patient=True,
         ),
         OptionSpec(
             "vessel_bundle",

@@ -43,7 +43,7 @@ def clinical_of(study: Study, options: Mapping[str, Any]) -> Clinical:
     ------
     BadInputError
         When the NIHSS isn't a whole number from 0 to 42, the age isn't 0 to 120 or the sex isn't one that is known, or
-        the table can't be read or lacks the patient.
+        the table can't be read, lacks the patient or has rows of the patient that differ.
     """
     row = _row_of(study, Path(options["clinical"])) if options["clinical"] is not None else {}
     nihss = read_nihss(options["nihss"] if options["nihss"] is not None else known(row.get("nihss", "")))

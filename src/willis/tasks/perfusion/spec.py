@@ -95,7 +95,6 @@ SPEC = TaskSpec(
         "a treatment is given or withheld; a person must look at the maps, the curves and the outlines."
     ),
     default_bundle="perfusion",
-    reads_folders=True,
     options=(
         OptionSpec(
             "method", "choice", "both",
@@ -110,9 +109,12 @@ SPEC = TaskSpec(
             "says where the high one stands, and is needed where the colours don't tell.",
         ),
         OptionSpec("spacing", "text", None, "Pixel width, height and slice distance of pictures, mm: 0.45,0.45,5."),
-        OptionSpec("nihss", "text", None, "NIHSS, 0 to 42; a dash where it is unknown."),
-        OptionSpec("age", "number", None, "Age in years.", least=0.0, most=120.0),
-        OptionSpec("sex", "text", None, "Sex: m or f; a dash where it is unknown. Only some networks use it."),
+        OptionSpec("nihss", "text", None, "NIHSS, 0 to 42; a dash where it is unknown.", one_patient=True),
+        OptionSpec("age", "number", None, "Age in years.", least=0.0, most=120.0, one_patient=True),
+        OptionSpec(
+            "sex", "text", None, "Sex: m or f; a dash where it is unknown. Only some networks use it.",
+            one_patient=True,
+        ),
         OptionSpec("clinical", "path", None, "Table with participant_id, nihss, age, sex (tab, comma or semicolon)."),
         OptionSpec("motion", "flag", True, "Bring frames back that moved (shifts, found on bone)."),
         OptionSpec("gamma_variate", "flag", False, "Fit artery and vein by gamma variates, without recirculation."),

@@ -66,7 +66,6 @@ SPEC = TaskSpec(
         "the outlines before the numbers are relied on."
     ),
     default_bundle="wmh",
-    reads_folders=True,
     options=(
         OptionSpec("bias_field", "flag", False, "Correct the bias field (N4) before scaling intensities."),
         OptionSpec(
