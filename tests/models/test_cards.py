@@ -44,6 +44,8 @@ def test_how_sure_the_network_must_be_of_a_cluster_stands_in_the_card():
     clusters = VALUES["clusters"] | {"least_mean": 0.55}
     card = render_card(make_manifest(VALUES | {"clusters": clusters}, "a test"))
     assert "outside the brain, of a mean probability of at least 0.55: the same phantoms" in card
+    spared = render_card(make_manifest(VALUES | {"clusters": clusters | {"spared_voxels": 3000}}, "a test"))
+    assert "of a mean probability of at least 0.55 or of 3000 voxels or more: the same phantoms" in spared
 
 
 def test_measured_figures_and_training_are_shown_when_there_are_any():

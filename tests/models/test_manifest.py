@@ -34,8 +34,10 @@ def test_json_round_trip_is_exact_and_stable():
     assert '"axes"' not in text  # the identity of bundles that say none stays
     assert '"agreed_voxels"' not in text
     assert '"least_mean"' not in text
-    sure = make_manifest(VALUES | {"clusters": {"least_mean": 0.55}}, "a test")
-    assert parse_manifest(sure.to_json(), "a test").clusters.least_mean == 0.55
+    assert '"spared_voxels"' not in text
+    sure = make_manifest(VALUES | {"clusters": {"least_mean": 0.55, "spared_voxels": 3000}}, "a test")
+    assert parse_manifest(sure.to_json(), "a test").clusters == sure.clusters
+    assert (sure.clusters.least_mean, sure.clusters.spared_voxels) == (0.55, 3000)
     turned = manifest.changed(axes="LAS")
     assert parse_manifest(turned.to_json(), "a test") == turned
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -88,6 +90,17 @@ def test_a_cluster_of_which_the_network_is_not_sure_is_dropped():
     assert np.array_equal(labels > 0, sure > 0)
     assert find_lesions(sure + unsure, BRAIN, GRID, RULES)[1] == 2
     assert find_lesions(unsure, BRAIN, GRID, rules)[1] == 0
+
+
+def test_a_large_cluster_stays_though_the_network_is_not_sure_of_it():
+    large, small = blob((5, 5, 5), (4, 4, 2), 0.55), blob((20, 20, 10), (4, 4, 1), 0.55)
+    volume_mm3 = 32 * 3.0
+    spared = ClusterRules(0.5, 3.0, 26, 0.25, least_mean=0.6, spared_mm3=volume_mm3)
+    labels, count = find_lesions(large + small, BRAIN, GRID, spared)
+    assert count == 1
+    assert np.array_equal(labels > 0, large > 0)
+    assert find_lesions(large, BRAIN, GRID, replace(spared, spared_mm3=volume_mm3 + 0.1))[1] == 0
+    assert find_lesions(large, BRAIN, GRID, replace(spared, min_mm3=volume_mm3 + 1))[1] == 0  # other rules still hold
 
 
 def test_no_lesion_is_a_finding_with_zeros():

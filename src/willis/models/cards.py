@@ -84,7 +84,8 @@ def _thresholds(manifest: Manifest) -> Iterable[str]:
     clusters = manifest.clusters
     origin = f": {clusters.origin}" if clusters.origin else ""
     agreed = f", in which each member alone finds {clusters.agreed_voxels} or more" if clusters.agreed_voxels else ""
-    sure = f", of a mean probability of at least {clusters.least_mean:g}" if clusters.least_mean else ""
+    spared = f" or of {clusters.spared_voxels} voxels or more" if clusters.spared_voxels else ""
+    sure = f", of a mean probability of at least {clusters.least_mean:g}{spared}" if clusters.least_mean else ""
     yield (
         f"Clusters ({clusters.connectivity} neighbours) from {clusters.min_voxels} voxels, at most "
         f"{clusters.max_outside_brain:.0%} of them outside the brain{agreed}{sure}{origin}."

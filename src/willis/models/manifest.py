@@ -132,7 +132,8 @@ class Clusters(_Part):
     """Which connected groups of voxels stay in the mask, and where these limits were chosen.
 
     Of several members each must find `agreed_voxels` of a group by itself; 0 asks no member. Groups whose mean
-    probability is below `least_mean` are dropped; 0 drops none.
+    probability is below `least_mean` are dropped unless they have `spared_voxels` or more; a mean of 0 drops none, and
+    0 spared voxels spare none.
     """
 
     connectivity: Literal[6, 18, 26] = 26
@@ -140,6 +141,7 @@ class Clusters(_Part):
     max_outside_brain: Fraction = 1.0
     agreed_voxels: Annotated[int, Field(ge=0)] = 0
     least_mean: Fraction = 0.0
+    spared_voxels: Annotated[int, Field(ge=0)] = 0
     origin: str = ""
 
 
@@ -303,7 +305,7 @@ class Manifest(_Part):
         for view in values["planes"]:
             if view["stack"] == 1:
                 del view["stack"]
-        for asked in ("agreed_voxels", "least_mean"):
+        for asked in ("agreed_voxels", "least_mean", "spared_voxels"):
             if not values["clusters"][asked]:
                 del values["clusters"][asked]
         values["files"] = dict(sorted(values["files"].items()))

@@ -43,6 +43,8 @@ class ClusterRules:
         Least volume of a cluster that each of several members finds by itself; 0 asks no member.
     least_mean
         Least mean probability of a cluster's voxels.
+    spared_mm3
+        Volume from which a cluster stays whatever its mean; 0 spares none.
     """
 
     threshold: float
@@ -51,6 +53,7 @@ class ClusterRules:
     max_outside_brain: float
     agreed_mm3: float = 0.0
     least_mean: float = 0.0
+    spared_mm3: float = 0.0
 
 
 def rules_of(manifest: Manifest, options: Mapping[str, OptionValue]) -> ClusterRules:
@@ -64,6 +67,7 @@ def rules_of(manifest: Manifest, options: Mapping[str, OptionValue]) -> ClusterR
         max_outside_brain=clusters.max_outside_brain,
         agreed_mm3=clusters.agreed_voxels * voxel_mm3,
         least_mean=clusters.least_mean,
+        spared_mm3=clusters.spared_voxels * voxel_mm3,
     )
 
 
@@ -104,7 +108,8 @@ def find_lesions(
         keep &= found * voxel_mm3 >= rules.agreed_mm3
     if rules.least_mean:
         total = np.bincount(labels.ravel(), weights=probability.ravel(), minlength=count + 1)
-        keep &= total >= rules.least_mean * (1 - MEAN_ROUNDING) * sizes
+        sure = total >= rules.least_mean * (1 - MEAN_ROUNDING) * sizes
+        keep &= (sure | (sizes * voxel_mm3 >= rules.spared_mm3)) if rules.spared_mm3 else sure
     keep[0] = False
     renumbered = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
     return renumbered[labels], int(keep.sum())

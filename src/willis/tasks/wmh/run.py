@@ -267,7 +267,8 @@ def _methods(study: Study, prepared: Prepared, bundle: Bundle, rules: ClusterRul
         if rules.agreed_mm3 and len(bundle.manifest.members) > 1
         else ""
     )
-    sure = f", or of a mean probability below {rules.least_mean:g}" if rules.least_mean else ""
+    spared = f" if smaller than {rules.spared_mm3:g} mm³" if rules.spared_mm3 else ""
+    sure = f", or of a mean probability below {rules.least_mean:g}{spared}" if rules.least_mean else ""
     mask = "the brain mask that was given" if "brain" in study else "a brain mask found by a network of any contrast"
     return (
         f"White matter hyperintensities were segmented on {images}. {registered}Images were resampled to 1 mm "
