@@ -256,6 +256,25 @@ def test_a_table_of_the_same_name_is_not_overwritten_by_a_balance(
     assert "name it with --within" in _told([*asked, split, "--part", "test"], capsys)
 
 
+@pytest.mark.parametrize("verb", ["split", "folds"])
+def test_another_split_is_replaced_only_when_that_is_asked(
+    verb: str, atlas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables, _ = _described(atlas, tmp_path)
+    made = tmp_path / "made.json"
+    asked = ["dataset", verb, tables, "-o", str(made), *(("--count", "2") if verb == "folds" else ("--test", "0.5"))]
+    made.write_text('{"notes": "mine"}')
+    assert "made.json is there already and isn't this split. Pass --overwrite" in _told(asked, capsys)
+    assert made.read_text() == '{"notes": "mine"}' and not made.with_suffix(".tsv").exists()
+    assert call([*asked, "--overwrite"]) == 0
+    first, balance = made.read_bytes(), made.with_suffix(".tsv").read_bytes()
+    assert call(asked) == 0
+    assert "is there already" in _told([*asked, "--seed", "7"], capsys)
+    assert (made.read_bytes(), made.with_suffix(".tsv").read_bytes()) == (first, balance)
+    assert call([*asked, "--seed", "7", "--overwrite"]) == 0
+    assert made.read_bytes() != first
+
+
 def test_a_table_of_sessions_in_a_task_s_folder_is_left_alone(atlas: Path, tmp_path: Path) -> None:
     (atlas / "subjects.tsv").write_text("participant\tage\nsub-r001s001\t61\n")
     asked = ["dataset", "folds", str(atlas), "--task", "chronic", "--count", "2", "-o", str(tmp_path / "f.json")]

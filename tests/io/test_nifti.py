@@ -158,7 +158,7 @@ def test_axes_of_length_one_are_accepted(tmp_path, data, affine, tail):
 def test_of_four_dimensions_one_must_be_chosen(tmp_path, data, affine):
     series = np.stack([data, data * 2, data * 3], axis=-1)
     path = saved(tmp_path / "series.nii.gz", series, affine)
-    with pytest.raises(BadInputError, match="holds 3 volumes; say which one to take: index 0 to 2"):
+    with pytest.raises(BadInputError, match=r"holds 3 volumes; say which one to take: index 0 to 2 \(.* --index\."):
         read_nifti(path)
     with pytest.raises(BadInputError, match="index 3 isn't among 0 to 2"):
         read_nifti(path, index=3)

@@ -88,7 +88,10 @@ def voxel_array(file: NiftiFile, index: int | None) -> npt.NDArray[Any]:
         raise BadInputError(f"{path} has {counted(len(shape), 'axis', 'axes')}, {shape}; at most four can be read.")
     count = shape[3] if len(shape) == 4 else 1
     if index is None and count > 1:
-        raise BadInputError(f"{path} holds {count} volumes; say which one to take: index 0 to {count - 1}.")
+        raise BadInputError(
+            f"{path} holds {count} volumes; say which one to take: index 0 to {count - 1} (on the command line "
+            "--index.IMAGE), or give a file of one."
+        )
     chosen = index or 0
     if not 0 <= chosen < count:
         raise BadInputError(f"{path} holds {counted(count, 'volume')}; index {index} isn't among 0 to {count - 1}.")

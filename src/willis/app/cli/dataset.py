@@ -76,7 +76,7 @@ def describe(
 @app.command
 def split(
     source: Path, *, output: Out, task: str | None = None, bins: int | None = None, test: float = 0.2,
-    validation: float = 0.0, seed: int = 42,
+    validation: float = 0.0, seed: int = 42, overwrite: Switch = False,
 ) -> None:  # fmt: skip
     """Share patients out into parts for training, validation and test that are alike in lesion size.
 
@@ -97,6 +97,8 @@ def split(
         Part of all patients that validates while others are trained on.
     seed
         One seed always gives the same bytes.
+    overwrite
+        Replace another split that is there already.
     """
     if not (0 < test < 1 and 0 <= validation < 1 - test):
         raise BadInputError(
@@ -106,13 +108,14 @@ def split(
     shares = {"train": 1 - test - validation, "validation": validation, "test": test}
     subjects, edges = _subjects(source, task, bins)
     asked = {name: share for name, share in shares.items() if share}
-    _write(None if task else source, output, "split", subjects, asked, seed, edges)
+    tables = None if task else source
+    _write(tables, output, "split", subjects, asked, seed, edges, overwrite=overwrite)
 
 
 @app.command
 def folds(
     source: Path, *, output: Out, task: str | None = None, bins: int | None = None, count: int = 5, seed: int = 42,
-    within: Path | None = None, part: str | None = None,
+    within: Path | None = None, part: str | None = None, overwrite: Switch = False,
 ) -> None:  # fmt: skip
     """Share patients out into folds that are alike in lesion size.
 
@@ -135,6 +138,8 @@ def folds(
         Split file whose part alone is folded.
     part
         Which part of it; train when not given.
+    overwrite
+        Replace another split that is there already.
     """
     if count < 2:
         raise BadInputError(f"--count is {count}; there are at least 2 folds.")
@@ -146,7 +151,8 @@ def folds(
     folded = subjects if within is None else subjects_of_part(subjects, within, part or "train")
     held_out = {subject.name for subject in subjects} - {subject.name for subject in folded}
     shares = {f"fold_{n}": 1 / count for n in range(1, count + 1)}
-    _write(None if task else source, output, "folds", folded, shares, seed, edges, sorted(held_out))
+    tables = None if task else source
+    _write(tables, output, "folds", folded, shares, seed, edges, sorted(held_out), overwrite=overwrite)
 
 
 @app.command
@@ -276,6 +282,8 @@ def _write(
     seed: int,
     edges: tuple[int, ...],
     held_out: Sequence[str] = (),
+    *,
+    overwrite: bool,
 ) -> None:
     from willis.io.tables import write_table
     from willis.learn.description import read_extents
@@ -291,10 +299,23 @@ def _write(
     extents = {} if tables is None else read_extents(tables)
     normals = draw_normals(subjects, extents, seed) if extents else {}
     made = make_split_file(kind, seed, parts, subjects, normals, held_out=held_out, edges=edges)
+    if output.exists() and not overwrite and not _holds(output, made):
+        raise BadInputError(
+            f"{output} is there already and isn't this split. Pass --overwrite to replace it, or name another."
+        )
     write_split(made, output)
     write_table(made.balance, balance)
     print(_told(made))
     print(f"\nSplit: {output}\nBalance: {balance}")
+
+
+def _holds(path: Path, made: SplitFile) -> bool:
+    from willis.learn.split_file import read_split
+
+    try:
+        return read_split(path) == made
+    except BadInputError:
+        return False
 
 
 def _told(made: SplitFile) -> str:
