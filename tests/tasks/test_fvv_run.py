@@ -288,7 +288,7 @@ def test_a_folder_of_patients(tmp_path: Path, bundle: Path, capsys: pytest.Captu
     assert rows["anna"]["Mismatch"] == rows["sub-02"]["Mismatch"] == "no mismatch"
     assert float(rows["anna"]["StrokeBlobVolume"]) == pytest.approx(float(rows["sub-02"]["StrokeBlobVolume"]), rel=0.05)
     assert "swapped" in rows["swapped"]["Problem"]
-    assert "2 of 3 patients" in capsys.readouterr().out
+    assert "2 of 3 scans" in capsys.readouterr().out
 
 
 def test_a_folder_takes_no_image_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -316,7 +316,7 @@ def test_patients_who_lack_images_have_a_row_and_are_told(
     assert not rows["whole"]["Problem"]
     assert "neither a b0 nor an ADC" in rows["half"]["Problem"] and "2 b1000 images" in rows["sub-03"]["Problem"]
     told = capsys.readouterr().out
-    assert "half: b1000.nii.gz has neither" in told and "1 of 3 patients" in told
+    assert "half: b1000.nii.gz has neither" in told and "1 of 3 scans" in told
     assert read_derivatives(tmp_path / "out" / "whole").provenance["options"]["b_value"] == 1100
 
 

@@ -166,7 +166,8 @@ def _from_maps(study: Study, options: Mapping[str, Any]) -> PreparedMaps:
     tissue, tissue_notes = _tissue_of_maps(maps, brain, midline)
     if "mip" in study:
         pictures = "mip" in study.sources and is_colour(study.sources["mip"].path)
-        maps["mip"] = valued["mip"].with_data(valued["mip"].data, unit=GREY_UNIT if pictures else None)
+        mip = _finite(valued["mip"])
+        maps["mip"] = mip.with_data(mip.data, unit=GREY_UNIT if pictures else None)
     notes = [f"{name.upper()}: {note}" for name, volume in maps.items() for note in volume.notes] + tissue_notes
     bars = {name: _bar_of(maps[name], study[name]) for name in names if study[name].unit == BAR_UNIT}
     notes += [*marks, *notes_of_ends(bars, maps, tissue, float(options["tmax_above"])), *_pose_notes(midline)]
