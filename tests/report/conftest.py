@@ -117,8 +117,8 @@ def made_up_measurements(mask: Volume, brain: Volume, lesions: list[Lesion], reg
     rows = [
         Measurement("wmh_volume", total, "ml", (0.89 * total, 1.12 * total), "WMH volume"),
         Measurement("wmh_count", len(lesions), "count", (16, 21), "Lesions"),
-        Measurement("wmh_brain_share", share, "%", (0.89 * share, 1.12 * share), "WMH share of the brain"),
-        Measurement("brain_volume", brain.volume_ml, "ml", None, "Brain volume"),
+        Measurement("wmh_brain_share", share, "%", (0.89 * share, 1.12 * share), "WMH share of the brain mask"),
+        Measurement("brain_volume", brain.volume_ml, "ml", None, "Volume of the brain mask"),
     ]
     for row in regions:
         for side in ("left", "right"):

@@ -17,8 +17,9 @@ DEFAULT_FOLDER = Path("out/demo")
 NUMBERS = (  # for people; name in truth.tsv; name of the measurement; unit
     ("WMH volume", "wmh_volume_ml", "wmh_volume", "ml"),
     ("WMH count", "wmh_count", "wmh_count", ""),
-    ("Brain volume", "brain_volume_ml", "brain_volume", "ml"),
+    ("Brain *", "brain_volume_ml", "brain_volume", "ml"),
 )
+BRAIN_NOTE = "* The mask that is found holds the fluid over the gyri; the true volume is the brain's."
 
 
 def demo(*, output: Annotated[Path, Parameter(name=("--output", "-o"))] = DEFAULT_FOLDER, seed: int = 7) -> int:
@@ -80,7 +81,8 @@ def compared(patients: Path, results: Path) -> str:
     mask = next(m.volume for m in findings.masks if (m.label, m.space) == ("wmh", "flair"))
     score = evaluate_case(mask, read_nifti(truth, allow_empty=True))["dice"]
     rows.append(("Dice of the masks", "", _number(score), ""))
-    return "\n".join(f"{a:<20}{b:>10}{c:>10} {d}".rstrip() for a, b, c, d in rows)
+    table = "\n".join(f"{a:<20}{b:>10}{c:>10} {d}".rstrip() for a, b, c, d in rows)
+    return f"{table}\n\n{BRAIN_NOTE}"
 
 
 def _number(value: Any) -> str:

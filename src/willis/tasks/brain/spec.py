@@ -25,7 +25,7 @@ SPEC = TaskSpec(
         LabelSpec("brainstem", "Brainstem", "Midbrain, pons and medulla."),
     ),
     measurements=(
-        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask, with the fluid in it: no measure of tissue."),
         MeasurementSpec("ventricles_volume", "ml", "Volume of the ventricles."),
         MeasurementSpec("cerebellum_volume", "ml", "Volume of the cerebellum."),
         MeasurementSpec("brainstem_volume", "ml", "Volume of the brainstem."),

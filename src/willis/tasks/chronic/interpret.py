@@ -106,9 +106,9 @@ def measure(
         Measurement("lesion_count", len(lesions), "count", None, "Number of lesions"),
         Measurement("lesion_left_volume", left_ml, "ml", None, "Lesion volume, left"),
         Measurement("lesion_right_volume", total - left_ml, "ml", None, "Lesion volume, right"),
-        Measurement("lesion_brain_share", 100 * total / brain_ml, "%", share, "Lesion share of the brain"),
+        Measurement("lesion_brain_share", 100 * total / brain_ml, "%", share, "Lesion share of the brain mask"),
         Measurement("plane_agreement", agreement(list(planes.values())), "1", None, "Agreement of the planes"),
-        Measurement("brain_volume", brain_ml, "ml", None, "Brain volume"),
+        Measurement("brain_volume", brain_ml, "ml", None, "Volume of the brain mask"),
     ]
     return {row.name: row for row in rows}
 
@@ -127,7 +127,7 @@ def summarise(
     count = counted(len(lesions), "lesion")
     return (
         f"{rounded(total.value or 0, 1)} ml of chronic stroke lesion{in_brackets(spread)} in {count}, "
-        f"{rounded(share.value or 0, 1)} % of the brain. The largest has {rounded(largest.volume_ml, 1)} ml, "
+        f"{rounded(share.value or 0, 1)} % of the brain mask. The largest has {rounded(largest.volume_ml, 1)} ml, "
         f"{largest.region}."
         + ("" if territory is None else f" {100 * territory[1]:.0f} % lies in the {territory[0]} territory.")
     )

@@ -35,9 +35,9 @@ SPEC = TaskSpec(
         MeasurementSpec("lesion_count", "count", "Number of lesions (connected with 26 neighbours)."),
         MeasurementSpec("lesion_left_volume", "ml", "Volume on the patient's left."),
         MeasurementSpec("lesion_right_volume", "ml", "Volume on the patient's right."),
-        MeasurementSpec("lesion_brain_share", "%", "Lesion volume over brain volume."),
+        MeasurementSpec("lesion_brain_share", "%", "Lesion volume over that of the brain mask."),
         MeasurementSpec("plane_agreement", "1", "Voxels that all planes call lesion over those that any does."),
-        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask, with the fluid in it: no measure of tissue."),
     ),
     citations=(
         Citation(

@@ -86,6 +86,7 @@ def measure(
     voxel_ml = votes.grid.voxel_ml
     ratio = votes.other_side.ratio if votes.other_side is not None else None
     lesion_ml = float(np.count_nonzero(votes.lesion)) * voxel_ml
+    brain_ml = float(np.count_nonzero(votes.brain)) * voxel_ml
     fvv, interval, whole = votes.fvv_ml, votes.interval_ml, votes.counted_ml
     share = None if interval is None or not whole else (100 * interval[0] / whole, 100 * interval[1] / whole)
     least = (votes.other_side.least,) if votes.other_side is not None else ()
@@ -97,7 +98,7 @@ def measure(
         Measurement("b0_ratio", ratio, "1", None, "b0 in the infarct over that on the other side", least),
         Measurement("lesion_count", len(lesions), "count", None, "Parts of the infarct"),
         Measurement("lesion_left_share", left_share(votes), "%", None, "Share on the left"),
-        Measurement("brain_volume", float(np.count_nonzero(votes.brain)) * voxel_ml, "ml", None, "Brain volume"),
+        Measurement("brain_volume", brain_ml, "ml", None, "Volume of the brain mask"),
     ]
     if rater:
         found.append(Measurement("rater_dice", rater["dice"], "1", None, "Dice with the rater's mask"))

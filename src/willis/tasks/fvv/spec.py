@@ -35,7 +35,7 @@ SPEC = TaskSpec(
         MeasurementSpec("visible_share", "%", "FLAIR Visibility Volume over infarct volume."),
         MeasurementSpec("lesion_left_share", "%", "Share of the infarct left of the brain's middle."),
         MeasurementSpec("lesion_adc", "um2/ms", "Mean ADC in the infarct (10⁻³ mm²/s), of b0 and b1000 or as given."),
-        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask, with the fluid in it: no measure of tissue."),
         MeasurementSpec("rater_dice", "1", "Dice of the FLAIR-visible part with the rater's mask, when one is given."),
         MeasurementSpec("rater_volume", "ml", "Volume of the rater's whole mask, as given."),
         MeasurementSpec("rater_in_lesion_volume", "ml", "Volume of the rater's mask within the infarct found."),

@@ -102,7 +102,7 @@ def measure(
         label = f"{NAMES[t.name]} territory against the other side, {t.side}"
         found.append(Measurement(f"{t.name}_{t.side}_difference", t.difference_hu, "HU", None, label))
     found += _of_vessels(vessels)
-    found.append(Measurement("brain_volume", prepared.head.brain.volume_ml, "ml", None, "Brain volume"))
+    found.append(Measurement("brain_volume", prepared.head.brain.volume_ml, "ml", None, "Volume of the brain mask"))
     return {measurement.name: measurement for measurement in found}
 
 

@@ -48,7 +48,7 @@ SPEC = TaskSpec(
         MeasurementSpec("lvo_<side>_probability", "1", "The same for one side, where the bundle tells sides apart."),
         MeasurementSpec("darker_<side>_volume", "ml", "Volume of brain that is darker than its mirror image."),
         MeasurementSpec("<territory>_<side>_difference", "HU", "Mean difference of a territory to its mirror image."),
-        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask, with the fluid in it: no measure of tissue."),
         MeasurementSpec("<vessel>_<side>_volume", "ml", "Volume of a vessel."),
         MeasurementSpec("<vessel>_<side>_length", "mm", "Length of a vessel."),
         MeasurementSpec("<vessel>_<side>_density", "HU", "Mean HU of a vessel."),

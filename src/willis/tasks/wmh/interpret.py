@@ -37,8 +37,8 @@ def measure(
     found = [
         Measurement("wmh_volume", total, "ml", ends, "WMH volume"),
         Measurement("wmh_count", len(lesions), "count", None, "Number of lesions"),
-        Measurement("wmh_brain_share", 100 * total / brain_ml, "%", share, "WMH share of the brain"),
-        Measurement("brain_volume", brain_ml, "ml", None, "Brain volume"),
+        Measurement("wmh_brain_share", 100 * total / brain_ml, "%", share, "WMH share of the brain mask"),
+        Measurement("brain_volume", brain_ml, "ml", None, "Volume of the brain mask"),
     ]
     for region, volume in (region_ml or {}).items():
         count = sum(lesion.region == region for lesion in lesions)
@@ -58,7 +58,8 @@ def summarise(lesions: Sequence[Lesion], measurements: Mapping[str, Measurement]
     count = counted(len(lesions), "lesion")
     return (
         f"{rounded(total.value or 0, 1)} ml of white matter hyperintensity{in_brackets(spread)} in {count}, "
-        f"{rounded(share.value or 0, 2)} % of the brain. The largest has {rounded(largest.volume_ml, 2)} ml{where}."
+        f"{rounded(share.value or 0, 2)} % of the brain mask. "
+        f"The largest has {rounded(largest.volume_ml, 2)} ml{where}."
     )
 
 

@@ -44,8 +44,8 @@ SPEC = TaskSpec(
     measurements=(
         MeasurementSpec("wmh_volume", "ml", "Volume of the WMH mask on the FLAIR's own grid."),
         MeasurementSpec("wmh_count", "count", "Number of lesions (connected with 26 neighbours)."),
-        MeasurementSpec("wmh_brain_share", "%", "WMH volume over brain volume."),
-        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask."),
+        MeasurementSpec("wmh_brain_share", "%", "WMH volume over that of the brain mask."),
+        MeasurementSpec("brain_volume", "ml", "Volume of the brain mask, with the fluid in it: no measure of tissue."),
         MeasurementSpec("wmh_<region>_volume", "ml", "Volume of lesions, voxel by voxel, in one region and side."),
         MeasurementSpec("wmh_<region>_count", "count", "Number of lesions that lie mostly in one region and side."),
     ),
