@@ -8,6 +8,7 @@ import pytest
 
 import willis
 from willis.app.cli.main import VERBS, make_app
+from willis.models.manifest import Clusters, Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,3 +72,9 @@ def test_decisions_have_numbers_of_their_own() -> None:
     numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("*.md")]
     assert all(number.isdigit() for number in numbers)
     assert len(numbers) == len(set(numbers))
+
+
+def test_every_field_of_a_manifest_is_explained() -> None:
+    page = (ROOT / "docs" / "concepts" / "bundles.md").read_text(encoding="utf-8")
+    explained = {name for row in page.splitlines() if row.startswith("| `") for name in re.findall(r"`(\w+)`", row)}
+    assert {*Manifest.model_fields, *Clusters.model_fields} - {"origin"} <= explained
