@@ -269,6 +269,15 @@ def test_late_tissue_with_more_blood_than_tissue_holds_is_no_penumbra(findings):
         assert mask_of(found, "penumbra")[rim].any() == counted
 
 
+def test_a_tmax_that_is_late_nearly_everywhere_is_told(findings):
+    study = scalar_study(findings)
+    tenths = study["tmax"].with_data(np.minimum(study["tmax"].data, 9.5) * 10)  # later ones are refused
+    delayed = study["tmax"].with_data(study["tmax"].data + 6)
+    for tmax, told in ((study["tmax"], False), (tenths, True), (delayed, True)):
+        notes = run_task("perfusion", scalar_study(findings, tmax=tmax)).notes
+        assert any("of the tissue is hypoperfused, more than one side" in note for note in notes) == told
+
+
 def test_a_missing_map_is_named_and_the_rest_is_done(findings, tmp_path, with_bar):
     paths = write_colours(with_bar, findings, tmp_path, ("mtt",))
     found = willis.run("perfusion", willis.read_study(**paths), range="mtt=0:24")

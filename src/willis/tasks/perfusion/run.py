@@ -28,6 +28,7 @@ from willis.volume.volume import Volume
 STEPS = 5
 NEEDED = ("cbf", "tmax")  # for core and penumbra by thresholds
 LEAST_TOLD_ML = 5.0  # of low flow without delay, from which a note says so; assumed
+MOST_LATE = 0.6  # of the tissue: all of one side, with some of the other; assumed
 LEAST_UNTIMED_ML = 1.0  # of low flow without a Tmax, from which a note says so; assumed
 
 
@@ -229,6 +230,13 @@ def _reading_notes(
         )
     if reading.hypoperfused is not None and interpret.side_of(measurements) == "both sides":
         notes.append("Hypoperfused tissue lies on both sides: the reference of the core's threshold is less certain.")
+    if reading.hypoperfused is not None and prepared.tissue.any():
+        share = float(reading.hypoperfused.sum()) / float(prepared.tissue.sum())
+        if share > MOST_LATE:
+            notes.append(
+                f"{100 * share:.0f} % of the tissue is hypoperfused, more than one side of the brain: so looks a Tmax "
+                "that isn't in s, or that holds a delay of the whole head. Check the map's unit."
+            )
     return notes
 
 
