@@ -281,7 +281,14 @@ def _brain_of_maps(maps: Sequence[Volume], given: Mask | None, painted: bool) ->
 
 
 def _shown(data: npt.NDArray[Any]) -> Mask:
-    return np.asarray(np.isfinite(data) & (data != data[0, 0, 0]))
+    """Where a map (I, J, K) holds something: neither no number nor what most of its slices' rims hold."""
+    rim = np.concatenate([data[0].ravel(), data[-1].ravel(), data[:, 0].ravel(), data[:, -1].ravel()])
+    known = rim[np.isfinite(rim)]
+    shown = np.isfinite(data)
+    if 2 * known.size > rim.size:
+        values, counts = np.unique(known, return_counts=True)
+        shown &= data != values[counts.argmax()]
+    return np.asarray(shown)
 
 
 def _tissue_of_maps(maps: Mapping[str, Volume], brain: Mask, midline: Midline) -> tuple[Mask, list[str]]:
